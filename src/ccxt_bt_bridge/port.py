@@ -1,0 +1,65 @@
+"""The exchange port: what every exchange looks like to the floors above, real or simulated.
+
+Async, in ``Decimal``, one loop. Two ports of one idea each: the market (public) and trading (private).
+Reads raise ``ExchangeUnreachable`` when they fail: a failed read is never "flat" and never "nothing".
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+from ccxt_bt_bridge.words import (
+    Account,
+    Bar,
+    CancelOutcome,
+    CreateOutcome,
+    Fill,
+    FundingPayment,
+    LookupOutcome,
+    Market,
+    OrderReport,
+    OrderRequest,
+    Quote,
+    UserEvent,
+)
+
+
+class MarketPort(Protocol):
+    async def markets(self) -> dict[str, Market]:
+        """Rules by symbol."""
+
+    async def history(self, symbol: str, *, limit: int) -> list[Bar]:
+        """The last ``limit`` closed bars, oldest first."""
+
+    def bars(self) -> AsyncIterator[tuple[Bar, ...]]:
+        """Closed bars as they close, in time order, those of one moment together. Ends when the market ends."""
+
+    async def quote(self, symbol: str) -> Quote:
+        """The price now."""
+
+
+class TradingPort(Protocol):
+    async def create_order(self, request: OrderRequest) -> CreateOutcome:
+        """Send once. Never raises for what the venue or the wire did."""
+
+    async def cancel_order(self, symbol: str, client_order_id: str) -> CancelOutcome:
+        """Cancel by our own id."""
+
+    async def fetch_order(self, symbol: str, client_order_id: str) -> LookupOutcome:
+        """Look an order up by our own id."""
+
+    async def open_orders(self) -> Sequence[OrderReport]:
+        """Every open order of the account."""
+
+    async def fills(self, *, since_ms: int) -> Sequence[Fill]:
+        """Own trades from ``since_ms`` on, oldest first."""
+
+    async def funding(self, *, since_ms: int) -> Sequence[FundingPayment]:
+        """Funding payments from ``since_ms`` on, oldest first."""
+
+    async def account(self) -> Account:
+        """Wallet and positions."""
+
+    def events(self) -> AsyncIterator[UserEvent]:
+        """The user stream: order reports, fills and funding as they happen. May lose; the reads above do not."""

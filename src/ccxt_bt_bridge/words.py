@@ -1,0 +1,222 @@
+"""The bridge's words: what crosses between an exchange and Backtrader. Frozen values, no I/O.
+
+Prices and amounts at the venue are ``Decimal``; bars are floats (statistics). Times are integer milliseconds UTC, and
+a bar's time is its *close* (the exchange's open time plus the interval).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import ROUND_DOWN, Decimal
+from enum import Enum
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One closed bar. ``time_ms`` is the close boundary."""
+
+    symbol: str
+    time_ms: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    synthetic: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """The price a market order would meet now, and when it was last known to be true."""
+
+    symbol: str
+    price: Decimal
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """One symbol's rules. ``amount_step`` and ``price_tick`` in base and quote units; fees as fractions."""
+
+    symbol: str
+    quote: str
+    kind: str  # "usdm" or "spot"
+    price_tick: Decimal
+    amount_step: Decimal
+    min_amount: Decimal
+    min_notional: Decimal
+    taker_fee: Decimal
+
+    def round_amount(self, amount: Decimal) -> Decimal:
+        """Toward zero onto the step; keeps the sign."""
+        steps = (abs(amount) / self.amount_step).to_integral_value(rounding=ROUND_DOWN)
+        return (steps * self.amount_step).copy_sign(amount)
+
+    def shortfall(self, amount: Decimal, price: Decimal) -> str | None:
+        """Why the venue would refuse this size, or None."""
+        if abs(amount) < self.min_amount:
+            return f"{self.symbol}: amount {abs(amount)} is under the minimum {self.min_amount}"
+        if abs(amount) * price < self.min_notional:
+            return f"{self.symbol}: notional {abs(amount) * price:.2f} is under the minimum {self.min_notional}"
+        return None
+
+
+class Side(Enum):
+    BUY = "buy"
+    SELL = "sell"
+
+    @property
+    def sign(self) -> int:
+        return 1 if self is Side.BUY else -1
+
+
+class OrderStatus(Enum):
+    """ccxt's unified words."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+    REJECTED = "rejected"
+
+    @property
+    def is_done(self) -> bool:
+        return self is not OrderStatus.OPEN
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRequest:
+    """One order as it will be sent. ``amount`` is positive; ``group`` is the caller's reference, never sent."""
+
+    client_order_id: str
+    symbol: str
+    side: Side
+    amount: Decimal
+    type: str = "market"
+    price: Decimal | None = None
+    reduce_only: bool = False
+    group: str | None = None
+
+    @property
+    def signed_amount(self) -> Decimal:
+        return self.amount * self.side.sign
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReport:
+    """An order as the exchange sees it."""
+
+    client_order_id: str
+    order_id: str
+    symbol: str
+    side: Side
+    status: OrderStatus
+    amount: Decimal
+    filled: Decimal
+    average: Decimal | None
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """One trade of ours. ``fee`` in quote currency, positive when paid."""
+
+    trade_id: str
+    order_id: str
+    client_order_id: str
+    symbol: str
+    side: Side
+    amount: Decimal
+    price: Decimal
+    fee: Decimal
+    time_ms: int
+
+    @property
+    def signed_amount(self) -> Decimal:
+        return self.amount * self.side.sign
+
+
+@dataclass(frozen=True, slots=True)
+class FundingPayment:
+    """``amount``: change of the wallet (negative when paid). ``rate`` as a fraction, positive when longs pay."""
+
+    payment_id: str
+    symbol: str
+    amount: Decimal
+    rate: Decimal
+    mark_price: Decimal
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class PositionReport:
+    symbol: str
+    amount: Decimal
+    entry_price: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """``wallet``: settled cash in quote currency, without unrealised profit."""
+
+    time_ms: int
+    wallet: Decimal
+    positions: tuple[PositionReport, ...]
+
+    def amount(self, symbol: str) -> Decimal:
+        return sum((p.amount for p in self.positions if p.symbol == symbol), Decimal(0))
+
+
+# Outcomes. An exception class never decides whether an order exists: only these do.
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    report: OrderReport
+
+
+@dataclass(frozen=True, slots=True)
+class NotPlaced:
+    """The exchange proved that nothing was placed."""
+
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ambiguous:
+    """It may or may not have happened. Ask; never send again."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    report: OrderReport
+
+
+@dataclass(frozen=True, slots=True)
+class NotCancelled:
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    report: OrderReport
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """The exchange does not know it, and the horizon after which it would is past."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    reason: str
+
+
+CreateOutcome = Placed | NotPlaced | Ambiguous
+CancelOutcome = Cancelled | NotCancelled | Ambiguous
+LookupOutcome = Found | Absent | Unknown
+UserEvent = OrderReport | Fill | FundingPayment
