@@ -1,0 +1,30 @@
+"""What every test may use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def shared_data() -> Callable[[str], Path]:
+    """``shared_data("futures_1h")``: a folder of real market data beside the project.
+
+    Without it the test is skipped; in CI (``CI=true``) a missing folder is a failure.
+    """
+
+    def folder(name: str) -> Path:
+        path = PROJECT.parent / "shared" / "data" / name
+        if not path.is_dir():
+            message = f"no real market data at ../shared/data/{name}"
+            if os.environ.get("CI") == "true":
+                pytest.fail(message)
+            pytest.skip(message)
+        return path
+
+    return folder
