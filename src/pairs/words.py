@@ -8,6 +8,7 @@ A pair is *long* when ``leg_a`` is bought. Times are UTC-aware and mean a bar's 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -188,7 +189,7 @@ class PairPosition:
     def is_open(self) -> bool:
         return self.state is PairState.OPEN
 
-    def unrealised_price(self, prices: dict[str, float]) -> float:
+    def unrealised_price(self, prices: Mapping[str, float]) -> float:
         """Profit of price alone, in quote currency, at the given last prices (entry price where one is missing)."""
         return sum(
             float(leg.quantity) * (prices.get(leg.symbol, float(leg.entry_price)) - float(leg.entry_price))

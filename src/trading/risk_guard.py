@@ -246,7 +246,7 @@ class RiskGuard:
         exits = []
         for pair_id, position in positions.items():
             if position.is_open and position.gross_notional > 0.0:
-                profit_pct = 100.0 * position.unrealised_price(dict(prices)) / position.gross_notional
+                profit_pct = 100.0 * position.unrealised_price(prices) / position.gross_notional
                 best[pair_id] = max(best.get(pair_id, profit_pct), profit_pct)
                 reason = self._stop_reason(profit_pct, best[pair_id])
                 if reason:
