@@ -118,11 +118,24 @@ class PositionTracker:
             legs={leg.symbol: _Leg(leg.symbol) for leg in order.legs},
         )
 
+    def restore(self, position: PairPosition, *, legging_cost: Decimal) -> None:
+        """A pair that an earlier process held; its fills and funding are applied again afterwards."""
+        self._holdings[position.pair_id] = _Holding(
+            pair_id=position.pair_id,
+            direction=position.direction,
+            entry_time=position.entry_time,
+            entry_z=position.entry_z,
+            statistics=position.statistics,
+            half_life_bars=position.half_life_bars,
+            legs={leg.symbol: _Leg(leg.symbol) for leg in position.legs},
+            state=position.state,
+            legging_cost=legging_cost,
+        )
+
     def begin_exit(self, pair_id: str, *, when: datetime, zscore: float | None, reason: str) -> None:
-        """An exit (or an unwind) has been decided."""
+        """An exit (or an unwind) has been decided; the state is the caller's to set."""
         holding = self._holdings[pair_id]
         holding.exit_time, holding.exit_z, holding.exit_reason = when, zscore, reason
-        self.set_state(pair_id, PairState.EXITING)
 
     def set_state(self, pair_id: str, state: PairState) -> None:
         holding = self._holdings[pair_id]
@@ -186,8 +199,13 @@ class PositionTracker:
         holding = self._holdings.get(pair_id)
         return PairState.FLAT if holding is None else holding.state
 
-    def exit_reason(self, pair_id: str) -> str:
-        return self._holdings[pair_id].exit_reason
+    def exit_of(self, pair_id: str) -> tuple[datetime | None, float | None, str]:
+        """When, at which z and why the pair is being left."""
+        holding = self._holdings[pair_id]
+        return holding.exit_time, holding.exit_z, holding.exit_reason
+
+    def legging_cost(self, pair_id: str) -> Decimal:
+        return self._holdings[pair_id].legging_cost
 
     def position(self, pair_id: str) -> PairPosition | None:
         holding = self._holdings.get(pair_id)
