@@ -111,8 +111,8 @@ class LoopThread:
             if not self.loop.is_closed() and not self.loop.is_running():
                 self.loop.close()
             return
-        self.hub.close()
         self.loop.call_soon_threadsafe(lambda: self.loop.create_task(self._wind_down()))
+        self.hub.close()
         self._thread.join(timeout=5.0)
         if not self._thread.is_alive():
             self.loop.close()

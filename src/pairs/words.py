@@ -196,6 +196,26 @@ class PairPosition:
             for leg in self.legs
         )
 
+    def frozen_zscore(self, prices: Mapping[str, float]) -> float:
+        """z of the given prices by the statistics of the entry; NaN without them."""
+        if self.statistics is None:
+            return math.nan
+        return self.statistics.zscore(*(prices[leg.symbol] for leg in self.legs))
+
+    def exit_order(self, prices: Mapping[str, float], when: datetime, reason: str) -> PairOrder:
+        """An order that closes every leg, decided at ``when`` on these closes."""
+        zscore = self.frozen_zscore(prices)
+        return PairOrder(
+            ref=f"{self.pair_id}:exit:{when:%Y%m%dT%H%M%SZ}",
+            pair_id=self.pair_id,
+            action=Action.EXIT,
+            direction=self.direction,
+            legs=tuple(LegOrder(leg.symbol, -leg.quantity, prices[leg.symbol]) for leg in self.legs),
+            decided_at=when,
+            reason=reason,
+            zscore=zscore if math.isfinite(zscore) else None,
+        )
+
 
 class PairBroker(Protocol):
     """The one verb of a strategy, the same in a backtest and live."""

@@ -10,6 +10,7 @@ import math
 from datetime import datetime
 from typing import Any, Protocol
 
+from pairs.half_life import half_life
 from pairs.words import Action, Direction, LegOrder, Pair, PairBroker, PairOrder, PairPosition, SpreadStatistics
 from strategies.plan import StrategyPlan
 from strategies.re_entry import ReEntryGate
@@ -43,7 +44,6 @@ class Desk:
         self.zscore = math.nan
         self.previous_zscore = math.nan
         self._time: datetime | None = None
-        self._half_life: float | None = pair.half_life_bars
         self.exit = plan.exit.build(self)
         self.entry = plan.entry.build(self)
         self._gate = ReEntryGate(self.exit.cooldown_bars)
@@ -143,7 +143,7 @@ class Desk:
             recorder.refusal(self.time, self.pair.pair_id, (reason,))
             return
         recorder.decision(self, self.time, name, f"enter_{answer.direction.word}", answer.reason)
-        broker.submit(self._order(Action.ENTER, answer.direction, legs, answer.reason))
+        broker.submit(self._entry_order(answer.direction, legs, answer.reason))
 
     def _decide_exit(self, position: PairPosition, broker: PairBroker, recorder: Recorder) -> None:
         answer = self.exit.decide()
@@ -153,28 +153,29 @@ class Desk:
             return
         recorder.decision(self, self.time, name, "exit", answer.reason)
         self.on_exit(answer.reason)
-        broker.submit(self.exit_order(position, answer.reason))
+        prices = dict(zip(self.pair.symbols, (self.price_a, self.price_b), strict=False))
+        broker.submit(position.exit_order(prices, self.time, answer.reason))
 
-    def exit_order(self, position: PairPosition, reason: str) -> PairOrder:
-        """All of the position, both legs."""
-        prices = (self.price_a, self.price_b)
-        legs = tuple(LegOrder(leg.symbol, -leg.quantity, p) for leg, p in zip(position.legs, prices, strict=False))
-        return self._order(Action.EXIT, position.direction, legs, reason)
-
-    def _order(self, action: Action, direction: Direction, legs: tuple[LegOrder, ...], reason: str) -> PairOrder:
-        zscore = self.frozen_zscore if action is Action.EXIT else self.zscore
+    def _entry_order(self, direction: Direction, legs: tuple[LegOrder, ...], reason: str) -> PairOrder:
         return PairOrder(
-            ref=f"{self.pair.pair_id}:{action.value}:{self.time:%Y%m%dT%H%M%SZ}",
+            ref=f"{self.pair.pair_id}:enter:{self.time:%Y%m%dT%H%M%SZ}",
             pair_id=self.pair.pair_id,
-            action=action,
+            action=Action.ENTER,
             direction=direction,
             legs=legs,
             decided_at=self.time,
             reason=reason,
-            zscore=zscore if math.isfinite(zscore) else None,
-            statistics=self.statistics if action is Action.ENTER else None,
-            half_life_bars=self._half_life,
+            zscore=self.zscore if math.isfinite(self.zscore) else None,
+            statistics=self.statistics,
+            half_life_bars=self._half_life_at_entry(),
         )
+
+    def _half_life_at_entry(self) -> float | None:
+        """The pair's own, else measured on the bars that the hedge ratio was fitted on."""
+        if self.pair.half_life_bars is not None or self.lines is None:
+            return self.pair.half_life_bars
+        measured = half_life(self.lines.spread_window(self.pair.hedge.window)).bars
+        return measured if 0.0 < measured < math.inf else None
 
     def _recall_last_exit(self) -> None:
         """During warm-up: what an earlier process exited latches this one too."""

@@ -58,6 +58,11 @@ class SpreadLines(bt.Indicator):
 
     prenext = nextstart = next
 
+    def spread_window(self, size: int) -> np.ndarray:
+        """The last ``size`` bars' spread by the hedge in force now (fewer bars when there are fewer)."""
+        y, x, _ = self._tail(size)
+        return y - self.lines.intercept[0] - self.lines.hedge_ratio[0] * x
+
     def _statistics(self, y: np.ndarray, x: np.ndarray, hedges) -> RollingSpread:
         if self.p.hedge.method == "kalman":
             return kalman_statistics(y, x, hedges.ratios, hedges.intercepts, hedges.errors, hedges.variances)

@@ -175,9 +175,8 @@ class BacktestPairBroker:
         positions = self._tracker.positions()
         self.bars_in_position += bool(positions)
         for risk_exit in self._guard.on_bar(time, self._equity, positions, prices):
-            desk = self._strategy.desk(risk_exit.pair_id)
-            desk.on_exit(risk_exit.reason)
-            self.submit(desk.exit_order(positions[risk_exit.pair_id], risk_exit.reason))
+            self._strategy.desk(risk_exit.pair_id).on_exit(risk_exit.reason)
+            self.submit(positions[risk_exit.pair_id].exit_order(prices, time, risk_exit.reason))
 
     def _settle_funding(self, now_ms: int, prices: Mapping[str, float]) -> None:
         for pair_id in self._tracker.open_pairs:

@@ -86,6 +86,7 @@ class RiskGuard:
         self.limits = limits
         self.state = RiskState(peak_equity=equity, equity=equity, day_start_equity=equity)
         self._exposure: dict[str, float] = {}
+        self._reserved: dict[str, float] = {}
 
     # once per bar
 
@@ -99,7 +100,7 @@ class RiskGuard:
             self._trip(Breaker.HALTED, "equity_unknown", time)
             return []
         self.state.peak_equity = max(self.state.peak_equity, equity)
-        self._exposure = {p: _gross(position, prices) for p, position in positions.items()}
+        self._count_exposure(positions, prices)
         self._check_drawdown(time)
         self._check_daily_loss(time)
         if self._is_margin_call():
@@ -116,13 +117,14 @@ class RiskGuard:
         reasons = self._reasons_against(order)
         if reasons:
             return Refused(order, tuple(reasons))
-        self._exposure[order.pair_id] = order.gross_notional
+        self._exposure[order.pair_id] = self._reserved[order.pair_id] = order.gross_notional
         self.state.trades_today += 1
         return Approved(order)
 
     def release(self, pair_id: str) -> None:
         """An approved entry came to nothing: give its reservation back."""
         self._exposure.pop(pair_id, None)
+        self._reserved.pop(pair_id, None)
 
     # breaker
 
@@ -197,6 +199,13 @@ class RiskGuard:
             (_reaches(self._daily_loss_pct(), limits.max_daily_loss_pct), "max_daily_loss_pct"),
         )
         return [reason for against, reason in tests if against]
+
+    def _count_exposure(self, positions: Mapping[str, PairPosition], prices: Mapping[str, float]) -> None:
+        """What is held, and in full what is approved and not yet seen open."""
+        for pair_id in [p for p in self._reserved if p in positions and positions[p].is_open]:
+            del self._reserved[pair_id]
+        held = {p: _gross(position, prices) for p, position in positions.items()}
+        self._exposure = held | {p: max(gross, held.get(p, 0.0)) for p, gross in self._reserved.items()}
 
     def _begin_day(self, time: datetime, equity: float) -> None:
         day = _utc_day(time)
