@@ -14,8 +14,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike
 
-from pairs.words import HedgeSpec
 from pairs.windows import FLAT, Array, blocks, equal_series
+from pairs.words import HedgeSpec
 
 Fit = Callable[[Array, Array], tuple[Array, Array]]  # (fits, window) of y and of x -> ratios, intercepts
 
@@ -65,8 +65,8 @@ def johansen_vector(prices: Array) -> Array:
     """The weights of the most mean-reverting combination of the columns of ``prices`` (bars, series), first weight 1.
 
     Johansen (1991) with a constant (det_order 0) and one lagged difference: with the residuals ``R0`` of the
-    differences and ``R1`` of the lagged levels, both freed of the lagged differences, it is the eigenvector of the
-    largest λ in ``|λ S11 - S10 S00⁻¹ S01| = 0``, ``Sij = Ri'Rj``. NaN when the moments are singular.
+    differences and ``R1`` of the lagged levels, both freed of the constant and the lagged differences, it is the
+    eigenvector of the largest λ in ``|λ S11 - S10 S00⁻¹ S01| = 0``, ``Sij = Ri'Rj``. NaN when the moments are singular.
 
     >>> x = np.cumsum(np.random.default_rng(1).normal(size=400))
     >>> noise = np.random.default_rng(2).normal(size=400)
@@ -134,7 +134,8 @@ def hedge_series(spec: HedgeSpec, y: ArrayLike, x: ArrayLike, *, first_bar: int 
 
     ols, tls and johansen are fitted on the last ``spec.window`` bars, at bars whose absolute number ``first_bar + t``
     is a multiple of ``spec.refit_every``, and held in between: a bot that restarts with other history, but the same
-    numbering (epoch hours, say), refits on the same bars. NaN before the first fit; a fit that is not positive and
+    numbering (epoch hours, say), refits on the same bars; its last ``window + refit_every - 1`` bars give the last
+    element to the bit. (A Kalman state depends on all bars since the first.) NaN before the first fit; a fit that is not positive and
     finite is refused, as NaN until the next. ``kalman`` gives the predicted state of each bar, refused likewise;
     ``fixed`` the constants of the spec, whatever their sign.
 
@@ -252,10 +253,9 @@ def _johansen_rows(y: Array, x: Array) -> tuple[Array, Array]:
 def _johansen_moments(prices: Array) -> tuple[Array, Array, Array]:
     """``S00``, ``S01`` and ``S11`` of Johansen's residuals, through the moments of everything that enters them."""
     series = prices.shape[1]
-    levels = prices - prices.mean(axis=0)
-    differences = np.diff(levels, axis=0)
-    now, before = differences[1:], differences[:-1]
-    columns = np.vstack([(now - now.mean(axis=0)).T, levels[1:-1].T, (before - before.mean(axis=0)).T])
+    differences = np.diff(prices, axis=0)
+    columns = np.hstack([differences[1:], prices[1:-1], differences[:-1]]).T
+    columns = np.ascontiguousarray(columns - columns.mean(axis=1, keepdims=True))
     sums = (columns[:, np.newaxis] * columns[np.newaxis]).sum(axis=-1)
     scale = np.sqrt(np.diag(sums))
     if not (scale > 0.0).all() or not np.linalg.cond(sums / np.outer(scale, scale)) < 1.0 / FLAT:

@@ -17,8 +17,9 @@ def simple_returns(equity: ArrayLike) -> Array:
     [0.1, -0.1]
     """
     (values,) = equal_series(equity)
-    before, change = values[:-1], np.diff(values)
-    return np.divide(change, before, out=np.zeros_like(before), where=before > 0.0)
+    before = values[:-1]
+    with np.errstate(all="ignore"):
+        return np.divide(np.diff(values), before, out=np.zeros_like(before), where=before > 0.0)
 
 
 def sharpe(returns: ArrayLike, periods_per_year: float) -> float:
@@ -35,10 +36,11 @@ def sharpe(returns: ArrayLike, periods_per_year: float) -> float:
     (values,) = equal_series(returns)
     if len(values) < 2 or not np.isfinite(values).all():
         return 0.0
-    std = float(values.std(ddof=1))
-    if std <= FLAT * float(np.abs(values).max()):
+    with np.errstate(all="ignore"):
+        mean, std = float(values.mean()), float(values.std(ddof=1))
+    if not (math.isfinite(mean) and FLAT * float(np.abs(values).max()) < std < math.inf):
         return 0.0
-    return math.sqrt(periods_per_year) * float(values.mean()) / std
+    return math.sqrt(periods_per_year) * mean / std
 
 
 def apr(returns: ArrayLike, periods_per_year: float) -> float:
@@ -72,5 +74,7 @@ def max_drawdown_pct(equity: ArrayLike) -> float:
     if not len(values) or not np.isfinite(values).all():
         return 0.0
     peak = np.maximum.accumulate(values)
-    falls = np.divide(peak - values, peak, out=np.zeros_like(values), where=peak > 0.0)
-    return 100.0 * float(falls.max())
+    with np.errstate(all="ignore"):
+        falls = np.divide(peak - values, peak, out=np.zeros_like(values), where=peak > 0.0)
+        deepest = 100.0 * float(falls.max())
+    return deepest if math.isfinite(deepest) else 0.0

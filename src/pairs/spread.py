@@ -41,7 +41,9 @@ def transform(prices: ArrayLike, kind: str) -> Array:
         return values
     if kind != "log":
         raise ValueError(f"wanted prices 'log' or 'level', found {kind!r}")
-    return np.log(values, out=np.full_like(values, np.nan), where=values > 0.0)
+    logs: Array = np.full_like(values, np.nan)
+    np.log(values, out=logs, where=values > 0.0)
+    return logs
 
 
 def rolling_statistics(
@@ -141,4 +143,5 @@ def _window_statistics(y: Array, x: Array, ratio: Array, intercept: Array, ddof:
 
 def _largest(rows: Array) -> Array:
     """The largest magnitude of each row, without a temporary of the size of the rows."""
-    return np.maximum(rows.max(axis=1), -rows.min(axis=1))
+    largest: Array = np.maximum(rows.max(axis=1), -rows.min(axis=1))
+    return largest
