@@ -135,9 +135,9 @@ def hedge_series(spec: HedgeSpec, y: ArrayLike, x: ArrayLike, *, first_bar: int 
     ols, tls and johansen are fitted on the last ``spec.window`` bars, at bars whose absolute number ``first_bar + t``
     is a multiple of ``spec.refit_every``, and held in between: a bot that restarts with other history, but the same
     numbering (epoch hours, say), refits on the same bars; its last ``window + refit_every - 1`` bars give the last
-    element to the bit. (A Kalman state depends on all bars since the first.) NaN before the first fit; a fit that is not positive and
-    finite is refused, as NaN until the next. ``kalman`` gives the predicted state of each bar, refused likewise;
-    ``fixed`` the constants of the spec, whatever their sign.
+    element to the bit. NaN before the first fit; a fit that is not positive and finite is refused, as NaN until the
+    next. ``kalman`` gives the predicted state of each bar, refused likewise, and depends on all bars since the first;
+    ``fixed`` gives the constants of the spec, whatever their sign.
 
     Raises ValueError for an unknown method, a fixed one without a ratio, or a window or refit that is too short.
 
