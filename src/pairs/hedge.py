@@ -86,18 +86,53 @@ def johansen_vector(prices: Array) -> Array:
     return weights if np.isfinite(weights).all() else nothing
 
 
+class KalmanRegression:
+    """Ratio and intercept as a random walk, one bar at a time.
+
+    With f = (x, 1), state b and covariance P: ``R = P + δ/(1-δ) I``, ``Q = f R f' + V``, ``K = R f' / Q``, ``b += K e``,
+    ``P = R - K f R`` (Kalman 1960; E. Chan, Algorithmic Trading, 2013, example 3.3, whose zero state, zero P and missing
+    first prediction are kept). Raises ValueError unless ``0 < delta < 1`` and ``observation_variance > 0``.
+    """
+
+    def __init__(self, *, delta: float = 1e-4, observation_variance: float = 1e-3) -> None:
+        if not (0.0 < delta < 1.0 and 0.0 < observation_variance < np.inf):
+            raise ValueError(
+                f"wanted 0 < delta < 1 and observation_variance > 0, found {delta} and {observation_variance}"
+            )
+        self._variance = observation_variance
+        self._step_walk = delta / (1.0 - delta)
+        self._walk = 0.0
+        self._ratio = self._intercept = 0.0
+        self._p_rr = self._p_ri = self._p_ii = 0.0
+
+    def step(self, y: float, x: float) -> tuple[float, float, float, float]:
+        """``(ratio, intercept, error, error_variance)``: the state predicted from the bars before, and this bar's error.
+
+        A bar that is not finite has NaN error and variance and teaches nothing.
+        """
+        # plain floats: a 2 by 2 filter in numpy arrays takes twenty times as long
+        p_rr, p_ri, p_ii = self._p_rr + self._walk, self._p_ri, self._p_ii + self._walk
+        self._walk = self._step_walk
+        ratio, intercept = self._ratio, self._intercept
+        gain_r, gain_i = p_rr * x + p_ri, p_ri * x + p_ii
+        variance = gain_r * x + gain_i + self._variance
+        error = y - intercept - ratio * x
+        if not abs(error) + variance < np.inf:
+            self._p_rr, self._p_ii = p_rr, p_ii
+            return ratio, intercept, float("nan"), float("nan")
+        self._ratio, self._intercept = ratio + gain_r / variance * error, intercept + gain_i / variance * error
+        self._p_rr = p_rr - gain_r / variance * gain_r
+        self._p_ri = p_ri - gain_r / variance * gain_i
+        self._p_ii = p_ii - gain_i / variance * gain_i
+        return ratio, intercept, error, variance
+
+
 def kalman(
     y: ArrayLike, x: ArrayLike, *, delta: float = 1e-4, observation_variance: float = 1e-3
 ) -> tuple[Array, Array, Array, Array]:
-    """Ratio and intercept as a random walk: ``(ratios, intercepts, errors, error_variances)``, each as long as y.
+    """``KalmanRegression`` over whole series: ``(ratios, intercepts, errors, error_variances)``, each as long as y.
 
-    Element t of the ratios and intercepts is the state predicted from the bars before t; bar t enters only its own
-    error ``e = y - intercept - ratio * x`` and that error's variance ``Q``. With f = (x, 1), state b and covariance P:
-    ``R = P + δ/(1-δ) I``, ``Q = f R f' + V``, ``K = R f' / Q``, ``b += K e``, ``P = R - K f R`` (Kalman 1960; E. Chan,
-    Algorithmic Trading, 2013, example 3.3, whose zero state, zero P and missing first prediction are kept). A bar
-    that is not finite has NaN error and variance and teaches nothing.
-
-    Raises ValueError unless ``0 < delta < 1`` and ``observation_variance > 0``.
+    Element t of the ratios and intercepts is the state predicted from the bars before t.
 
     >>> ratios, intercepts, errors, variances = kalman([2.0, 2.0, 2.0], [1.0, 1.0, 1.0])
     >>> ratios[:2].tolist(), errors[:2].tolist(), variances[:1].tolist()
@@ -105,64 +140,102 @@ def kalman(
     >>> bool(0.0 < errors[2] < 2.0)
     True
     """
-    if not (0.0 < delta < 1.0 and 0.0 < observation_variance < np.inf):
-        raise ValueError(f"wanted 0 < delta < 1 and observation_variance > 0, found {delta} and {observation_variance}")
     y, x = equal_series(y, x)
-    walk = delta / (1.0 - delta)
-    out = np.full((4, len(y)), np.nan)
-    ratio = intercept = p_rr = p_ri = p_ii = 0.0
-    # plain floats: a 2 by 2 filter in numpy arrays takes twenty times as long
-    for t, (price_y, price_x) in enumerate(zip(y.tolist(), x.tolist(), strict=True)):
-        if t > 0:
-            p_rr, p_ii = p_rr + walk, p_ii + walk
-        out[0, t], out[1, t] = ratio, intercept
-        gain_r, gain_i = p_rr * price_x + p_ri, p_ri * price_x + p_ii
-        variance = gain_r * price_x + gain_i + observation_variance
-        error = price_y - intercept - ratio * price_x
-        if not abs(error) + variance < np.inf:
-            continue
-        out[2, t], out[3, t] = error, variance
-        ratio, intercept = ratio + gain_r / variance * error, intercept + gain_i / variance * error
-        p_rr -= gain_r / variance * gain_r
-        p_ri -= gain_r / variance * gain_i
-        p_ii -= gain_i / variance * gain_i
-    return out[0], out[1], out[2], out[3]
+    regression = KalmanRegression(delta=delta, observation_variance=observation_variance)
+    rows = [regression.step(price_y, price_x) for price_y, price_x in zip(y.tolist(), x.tolist(), strict=True)]
+    columns = np.array(rows, dtype=float).reshape(len(rows), 4).T
+    return columns[0], columns[1], columns[2], columns[3]
 
 
-def hedge_series(spec: HedgeSpec, y: ArrayLike, x: ArrayLike, *, first_bar: int = 0) -> tuple[Array, Array]:
-    """``(ratios, intercepts)`` in force at the close of every bar, from data up to and including that bar.
+@dataclass(frozen=True, slots=True)
+class Hedges:
+    """The hedge in force at the close of every bar. ``errors``: ``y - intercept - ratio * x``, each bar by its own.
 
-    ols, tls and johansen are fitted on the last ``spec.window`` bars, at bars whose absolute number ``first_bar + t``
-    is a multiple of ``spec.refit_every``, and held in between: a bot that restarts with other history, but the same
-    numbering (epoch hours, say), refits on the same bars; its last ``window + refit_every - 1`` bars give the last
-    element to the bit. NaN before the first fit; a fit that is not positive and finite is refused, as NaN until the
-    next. ``kalman`` gives the predicted state of each bar, refused likewise, and depends on all bars since the first;
-    ``fixed`` gives the constants of the spec, whatever their sign.
+    Refused hedges (not positive, not finite) are NaN; with ``kalman`` the errors are the filter's, refused or not.
+    """
+
+    ratios: Array
+    intercepts: Array
+    errors: Array
+
+
+def hedge_series(spec: HedgeSpec, y: ArrayLike, x: ArrayLike, bar_numbers: ArrayLike | None = None) -> Hedges:
+    """The hedge at every bar, from data up to and including that bar.
+
+    ols, tls and johansen are fitted on the last ``spec.window`` bars, at the first bar of every block of
+    ``spec.refit_every`` bar numbers, and held in between. ``bar_numbers`` are absolute (epoch hours, say; default 0, 1,
+    2, …), so that a bot that restarts with other history refits on the same bars. NaN before the first fit; a fit that
+    is not positive and finite is refused, as NaN until the next. ``kalman`` gives the predicted state of each bar,
+    refused likewise; ``fixed`` the constants of the spec, whatever their sign.
 
     Raises ValueError for an unknown method, a fixed one without a ratio, or a window or refit that is too short.
 
-    >>> ratios, _ = hedge_series(HedgeSpec("ols", window=3, refit_every=2), [3, 5, 7, 9, 11], [1, 2, 3, 4, 5])
-    >>> ratios.tolist()
+    >>> hedges = hedge_series(HedgeSpec("ols", window=3, refit_every=2), [3, 5, 7, 9, 11], [1, 2, 3, 4, 5])
+    >>> hedges.ratios.tolist()
     [nan, nan, 2.0, 2.0, 2.0]
     """
     y, x = equal_series(y, x)
-    if spec.method == "fixed":
-        return _constants(spec, len(y))
+    check_hedge(spec)
     if spec.method == "kalman":
-        ratios, intercepts, _, _ = kalman(y, x)
-        return _refuse_unusable(ratios, intercepts)
-    if spec.method not in _FITS:
+        ratios, intercepts, errors, _ = kalman(y, x)
+        return Hedges(*_refuse_unusable(ratios, intercepts), errors)
+    if spec.method == "fixed":
+        ratios, intercepts = _constants(spec, len(y))
+    else:
+        numbers = np.arange(len(y)) if bar_numbers is None else np.asarray(bar_numbers)
+        ratios, intercepts = _refuse_unusable(*_held_fits(spec, y, x, numbers))
+    with np.errstate(all="ignore"):
+        return Hedges(ratios, intercepts, y - intercepts - ratios * x)
+
+
+class HedgeTracker:
+    """``hedge_series`` one bar at a time, equal to it to the last bit. Keeps the errors of the last ``keep`` bars."""
+
+    def __init__(self, spec: HedgeSpec, *, keep: int) -> None:
+        check_hedge(spec)
+        self._spec = spec
+        self._keep = keep
+        self._kalman = KalmanRegression()
+        self._now = Hedge(float("nan"), float("nan"))
+        self._errors: list[float] = []
+
+    def step(self, y: Array, x: Array, bar_numbers: Array) -> Hedge:
+        """A new bar, the last of the trailing arrays, which hold ``spec.window`` bars at least once there are so many."""
+        spec = self._spec
+        if spec.method == "kalman":
+            ratio, intercept, error, _ = self._kalman.step(float(y[-1]), float(x[-1]))
+            self._errors = [*self._errors[1 - self._keep :], error]
+            self._now = _usable(ratio, intercept)
+        elif spec.method == "fixed":
+            self._now = Hedge(float(spec.ratio or 0.0), float(spec.intercept))
+        elif len(y) >= spec.window and _begins_block(bar_numbers[-2:], spec.refit_every):
+            window_y, window_x = y[-spec.window :], x[-spec.window :]
+            ratios, intercepts = _FITS[spec.method](window_y[np.newaxis], window_x[np.newaxis])
+            self._now = _usable(float(ratios[0]), float(intercepts[0]))
+        return self._now
+
+    def last_hedges(self, y: Array, x: Array) -> Hedges:
+        """The current hedge for every bar of the arrays (kalman: with the errors that those bars had)."""
+        ratios, intercepts = np.full(len(y), self._now.ratio), np.full(len(y), self._now.intercept)
+        if self._spec.method == "kalman":
+            return Hedges(ratios, intercepts, np.array(self._errors[-len(y) :]))
+        with np.errstate(all="ignore"):
+            return Hedges(ratios, intercepts, y - intercepts - ratios * x)
+
+
+def check_hedge(spec: HedgeSpec) -> None:
+    """Raises ValueError for an unknown method, a fixed one without a ratio, or a window or refit that is too short."""
+    if spec.method not in ("fixed", "kalman", *_FITS):
         known = ", ".join(("fixed", *_FITS, "kalman"))
         raise ValueError(f"wanted a hedge method out of {known}, found {spec.method!r}")
-    if spec.window < 2 or spec.refit_every < 1:
+    if spec.method == "fixed" and spec.ratio is None:
+        raise ValueError("wanted a ratio for the fixed hedge method, found none; give hedge_ratio or another method")
+    if spec.method in _FITS and (spec.window < 2 or spec.refit_every < 1):
         raise ValueError(f"wanted window >= 2 and refit_every >= 1, found {spec.window} and {spec.refit_every}")
-    return _refuse_unusable(*_held_fits(spec, y, x, first_bar))
 
 
 def _constants(spec: HedgeSpec, bars: int) -> tuple[Array, Array]:
-    if spec.ratio is None:
-        raise ValueError("wanted a ratio for the fixed hedge method, found none; give hedge_ratio or another method")
-    return np.full(bars, float(spec.ratio)), np.full(bars, float(spec.intercept))
+    return np.full(bars, float(spec.ratio or 0.0)), np.full(bars, float(spec.intercept))
 
 
 def _refuse_unusable(ratios: Array, intercepts: Array) -> tuple[Array, Array]:
@@ -170,16 +243,34 @@ def _refuse_unusable(ratios: Array, intercepts: Array) -> tuple[Array, Array]:
     return np.where(usable, ratios, np.nan), np.where(usable, intercepts, np.nan)
 
 
-def _held_fits(spec: HedgeSpec, y: Array, x: Array, first_bar: int) -> tuple[Array, Array]:
+def _held_fits(spec: HedgeSpec, y: Array, x: Array, bar_numbers: Array) -> tuple[Array, Array]:
     """The fits of the refit bars, each held until the next."""
     bars = np.arange(len(y))
-    refits = bars[(bars >= spec.window - 1) & ((bars + first_bar) % spec.refit_every == 0)]
+    blocks_of = bar_numbers // spec.refit_every
+    begins = np.r_[_starts_block(bar_numbers[:1], spec.refit_every), blocks_of[1:] != blocks_of[:-1]].astype(bool)
+    refits = bars[(bars >= spec.window - 1) & begins]
     if not len(refits):
         return np.full(len(y), np.nan), np.full(len(y), np.nan)
     ratios, intercepts = _fit_windows(_FITS[spec.method], y, x, refits - (spec.window - 1), spec.window)
     latest = np.searchsorted(refits, bars, side="right") - 1
     fitted = latest >= 0
     return np.where(fitted, ratios[latest], np.nan), np.where(fitted, intercepts[latest], np.nan)
+
+
+def _starts_block(bar_numbers: Array, refit_every: int) -> Array:
+    return bar_numbers % refit_every == 0
+
+
+def _begins_block(last_two: Array, refit_every: int) -> bool:
+    """True when the last bar is the first of its block: the bar before it, where there is one, lies in another."""
+    if len(last_two) < 2:
+        return bool(_starts_block(last_two, refit_every).all())
+    return bool(last_two[0] // refit_every != last_two[1] // refit_every)
+
+
+def _usable(ratio: float, intercept: float) -> Hedge:
+    nothing = float("nan")
+    return Hedge(ratio, intercept) if 0.0 < ratio < np.inf and np.isfinite(intercept) else Hedge(nothing, nothing)
 
 
 def _fit_windows(fit: Fit, y: Array, x: Array, starts: np.ndarray, window: int) -> tuple[Array, Array]:

@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from ccxt_bt_bridge.bt_time import ms_to_datetime
+
 from ccxt_bt_bridge.words import Fill, OrderReport
 from pairs.words import PairOrder, PairPosition
 from trading.records import TradeRecord

@@ -15,6 +15,7 @@ from decimal import Decimal
 
 from ccxt_bt_bridge.bt_time import ms_to_datetime
 from ccxt_bt_bridge.clock import Clock
+
 from ccxt_bt_bridge.errors import ExchangeUnreachable
 from ccxt_bt_bridge.port import MarketPort
 from ccxt_bt_bridge.words import Fill, FundingPayment, Market

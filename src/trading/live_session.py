@@ -10,9 +10,10 @@ import asyncio
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from ccxt_bt_bridge.aligner import BarAligner
 from ccxt_bt_bridge.bt_time import ms_to_datetime
 from ccxt_bt_bridge.clock import Clock
+
+from ccxt_bt_bridge.aligner import BarAligner
 from ccxt_bt_bridge.feed import FeedBoard
 from ccxt_bt_bridge.loop import LoopThread
 from ccxt_bt_bridge.port import MarketPort, TradingPort
@@ -25,7 +26,7 @@ from trading.order_manager import OrderManager
 from trading.pair_gateway import PairGateway, StepView
 from trading.position_tracker import PositionTracker
 from trading.recovery import Mismatch, Recovery
-from trading.risk_guard import RiskExit, RiskGuard
+from trading.risk_guard import RiskGuard
 
 STOP_POLL_S = 0.5
 STOP_LIMIT_S = 120.0

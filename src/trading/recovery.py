@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from ccxt_bt_bridge.bt_time import datetime_to_ms
+
 from ccxt_bt_bridge.port import TradingPort
 from ccxt_bt_bridge.words import Fill
 from pairs.words import Action, LegOrder, PairOrder, PairState

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pairs.hedge import Hedge, hedge_series, johansen, johansen_vector, kalman, ols, tls
+from pairs.hedge import Hedge, johansen, johansen_vector, kalman, ols, tls
 from pairs.words import HedgeSpec
+from tests.pairs.textbook import hedges
 
 FITS = (ols, tls, johansen)
 SOURCE = Path(__file__).resolve().parents[2] / "src"
@@ -44,7 +45,7 @@ def test_rolling_ols_is_statsmodels_rolling_ols():
     y, x = cointegrated()
     expected = RollingOLS(y, add_constant(x), window=60).fit().params
 
-    ratios, intercepts = hedge_series(HedgeSpec("ols", window=60, refit_every=1), y, x)
+    ratios, intercepts = hedges(HedgeSpec("ols", window=60, refit_every=1), y, x)
 
     assert np.isnan(ratios[:59]).all() and np.isfinite(ratios[59:]).all()
     np.testing.assert_allclose(ratios[59:], expected[59:, 1], rtol=1e-9)
@@ -237,7 +238,7 @@ def test_the_hedge_is_fitted_on_the_trailing_window_and_held(method):
     y, x = cointegrated(100)
     fit = {"ols": ols, "tls": tls, "johansen": johansen}[method]
 
-    ratios, intercepts = hedge_series(HedgeSpec(method, window=40, refit_every=25), y, x)
+    ratios, intercepts = hedges(HedgeSpec(method, window=40, refit_every=25), y, x)
 
     assert np.isnan(ratios[:50]).all() and np.isnan(intercepts[:50]).all()
     first, second = fit(y[11:51], x[11:51]), fit(y[36:76], x[36:76])
@@ -248,7 +249,7 @@ def test_the_hedge_is_fitted_on_the_trailing_window_and_held(method):
 def test_a_window_that_fills_on_a_refit_bar_is_fitted_there():
     y, x = cointegrated(30)
 
-    ratios, _ = hedge_series(HedgeSpec("ols", window=11, refit_every=5), y, x)
+    ratios, _ = hedges(HedgeSpec("ols", window=11, refit_every=5), y, x)
 
     assert np.isnan(ratios[:10]).all() and np.isfinite(ratios[10:]).all()
 
@@ -257,9 +258,9 @@ def test_a_window_that_fills_on_a_refit_bar_is_fitted_there():
 def test_a_restarted_bot_refits_on_the_same_bars(method):
     y, x = cointegrated(200)
     spec = HedgeSpec(method, window=40, refit_every=24)
-    whole = np.array(hedge_series(spec, y, x, first_bar=1000))
+    whole = np.array(hedges(spec, y, x, first_bar=1000))
 
-    restarted = np.array(hedge_series(spec, y[77:], x[77:], first_bar=1077))
+    restarted = np.array(hedges(spec, y[77:], x[77:], first_bar=1077))
 
     known = np.isfinite(restarted[0])
     assert known.sum() > 50
@@ -271,10 +272,10 @@ def test_a_restarted_bot_refits_on_the_same_bars(method):
 def test_a_window_and_a_refit_of_history_suffice_for_the_last_hedge(method, end):
     y, x = cointegrated(200)
     spec = HedgeSpec(method, window=40, refit_every=24)
-    whole = np.array(hedge_series(spec, y[:end], x[:end]))
+    whole = np.array(hedges(spec, y[:end], x[:end]))
     start = end - (40 + 24 - 1)
 
-    short = np.array(hedge_series(spec, y[start:end], x[start:end], first_bar=start))
+    short = np.array(hedges(spec, y[start:end], x[start:end], first_bar=start))
 
     assert np.isfinite(short[0, -1]) and np.array_equal(short[:, -1], whole[:, -1])
 
@@ -283,7 +284,7 @@ def test_a_refused_fit_is_nan_until_the_next():
     x = np.linspace(1.0, 2.0, 40)
     y = np.concatenate([x[:20], -x[20:]])
 
-    ratios, intercepts = hedge_series(HedgeSpec("ols", window=10, refit_every=10), y, x, first_bar=1)
+    ratios, intercepts = hedges(HedgeSpec("ols", window=10, refit_every=10), y, x, first_bar=1)
 
     assert (ratios[9:29] == pytest.approx(1.0)) and np.isnan(ratios[29:]).all() and np.isnan(intercepts[29:]).all()
 
@@ -292,13 +293,13 @@ def test_a_hole_in_the_prices_spoils_only_the_fits_that_see_it():
     y, x = cointegrated(60)
     y[20] = np.nan
 
-    ratios, _ = hedge_series(HedgeSpec("ols", window=10, refit_every=1), y, x)
+    ratios, _ = hedges(HedgeSpec("ols", window=10, refit_every=1), y, x)
 
     assert np.flatnonzero(np.isnan(ratios)).tolist() == [*range(9), *range(20, 30)]
 
 
 def test_a_fixed_hedge_is_its_constants():
-    ratios, intercepts = hedge_series(HedgeSpec("fixed", ratio=0.85, intercept=0.1), [1.0] * 3, [2.0] * 3)
+    ratios, intercepts = hedges(HedgeSpec("fixed", ratio=0.85, intercept=0.1), [1.0] * 3, [2.0] * 3)
 
     assert ratios.tolist() == [0.85] * 3 and intercepts.tolist() == [0.1] * 3
 
@@ -307,7 +308,7 @@ def test_a_kalman_series_is_the_predicted_state_without_what_is_refused():
     y, x = cointegrated(60)
     raw = kalman(y, x)
 
-    ratios, intercepts = hedge_series(HedgeSpec("kalman"), y, x)
+    ratios, intercepts = hedges(HedgeSpec("kalman"), y, x)
 
     refused = raw[0] <= 0.0
     assert refused[:2].all()
@@ -326,17 +327,17 @@ def test_a_kalman_series_is_the_predicted_state_without_what_is_refused():
 )
 def test_a_spec_that_means_nothing_is_refused(spec, message):
     with pytest.raises(ValueError, match=message):
-        hedge_series(spec, [1.0, 2.0], [1.0, 2.0])
+        hedges(spec, [1.0, 2.0], [1.0, 2.0])
 
 
 def test_a_history_shorter_than_the_window_has_no_hedge():
-    assert np.isnan(hedge_series(HedgeSpec("tls", window=500), [1.0, 2.0], [1.0, 3.0])).all()
+    assert np.isnan(hedges(HedgeSpec("tls", window=500), [1.0, 2.0], [1.0, 3.0])).all()
 
 
 def test_more_windows_than_one_block_holds_give_each_its_own_fit():
     y, x = cointegrated(3000)
 
-    ratios, intercepts = hedge_series(HedgeSpec("ols", window=100, refit_every=1), y, x)
+    ratios, intercepts = hedges(HedgeSpec("ols", window=100, refit_every=1), y, x)
 
     for bar in (99, 753, 754, 755, 1400, 2999):
         assert Hedge(ratios[bar], intercepts[bar]) == ols(y[bar - 99 : bar + 1], x[bar - 99 : bar + 1])

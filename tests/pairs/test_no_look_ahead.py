@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pairs.hedge import hedge_series, kalman
+from pairs.hedge import kalman
 from pairs.spread import kalman_statistics, rolling_statistics, transform
 from pairs.words import HedgeSpec
+from tests.pairs.textbook import hedges
 
 METHODS = ("fixed", "ols", "tls", "johansen", "kalman")
 BARS = 240
@@ -30,7 +31,7 @@ def prices(seed, *, holes=True):
 def everything(method, kind, inclusive, y, x, *, refit_every=7):
     """Every series that the mathematics makes of two price series: one row each."""
     y, x = transform(y, kind), transform(x, kind)
-    ratios, intercepts = hedge_series(HedgeSpec(method, kind, 30, refit_every, ratio=0.9), y, x, first_bar=11)
+    ratios, intercepts = hedges(HedgeSpec(method, kind, 30, refit_every, ratio=0.9), y, x, first_bar=11)
     rolling = rolling_statistics(y, x, ratios, intercepts, 25, inclusive=inclusive)
     filtered = kalman(y, x)
     by_kalman = kalman_statistics(y, x, *filtered)
@@ -85,7 +86,7 @@ def profit_of_reversion(y, x, *, peek):
         spread = y - ratio * x - intercept
         z = spread / spread.std()
     else:
-        ratios, intercepts = hedge_series(HedgeSpec("ols", "level", 200, 50), y, x)
+        ratios, intercepts = hedges(HedgeSpec("ols", "level", 200, 50), y, x)
         z = np.nan_to_num(rolling_statistics(y, x, ratios, intercepts, 100).zscore)
         ratios = np.nan_to_num(ratios)
     steps = np.diff(y) - ratios[:-1] * np.diff(x)

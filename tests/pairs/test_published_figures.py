@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from pairs.half_life import half_life
-from pairs.hedge import hedge_series, johansen_vector, kalman, ols
+from pairs.hedge import johansen_vector, kalman, ols
 from pairs.metrics import apr, sharpe
 from pairs.spread import kalman_statistics, rolling_statistics
 from pairs.words import HedgeSpec
-from tests.pairs.textbook import bands, closes, daily_return, dated_closes
+from tests.pairs.textbook import bands, closes, daily_return, dated_closes, hedges
 
 PRINTED = 6e-7  # half a unit of the sixth digit, and a little for the printing
 
@@ -122,7 +122,7 @@ def test_hedge_series_agrees_with_the_books_rolling_hedge_where_it_does_not_refu
     gld, uso = closes(folder, "GLD"), closes(folder, "USO")
     ratios, intercepts = fits_of_any_sign(uso, gld, 20)
 
-    found, found_intercepts = hedge_series(HedgeSpec("ols", "level", window=20, refit_every=1), uso, gld)
+    found, found_intercepts = hedges(HedgeSpec("ols", "level", window=20, refit_every=1), uso, gld)
 
     positive = ratios > 0.0
     assert 0 < positive.sum() < len(gld) - 19

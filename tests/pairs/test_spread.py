@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pairs.hedge import hedge_series, kalman
+from pairs.hedge import kalman
 from pairs.spread import kalman_statistics, largest_inclusive_z, rolling_statistics, transform
 from pairs.words import HedgeSpec, SpreadStatistics
+from tests.pairs.textbook import hedges
 
 
 def market(bars=300, *, seed=0):
@@ -224,7 +225,7 @@ def test_kalman_statistics_are_unknown_where_the_hedge_is_refused():
     y, x, _, _ = market()
     y[100] = np.nan
     _, _, errors, variances = kalman(y, x)
-    ratios, intercepts = hedge_series(HedgeSpec("kalman"), y, x)
+    ratios, intercepts = hedges(HedgeSpec("kalman"), y, x)
 
     found = kalman_statistics(y, x, ratios, intercepts, errors, variances)
 

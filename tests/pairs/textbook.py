@@ -11,6 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from pairs.hedge import hedge_series
+from pairs.words import HedgeSpec
+
 
 def closes(folder: Path, symbol: str, *, column: str = "close") -> np.ndarray:
     return np.array(list(dated_closes(folder, symbol, column=column).values()))
@@ -41,3 +44,9 @@ def _side(entry: np.ndarray, leave: np.ndarray) -> np.ndarray:
         held = 0.0 if leave[day] else 1.0 if entry[day] else held
         units[day] = held
     return units
+
+
+def hedges(spec: HedgeSpec, y, x, *, first_bar: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """``hedge_series`` with bars numbered from ``first_bar`` on: ratios and intercepts."""
+    found = hedge_series(spec, y, x, first_bar + np.arange(len(y)))
+    return found.ratios, found.intercepts
