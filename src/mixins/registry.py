@@ -1,7 +1,7 @@
 """The rules that exist by name, and how a user's own is found.
 
 A name is one of the registered ones, or a dotted path ``my_rules:MyEntryMixin`` (module, colon, class) that is looked
-for in the working directory and then wherever Python looks.
+for wherever Python looks and then in the working directory.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import backtrader as bt
 import numpy as np
@@ -179,7 +179,7 @@ class RSIVolumeSupertrendEntryMixin(_OversoldEntry):
     def __init__(self, params: Any, view: View) -> None:
         super().__init__(params, view)
         self.usual_volume = bt.ind.SMA(view.data.volume, period=params.e_vol_period)
-        self.supertrend = SuperTrend(view.data, period=params.e_st_period, multiplier=params.e_st_multiplier)
+        self.supertrend = cast(Any, SuperTrend)(view.data, period=params.e_st_period, multiplier=params.e_st_multiplier)
 
     @classmethod
     def warmup_bars(cls, params: Any) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import backtrader as bt
 
@@ -10,16 +11,17 @@ import backtrader as bt
 class SuperTrend(bt.Indicator):
     """A trailing band of the average true range that flips side when the close breaks through it.
 
-    With ``m = (high + low) / 2`` the raw bands are ``m ± multiplier * ATR`` (Wilder's ATR of ``period``). The upper band
-    may only fall while the close stays at or below it, the lower one only rise while the close stays at or above it.
+    With ``m = (high + low) / 2`` the raw bands are ``m ± multiplier * ATR`` (ATR: Wilder's, of ``period``). The upper
+    band may only fall while the close stays at or below it, the lower one only rise while it stays at or
+    above that.
     ``direction`` is +1 while the lower band carries the price and -1 while the upper one caps it; it starts at +1 when
     the first close is at or above ``m``. ``supertrend`` is the band in force. NaN prices give NaN.
 
     Reference: O. Seban, Tout le monde mérite d'être riche, 2008 (the bands as charting packages draw them).
     """
 
-    lines = ("supertrend", "direction", "upper", "lower")
-    params = (("period", 10), ("multiplier", 3.0))
+    lines: Any = ("supertrend", "direction", "upper", "lower")
+    params: Any = (("period", 10), ("multiplier", 3.0))
     plotinfo = {"subplot": False}
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The rules of a mean-reverting pair: enter when z has just left its band, leave when it came back, broke or dawdled."""
+"""The rules of a mean-reverting pair: enter when z has just left its band, leave when it is back, broke or dawdles."""
 
 from __future__ import annotations
 
