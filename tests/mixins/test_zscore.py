@@ -115,8 +115,8 @@ def test_the_window_that_leaves_the_current_bar_out_needs_one_more_bar():
         (LONG, 4.5, (True, "reversion")),
         (SHORT, 0.501, (False, "hold")),
         (SHORT, math.nan, (False, "not_ready")),
-        (LONG, math.inf, (True, "reversion")),
-        (SHORT, math.inf, (True, "stop")),
+        (LONG, math.inf, (False, "not_ready")),
+        (SHORT, math.inf, (False, "not_ready")),
     ],
 )
 def test_an_exit_stops_reverts_or_holds(direction, z, expected):
