@@ -86,7 +86,6 @@ def hard_markets() -> dict[str, Bars]:
         "only up": bars_from_closes(np.linspace(1.0, 400.0, 200)),
         "only down": bars_from_closes(np.linspace(400.0, 1.0, 200)),
         "all unknown": bars_from_closes(np.full(150, np.nan)),
-        "two bars": A.cut(0, 2),
         "zero prices": bars_from_closes(np.zeros(120) + 1e-12, wick=0.0),
         "huge prices": bars_from_closes(1e15 * A.close),
     }
@@ -112,14 +111,22 @@ def extremes(each) -> tuple:
     return (each.kind(lowest), each.kind(limits.maximum))
 
 
+@every_rule
+def test_every_value_inside_the_bounds_can_be_built_and_asked_on_short_data(name):
+    for bars in (90, 2):
+        for each in parameters(RULES[name].Params):
+            for value in extremes(each):
+                found = answers(name, A.cut(0, bars), B.cut(0, bars), runonce=False, **{each.name: value})
+                assert len(found) > 0
+
+
 @both_modes
 @every_rule
-def test_every_value_inside_the_bounds_can_be_built_and_asked(name, runonce):
-    short = A.cut(0, 90)
-    for each in parameters(RULES[name].Params):
-        for value in extremes(each):
-            found = answers(name, short, B.cut(0, 90), runonce=runonce, **{each.name: value})
-            assert len(found) > 0
+def test_preloaded_data_may_be_as_short_as_the_warm_up_that_the_rule_tells(name, runonce):
+    rule = RULES[name]
+    bars = max(2, rule.warmup_bars(rule.Params(**LIVELY[name])))
+    found = answers(name, A.cut(0, bars), B.cut(0, bars), runonce=runonce)
+    assert max(found) == bars - 1
 
 
 @every_rule

@@ -76,7 +76,7 @@ CASES = {
         expected_ichimoku,
         {
             "e_rsi_oversold": 40.0,
-            "e_rsi_lookback": 25,
+            "e_rsi_lookback": 40,
             "e_tenkan": 5,
             "e_kijun": 12,
             "e_senkou": 20,
