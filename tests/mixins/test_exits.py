@@ -62,6 +62,14 @@ def test_the_atr_stop_trails_and_never_loosens(runonce, direction):
     assert set(expected) == {"hold", "atr_stop"}
 
 
+@pytest.mark.parametrize(("close", "reason"), [(98.1, "hold"), (97.9, "atr_stop")])
+def test_the_atr_stop_stands_from_the_bar_of_the_decision_on(close, reason):
+    calm_then_wild = bars_from_closes([100.0, 100.0, 100.0, close])
+    calm_then_wild.low[3] = 80.0
+    params = ATRExitMixin.Params(x_atr_period=1, x_atr_multiplier=2.0)  # 100 - 2 * 1 before the range widens to 20
+    assert reasons(ATRExitMixin, params, calm_then_wild, entry_bar=2) == [reason]
+
+
 @both_modes
 @both_sides
 def test_a_trailing_stop_gives_back_no_more_than_its_per_cent(runonce, direction):
@@ -91,7 +99,7 @@ def test_a_trailing_stop_starts_at_the_entry_price(direction, closes, expected):
 
 
 def test_prices_from_before_the_entry_do_not_trail():
-    closes = [100.0, 500.0, 500.0, 100.0, 100.0]
+    closes = [100.0, 500.0, 500.0, 500.0, 100.0]
     bars = bars_from_closes(closes)
     bars.open[4] = 100.0
     params = TrailingStopExitMixin.Params(x_trail_pct=10.0)
