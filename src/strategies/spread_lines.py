@@ -12,8 +12,8 @@ import backtrader as bt
 import numpy as np
 from ccxt_bt_bridge.bt_time import num_to_ms
 
-from pairs.hedge import HedgeTracker, hedge_series
-from pairs.spread import RollingSpread, kalman_statistics, rolling_statistics, transform
+from pairs.hedge import Hedges, HedgeTracker, hedge_series
+from pairs.spread import RollingSpread, rolling_statistics, transform
 
 LINES = ("spread", "zscore", "hedge_ratio", "intercept", "mean", "std")
 
@@ -30,15 +30,20 @@ class SpreadLines(bt.Indicator):
 
     def __init__(self) -> None:
         super().__init__()
-        self._hedges = HedgeTracker(self.p.hedge)
+        self._hedges = HedgeTracker(self.p.hedge, keep=self.p.window + 1)
         self._seen = 0
 
     def once(self, start: int, end: int) -> None:
-        close_a, close_b = (np.frombuffer(d.close.array, dtype="f8", count=end) for d in self.datas[:2])
-        stamps = np.frombuffer(self.data0.datetime.array, dtype="f8", count=end)
+        close_a, close_b, stamps = (
+            np.frombuffer(line.array, dtype="f8", count=end)
+            for line in (self.data0.close, self.data1.close, self.data0.datetime)
+        )
         y, x = transform(close_a, self.p.hedge.prices), transform(close_b, self.p.hedge.prices)
         hedges = hedge_series(self.p.hedge, y, x, self._bar_numbers(stamps))
-        self._write(self._statistics(y, x, hedges), hedges)
+        result = self._statistics(y, x, hedges)
+        columns = (hedges.errors, result.zscore, hedges.ratios, hedges.intercepts, result.mean, result.std)
+        for line, column in zip(self.lines, columns, strict=True):
+            line.array = array.array("d", np.ascontiguousarray(column, dtype="f8").tobytes())
 
     def oncestart(self, start: int, end: int) -> None:
         """Nothing comes before the first bar: ``once`` writes the lines whole."""
@@ -49,11 +54,13 @@ class SpreadLines(bt.Indicator):
         if len(self.data0) == self._seen:
             return
         self._seen = len(self.data0)
-        size = max(self.p.window + 1, self.p.hedge.window)
-        y, x, numbers = self._tail(size)
-        hedge = self._hedges.step(y, x, numbers)
-        last = self._statistics_of_last(y, x, hedge)
-        for line, value in zip(self.lines, last, strict=True):
+        y, x, numbers = self._tail(max(self.p.window + 1, self.p.hedge.window))
+        now = self._hedges.step(y, x, numbers)
+        y, x = y[-self.p.window - 1 :], x[-self.p.window - 1 :]
+        hedges = self._hedges.last_hedges(y, x)
+        result = self._statistics(y, x, hedges)
+        values = (hedges.errors[-1], result.zscore[-1], now.ratio, now.intercept, result.mean[-1], result.std[-1])
+        for line, value in zip(self.lines, values, strict=True):
             line[0] = value
 
     prenext = nextstart = next
@@ -63,24 +70,14 @@ class SpreadLines(bt.Indicator):
         y, x, _ = self._tail(size)
         return y - self.lines.intercept[0] - self.lines.hedge_ratio[0] * x
 
-    def _statistics(self, y: np.ndarray, x: np.ndarray, hedges) -> RollingSpread:
+    def _statistics(self, y: np.ndarray, x: np.ndarray, hedges: Hedges) -> RollingSpread:
+        """One hedge for a whole window; with kalman each bar's own error, as the filter saw it."""
         if self.p.hedge.method == "kalman":
-            return kalman_statistics(y, x, hedges.ratios, hedges.intercepts, hedges.errors, hedges.variances)
+            y, x, intercepts = hedges.errors, np.zeros(len(y)), np.zeros(len(y))
+        else:
+            intercepts = hedges.intercepts
         return rolling_statistics(
-            y, x, hedges.ratios, hedges.intercepts, self.p.window, inclusive=self.p.inclusive, ddof=self.p.ddof
-        )
-
-    def _statistics_of_last(self, y: np.ndarray, x: np.ndarray, hedge) -> tuple[float, ...]:
-        rows = self.p.window + 1
-        y, x = y[-rows:], x[-rows:]
-        result = self._statistics(y, x, hedge.repeated(len(y)))
-        return (
-            result.spread[-1],
-            result.zscore[-1],
-            hedge.ratio,
-            hedge.intercept,
-            result.mean[-1],
-            result.std[-1],
+            y, x, hedges.ratios, intercepts, self.p.window, inclusive=self.p.inclusive, ddof=self.p.ddof
         )
 
     def _tail(self, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -94,8 +91,3 @@ class SpreadLines(bt.Indicator):
 
     def _bar_numbers(self, stamps: np.ndarray) -> np.ndarray:
         return num_to_ms(stamps) // self.p.interval_ms
-
-    def _write(self, result: RollingSpread, hedges) -> None:
-        columns = (result.spread, result.zscore, hedges.ratios, hedges.intercepts, result.mean, result.std)
-        for line, column in zip(self.lines, columns, strict=True):
-            line.array = array.array("d", np.ascontiguousarray(column, dtype="f8").tobytes())
