@@ -1,0 +1,30 @@
+"""Errors of the journal, and what the bot does about each.
+
+JournalError
+├── JournalRefused      not a journal that this bot may use (corrupt, newer, another's): stop and tell the person
+├── JournalBusy         another process is writing it: stop and tell the person
+├── JournalUnwritable   a commit failed (disk full, read-only, I/O): send nothing that adds risk, keep trying
+└── IntentConflict      an intent's id is used twice or unknown: a defect, halt
+"""
+
+from __future__ import annotations
+
+
+class JournalError(Exception):
+    """Root of the journal's errors."""
+
+
+class JournalRefused(JournalError):
+    """The file is not one that this bot may use; it was left as it is."""
+
+
+class JournalBusy(JournalError):
+    """Another process holds the journal."""
+
+
+class JournalUnwritable(JournalError):
+    """What was to be written is not on disk."""
+
+
+class IntentConflict(JournalError):
+    """An intent that contradicts what the journal already holds."""
