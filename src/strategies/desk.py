@@ -10,11 +10,16 @@ import math
 from datetime import datetime
 from typing import Any, Protocol
 
+import numpy as np
+
 from pairs.half_life import half_life
 from pairs.words import Action, Direction, LegOrder, Pair, PairBroker, PairOrder, PairPosition, SpreadStatistics
 from strategies.plan import StrategyPlan
 from strategies.re_entry import ReEntryGate
 from strategies.sizing import entry_legs
+
+
+VOLATILITY_BARS = 100
 
 
 class Recorder(Protocol):
@@ -86,6 +91,17 @@ class Desk:
     @property
     def stop_level(self) -> float:
         return self.exit.stop_level
+
+    def change_volatility(self) -> float:
+        """Standard deviation of one bar's change over the last bars: of the spread, or of one symbol's log price."""
+        size = min(VOLATILITY_BARS, len(self.data))
+        if size < 3:
+            return math.nan
+        if self.lines is not None:
+            values = self.lines.spread_window(size)
+        else:
+            values = np.log(np.asarray(self.data.close.get(size=size), dtype="f8"))
+        return float(np.std(np.diff(values), ddof=1))
 
     # a bar
 

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
+from typing import Protocol
 
 from ccxt_bt_bridge.words import Market
 from mixins.base import EntryAnswer, View
-from pairs.sizing import SizingInputs, SizingSpec, gross_notional, split_gross
+from pairs.sizing import SizingInputs, SizingSpec, fraction_of_gross, gross_notional, split_gross
 from pairs.words import LegOrder
 from strategies.plan import StrategyPlan
 
 MAX_HEDGE_ERROR = 0.05
+DEFAULT_HOLD_BARS = 24.0
+
+
+class SizingView(View, Protocol):
+    """A rule's view, and how much the spread (or the price, as a fraction) moves in one bar."""
+
+    def change_volatility(self) -> float: ...
 
 
 def entry_legs(
-    plan: StrategyPlan, view: View, answer: EntryAnswer, equity: float
+    plan: StrategyPlan, view: SizingView, answer: EntryAnswer, equity: float
 ) -> tuple[tuple[LegOrder, ...], str | None]:
     """Signed leg orders for an entry, or no legs and the reason."""
     gross = gross_notional(plan.sizing, _inputs(plan, view, answer, equity))
@@ -33,19 +41,33 @@ def entry_legs(
     return ((), reason) if reason else (tuple(legs), None)
 
 
-def _inputs(plan: StrategyPlan, view: View, answer: EntryAnswer, equity: float) -> SizingInputs:
+def _inputs(plan: StrategyPlan, view: SizingView, answer: EntryAnswer, equity: float) -> SizingInputs:
     statistics = view.statistics
-    edge = (abs(view.zscore) - view.exit_level) * statistics.std if statistics else math.nan
+    if statistics is None:
+        return SizingInputs(
+            equity=equity,
+            strength=answer.strength,
+            stop_distance=plan.stop_distance,
+            spread_volatility=view.change_volatility(),
+        )
+    scale = fraction_of_gross(
+        1.0, statistics.hedge_ratio, view.price_a, view.price_b, prices=statistics.prices
+    )
+    z = abs(view.zscore)
+    hold_hours = (view.half_life_bars or DEFAULT_HOLD_BARS) * view.bar_hours
+    cost = view.costs.round_trip(statistics, view.price_a, view.price_b, hold_hours=hold_hours)
+    to_stop = (view.stop_level - z) * statistics.std * scale
     return SizingInputs(
         equity=equity,
         strength=answer.strength,
-        stop_distance=plan.stop_distance,
-        spread_volatility=statistics.std if statistics else None,
-        expected_return=edge if math.isfinite(edge) else None,
+        stop_distance=min(to_stop, plan.stop_distance or math.inf),
+        spread_volatility=view.change_volatility() * scale if plan.sizing.method == "volatility" else None,
+        expected_return=((z - view.exit_level) * statistics.std - cost) * scale,
+        return_volatility=statistics.std * scale,
     )
 
 
-def _quantities(spec: SizingSpec, view: View, gross: float) -> tuple[float, ...]:
+def _quantities(spec: SizingSpec, view: SizingView, gross: float) -> tuple[float, ...]:
     if view.pair.leg_b is None:
         return (gross / view.price_a,)
     statistics = view.statistics
