@@ -16,7 +16,7 @@ INTERVALS = ("1m", "5m", "15m", "30m", "1h", "4h", "1d")
 INTERVAL_HOURS = {"1m": 1 / 60, "5m": 1 / 12, "15m": 0.25, "30m": 0.5, "1h": 1.0, "4h": 4.0, "1d": 24.0}
 FAULT_KINDS = ("reject", "timeout_before_execution", "timeout_after_execution", "partial_fill")
 
-SYMBOL_PATTERN = r"^[A-Za-z0-9.]{1,20}([/-][A-Za-z0-9]{1,12}(:[A-Za-z0-9]{1,12})?)?$"
+SYMBOL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9.]{0,19}([/-][A-Za-z0-9]{1,12}(:[A-Za-z0-9]{1,12})?)?$"
 NAME_PATTERN = r"^[A-Za-z0-9_-]{1,48}$"
 
 
