@@ -85,7 +85,12 @@ def unknown_key(source: Source, path: Path, known: tuple[str, ...]) -> Problem:
         return source.problem(path, SECRETS_ELSEWHERE, key=True, found=HIDDEN)
     expected = f"one of {', '.join(known)}" if known else "no key here"
     return source.problem(
-        path, "there is no such key", key=True, found=excerpt(key), expected=expected, suggestion=did_you_mean(key, known)
+        path,
+        "there is no such key",
+        key=True,
+        found=excerpt(key),
+        expected=expected,
+        suggestion=did_you_mean(key, known),
     )
 
 
@@ -93,7 +98,9 @@ def _wrong_word(source: Source, path: Path, expected: str) -> Problem:
     words = tuple(_QUOTED.findall(expected))
     found = source.value(path)
     near = did_you_mean(found, words) if isinstance(found, str) else None
-    return source.problem(path, "is not one of the words known here", expected=f"one of {', '.join(words)}", suggestion=near)
+    return source.problem(
+        path, "is not one of the words known here", expected=f"one of {', '.join(words)}", suggestion=near
+    )
 
 
 @lru_cache(maxsize=256)
@@ -122,5 +129,3 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next((found for part in get_args(annotation) if (found := _model_in(part)) is not None), None)
-
-

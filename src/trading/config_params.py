@@ -80,8 +80,8 @@ def _find(name: str, facts: RuleFacts) -> tuple[type[Any] | None, list[Problem]]
         return None, [_not_found(facts, "a rule of your own lies in a module of your own, not in the standard library")]
     try:
         return resolve(name, facts.kind), []
-    except RuleNotFound as error:
-        if ":" in name:
+    except Exception as error:  # a module of the user's own may fail in any way
+        if ":" in name or not isinstance(error, RuleNotFound):
             return None, [_not_found(facts, _one_line(str(error)))]
     other = "exit" if facts.kind == "entry" else "entry"
     if name in _known(other):
@@ -143,7 +143,9 @@ def _with_signal(
 
 def _clash(facts: RuleFacts, theirs: str, place: Path, value: Any) -> Problem:
     expected = f"{excerpt(value)}, as {place[-1]} says, or only one of the two"
-    return facts.source.problem(("signal", theirs), f"says another value than {place[-1]} of the rule", expected=expected)
+    return facts.source.problem(
+        ("signal", theirs), f"says another value than {place[-1]} of the rule", expected=expected
+    )
 
 
 def _unused(facts: RuleFacts, known: Mapping[str, Parameter]) -> Iterator[Problem]:
@@ -159,9 +161,7 @@ def _unknown(facts: RuleFacts, given: Mapping[str, Any], known: Mapping[str, Par
             yield unknown_key(facts.source, (*facts.path, "params", key), tuple(known))
 
 
-def _checked(
-    facts: RuleFacts, parameter: Parameter, value: Any, place: Path | None
-) -> tuple[Any, Problem | None]:
+def _checked(facts: RuleFacts, parameter: Parameter, value: Any, place: Path | None) -> tuple[Any, Problem | None]:
     """The value in the parameter's own kind, or None and why not."""
     if place is None:
         return value, None

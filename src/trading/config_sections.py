@@ -56,9 +56,7 @@ def _moment(value: object) -> int | datetime:
 
 def _market_orders_only(value: object) -> str:
     if value == "limit":
-        raise PydanticCustomError(
-            "order_type", "limit orders come with a later version", {"expected": '"market"'}
-        )
+        raise PydanticCustomError("order_type", "limit orders come with a later version", {"expected": '"market"'})
     if value != "market":
         raise PydanticCustomError("order_type", "is no known order type", {"expected": '"market"'})
     return "market"

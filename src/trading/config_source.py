@@ -84,7 +84,15 @@ class Source:
         """The faults of the document's form."""
         for flaw in self.document.flaws:
             yield Problem(
-                path_text(flaw.path), flaw.line, flaw.column, ERROR, flaw.message, flaw.found, flaw.expected, None, self.file
+                path_text(flaw.path),
+                flaw.line,
+                flaw.column,
+                ERROR,
+                flaw.message,
+                flaw.found,
+                flaw.expected,
+                None,
+                self.file,
             )
 
     def _found(self, path: Path) -> str | None:
@@ -96,7 +104,9 @@ class Source:
         return excerpt(value)
 
     def _override(self, path: Path) -> Override | None:
-        return next((self.overrides[path[:end]] for end in range(len(path), 0, -1) if path[:end] in self.overrides), None)
+        return next(
+            (self.overrides[path[:end]] for end in range(len(path), 0, -1) if path[:end] in self.overrides), None
+        )
 
 
 class _Missing:
