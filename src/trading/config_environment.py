@@ -71,7 +71,8 @@ def parsed(text: str) -> Any:
 
 def made_safer(source: Source, environ: Mapping[str, str]) -> tuple[Source, list[Problem]]:
     """``source`` with the limits that the older names tighten, and every clash between them and the config."""
-    facts, problems = Facts(source), []
+    facts = Facts(source)
+    problems: list[Problem] = []
     for name, words in _MODES.items():
         problems += _mode_problems(facts, name, environ.get(name, "").strip(), words)
     problems += _dry_run_problems(facts, environ.get("DRY_RUN", "").strip())

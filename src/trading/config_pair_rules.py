@@ -170,7 +170,7 @@ def _pair_thresholds(
 
 
 def reachable(check: Check) -> Iterator[Problem]:
-    """With the current bar inside its own window |z| has a greatest value: sqrt(n-1) for ddof 0, (n-1)/sqrt(n) for 1."""
+    """With the current bar in its own window |z| has a greatest value: sqrt(n-1) for ddof 0, (n-1)/sqrt(n) for 1."""
     window, ddof = check.entry.number("e_window"), check.entry.number("e_ddof")
     if check.entry.text("e_statistics_window") != "inclusive" or window is None or window < 2:
         return

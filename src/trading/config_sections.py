@@ -9,7 +9,7 @@ import math
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 INTERVALS = ("1m", "5m", "15m", "30m", "1h", "4h", "1d")
@@ -45,6 +45,10 @@ def _speed(value: object) -> float:
     raise PydanticCustomError("speed", "is no speed", {"expected": '"max" or a number above 0 (times real time)'})
 
 
+def _speed_text(value: float) -> float | str:
+    return "max" if math.isinf(value) else value
+
+
 def _moment(value: object) -> int | datetime:
     """The number of a call, or a time."""
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 10**9:
@@ -66,6 +70,7 @@ UtcTime = Annotated[datetime, BeforeValidator(_utc), WithJsonSchema({"type": "st
 Speed = Annotated[
     float,
     PlainValidator(_speed),
+    PlainSerializer(_speed_text),
     WithJsonSchema({"anyOf": [{"const": "max"}, {"type": "number", "exclusiveMinimum": 0, "maximum": 1e9}]}),
 ]
 Moment = Annotated[
@@ -130,7 +135,7 @@ class Mock(Section):
 
     seed: int = Field(default=7, ge=0, le=2**63 - 1)
     bars: Bars = 2_000
-    speed: Speed = math.inf
+    speed: Speed = Field(default=math.inf, json_schema_extra={"default": "max"})
     symbols: Annotated[tuple[Symbol, ...], Field(strict=False, min_length=1, max_length=500)] | None = None
 
 
@@ -237,7 +242,7 @@ class Cointegration(Section):
 
 
 class Signal(Section):
-    """Thresholds by the names of the signal generator; they stand for the z rules' parameters where those are silent."""
+    """Thresholds by the signal generator's names; they stand for the z rules' parameters where those are silent."""
 
     entry_threshold: Threshold | None = None
     exit_threshold: float | None = Field(default=None, ge=0, le=100)

@@ -1,4 +1,4 @@
-"""Where the values of a config come from: a document, and on top of it what the environment or the command line says."""
+"""Where a config's values come from: a document, and on top of it what the environment or the command line says."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def is_secret_value(value: object) -> bool:
 
 @dataclass(frozen=True)
 class Override:
-    """One value from outside the file. ``origin`` is "environment" or "command line", ``name`` what the person wrote."""
+    """One value from outside the file. ``origin``: "environment" or "command line"; ``name``: what the person wrote."""
 
     path: Path
     value: Any
@@ -72,13 +72,12 @@ class Source:
         """A problem at the value of ``path`` (at its key with ``key``); ``found`` defaults to what stands there."""
         if found is None:
             found = self._found(path)
-        override = self._override(path)
+        name, override = path_text(path), self._override(path)
         if override is not None:
-            place, message = (None, None, override.origin), f"{override.name}: {message}"
-        else:
-            place = (*(self.document.key_position(path) if key else self.document.position(path)), self.file)
-        line, column, file = place
-        return Problem(path_text(path), line, column, severity, message, found, expected, suggestion, file)
+            message = f"{override.name}: {message}"
+            return Problem(name, None, None, severity, message, found, expected, suggestion, override.origin)
+        line, column = self.document.key_position(path) if key else self.document.position(path)
+        return Problem(name, line, column, severity, message, found, expected, suggestion, self.file)
 
     def flaws(self) -> Iterator[Problem]:
         """The faults of the document's form."""
