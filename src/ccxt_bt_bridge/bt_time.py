@@ -29,8 +29,14 @@ def ms_to_num(ms):
     return EPOCH_DAY + ms / DAY_MS
 
 
-def num_to_ms(num: float) -> int:
-    """The exact inverse of ``ms_to_num`` for every whole millisecond."""
+@overload
+def num_to_ms(num: float) -> int: ...
+@overload
+def num_to_ms(num: np.ndarray) -> np.ndarray: ...
+def num_to_ms(num):
+    """The exact inverse of ``ms_to_num`` for every whole millisecond; arrays give int64."""
+    if isinstance(num, np.ndarray):
+        return np.rint((num - EPOCH_DAY) * DAY_MS).astype(np.int64)
     return round((num - EPOCH_DAY) * DAY_MS)
 
 

@@ -18,7 +18,6 @@ from strategies.plan import StrategyPlan
 from strategies.re_entry import ReEntryGate
 from strategies.sizing import entry_legs
 
-
 VOLATILITY_BARS = 100
 
 

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any, Protocol
 
 import backtrader as bt
-from ccxt_bt_bridge.bt_time import ms_to_datetime, num_to_ms
 
+from ccxt_bt_bridge.bt_time import ms_to_datetime, num_to_ms
 from pairs.words import Pair, PairBroker
 from strategies.desk import Desk, Recorder
 from strategies.plan import StrategyPlan

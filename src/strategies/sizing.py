@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Protocol
 
@@ -32,13 +33,24 @@ def entry_legs(
     wanted = _quantities(plan.sizing, view, gross)
     assert answer.direction is not None
     sign = answer.direction.sign
-    prices = (view.price_a, view.price_b)
-    legs = []
-    for symbol, quantity, price, side in zip(view.pair.symbols, wanted, prices, (sign, -sign), strict=False):
-        amount = plan.markets[symbol].round_amount(Decimal(repr(quantity))) * side
-        legs.append(LegOrder(symbol, amount, price))
-    reason = _shortfall(legs, plan.markets) or _hedge_error(legs, wanted)
-    return ((), reason) if reason else (tuple(legs), None)
+    markets = [plan.markets[symbol] for symbol in view.pair.symbols]
+    amounts = _on_steps(wanted, markets)
+    legs = tuple(
+        LegOrder(market.symbol, amount * side, price)
+        for market, amount, price, side in zip(
+            markets, amounts, (view.price_a, view.price_b), (sign, -sign), strict=False
+        )
+    )
+    reason = _shortfall(legs, plan.markets) or _hedge_error(amounts, wanted)
+    return ((), reason) if reason else (legs, None)
+
+
+def _on_steps(wanted: tuple[float, ...], markets: list[Market]) -> list[Decimal]:
+    """Quantities on the venue's steps: the coarser leg is rounded first, the other follows what was left of it."""
+    exact = [Decimal(repr(quantity)) for quantity in wanted]
+    rounded = [market.round_amount(quantity) for market, quantity in zip(markets, exact, strict=True)]
+    kept = min(done / quantity for done, quantity in zip(rounded, exact, strict=True))
+    return [market.round_amount(quantity * kept) for market, quantity in zip(markets, exact, strict=True)]
 
 
 def _inputs(plan: StrategyPlan, view: SizingView, answer: EntryAnswer, equity: float) -> SizingInputs:
@@ -82,16 +94,16 @@ def _quantities(spec: SizingSpec, view: SizingView, gross: float) -> tuple[float
     )
 
 
-def _shortfall(legs: list[LegOrder], markets: dict[str, Market]) -> str | None:
+def _shortfall(legs: tuple[LegOrder, ...], markets: Mapping[str, Market]) -> str | None:
     for leg in legs:
         if markets[leg.symbol].shortfall(leg.quantity, Decimal(repr(leg.reference_price))):
             return f"below_minimum:{leg.symbol}"
     return None
 
 
-def _hedge_error(legs: list[LegOrder], wanted: tuple[float, ...]) -> str | None:
+def _hedge_error(amounts: list[Decimal], wanted: tuple[float, ...]) -> str | None:
     """Rounding onto the steps must not break the ratio between the legs."""
-    if len(legs) < 2:
+    if len(amounts) < 2:
         return None
-    kept = [abs(float(leg.quantity)) / quantity for leg, quantity in zip(legs, wanted, strict=True)]
+    kept = [float(amount) / quantity for amount, quantity in zip(amounts, wanted, strict=True)]
     return "rounding_breaks_hedge" if abs(kept[0] / kept[1] - 1.0) > MAX_HEDGE_ERROR else None

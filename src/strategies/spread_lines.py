@@ -10,8 +10,8 @@ import array
 
 import backtrader as bt
 import numpy as np
-from ccxt_bt_bridge.bt_time import num_to_ms
 
+from ccxt_bt_bridge.bt_time import num_to_ms
 from pairs.hedge import Hedges, HedgeTracker, hedge_series
 from pairs.spread import RollingSpread, rolling_statistics, transform
 

@@ -10,7 +10,7 @@ from typing import Any
 import backtrader as bt
 import numpy as np
 
-from ccxt_bt_bridge.bt_time import ms_to_datetime
+from ccxt_bt_bridge.bt_time import ms_to_datetime, num_to_ms
 from feeds.array_feed import ArrayFeed
 from strategies.desk import Desk
 from strategies.desk_strategy import DeskStrategy
@@ -147,9 +147,8 @@ def formation_notes(config: LoadedConfig, market: MarketInput) -> tuple[str, ...
 def _view(desk: Desk) -> PairPlotData:
     """Whole lines of a finished run."""
     data = desk.data
-    stamps = np.frombuffer(data.datetime.array, dtype="f8")
-    times = np.array([ms_to_datetime(ms).replace(tzinfo=None) for ms in _milliseconds(stamps)], dtype="datetime64[ms]")
-    column = {name: np.array(getattr(desk.lines, name).array) for name in ("spread", "zscore")} if desk.lines else {}
+    times = num_to_ms(np.array(data.datetime.array)).astype("datetime64[ms]")
+    column = {name: np.array(getattr(desk.lines, name).array) for name in ("spread", "zscore")} if desk.lines is not None else {}
     entry_z = desk.pair.entry_z or getattr(desk.plan.entry.params, "e_entry_z", None)
     return PairPlotData(
         pair_id=desk.pair.pair_id,
@@ -159,6 +158,6 @@ def _view(desk: Desk) -> PairPlotData:
         spread=column.get("spread"),
         zscore=column.get("zscore"),
         entry_z=entry_z,
-        exit_z=desk.exit_level if desk.lines else None,
-        stop_z=desk.stop_level if desk.lines else None,
+        exit_z=desk.exit_level if column else None,
+        stop_z=desk.stop_level if column else None,
     )

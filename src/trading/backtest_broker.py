@@ -8,10 +8,10 @@ from decimal import Decimal
 from typing import Any
 
 import backtrader as bt
+
 from brokers.fills import fee, market_fill_price
 from brokers.funding import FundingSchedule, funding_amount
 from ccxt_bt_bridge.bt_time import datetime_to_ms
-
 from pairs.words import Action, PairOrder, PairPosition, PairState, Refused
 from trading.position_tracker import PositionTracker
 from trading.records import RefusalRecord

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
+from mixins.spec import RuleSpec
 from pairs.words import Pair
 from trading.config_report import Problem
 from trading.config_sections import (
@@ -104,15 +105,6 @@ class Config(Section):
 
 
 LIVE_BROKERS = ("binance", "ibkr")
-
-
-@dataclass(frozen=True, slots=True)
-class RuleSpec:
-    """A rule to build: its name (or dotted path), its class, and its frozen parameters. Picklable."""
-
-    name: str
-    rule: type
-    params: Any
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from datetime import datetime
 from decimal import Decimal
 
 from ccxt_bt_bridge.bt_time import ms_to_datetime
-
-from ccxt_bt_bridge.words import Fill, OrderReport
+from ccxt_bt_bridge.words import Fill
 from pairs.words import PairOrder, PairPosition
+from trading.journal_words import Intent
 from trading.records import TradeRecord
 
 
@@ -23,20 +23,13 @@ class EntryRefused:
 
 @dataclass(frozen=True, slots=True)
 class OrderFinished:
-    """One exchange order came to its end. ``status`` in the exchange's words, or not_placed / absent."""
+    """One exchange order came to its end. ``status`` in the exchange's words, or why nothing was placed."""
 
     time: datetime
-    pair_id: str
-    ref: str
-    action: str
-    client_order_id: str
-    symbol: str
-    amount: Decimal
-    filled: Decimal
-    average: Decimal | None
+    intent: Intent
     status: str
     latency_ms: int
-    report: OrderReport | None = None
+    order_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,6 @@ from decimal import Decimal
 
 from ccxt_bt_bridge.bt_time import ms_to_datetime
 from ccxt_bt_bridge.clock import Clock
-
 from ccxt_bt_bridge.errors import ExchangeUnreachable
 from ccxt_bt_bridge.port import MarketPort
 from ccxt_bt_bridge.words import Fill, FundingPayment, Market
@@ -80,6 +79,7 @@ class ExecutionEngine:
         self._busy: set[str] = set()
         self._traded_value: dict[str, float] = {}
         orders.on_fill = self._on_fill
+        orders.on_foreign_fill = self._on_foreign_fill
 
     # asked from outside
 
@@ -332,6 +332,18 @@ class ExecutionEngine:
             reference_price=send.reference_price,
         )
         self._bus.publish(LegFilled(send.pair_id, send.ref, fill, send.reference_price))
+
+    def _on_foreign_fill(self, fill: Fill) -> None:
+        """A trade on this account that we did not send (a liquidation, a person): our ledger no longer tells the truth."""
+        if fill.symbol not in self._rules:
+            return
+        self._guard.halt(f"foreign_fill:{fill.symbol}", self._now())
+        self._alarm(
+            f"{fill.symbol}: {fill.signed_amount} was traded by order {fill.client_order_id}, which is not ours; "
+            "nothing more is opened until the difference is closed by hand",
+            None,
+            critical=True,
+        )
 
     def _note_legging(
         self, pair_id: str, outcome: LegOutcome, before: Decimal | None, after: Decimal | None

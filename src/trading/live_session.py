@@ -7,27 +7,31 @@ thread, in this order, so that what a strategy sees at a bar never contains what
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-
-from ccxt_bt_bridge.bt_time import ms_to_datetime
-from ccxt_bt_bridge.clock import Clock
+from typing import Any
 
 from ccxt_bt_bridge.aligner import BarAligner
+from ccxt_bt_bridge.bt_time import ms_to_datetime
+from ccxt_bt_bridge.clock import Clock
 from ccxt_bt_bridge.feed import FeedBoard
 from ccxt_bt_bridge.loop import LoopThread
 from ccxt_bt_bridge.port import MarketPort, TradingPort
-from ccxt_bt_bridge.words import Bar, Fill, FundingPayment, OrderReport
+from ccxt_bt_bridge.words import Bar, Fill, FundingPayment, OrderReport, UserEvent
 from pairs.words import Pair, PairOrder, PairState
 from trading.events import Alarm, BarMarked, EventBus
 from trading.execution_engine import ExecutionEngine
+from trading.execution_statistics import ExecutionStatistics
 from trading.journal import Journal
 from trading.order_manager import OrderManager
 from trading.pair_gateway import PairGateway, StepView
 from trading.position_tracker import PositionTracker
-from trading.recovery import Mismatch, Recovery
+from trading.recovery import GUARD_KEY, Mismatch, Recovery
 from trading.risk_guard import RiskGuard
+from trading.status import STATUS_KEY, status_row
 
+PROGRESS_KEY = "progress"
 STOP_POLL_S = 0.5
 STOP_LIMIT_S = 120.0
 
@@ -61,7 +65,7 @@ class Floor:
 
 
 class LiveSession:
-    """Drives a floor. ``flush_each_bar`` writes the journal's waiting rows at every bar (real time)."""
+    """Drives a floor. Every ``flush_bars`` bars the journal's waiting rows and the bot's status are written."""
 
     def __init__(
         self,
@@ -71,7 +75,9 @@ class LiveSession:
         board: FeedBoard,
         gateway: PairGateway,
         pairs: tuple[Pair, ...],
-        flush_each_bar: bool,
+        mode: str,
+        statistics: ExecutionStatistics,
+        flush_bars: int,
         progress: Progress,
     ) -> None:
         self.floor = floor
@@ -80,7 +86,9 @@ class LiveSession:
         self._board = board
         self._gateway = gateway
         self._pairs = pairs
-        self._flush_each_bar = flush_each_bar
+        self._mode = mode
+        self._statistics = statistics
+        self._flush_bars = flush_bars
         self._aligners = {pair.pair_id: BarAligner(pair.symbols) for pair in pairs}
         self._tasks: set[asyncio.Task[None]] = set()
         self._accepts_entries = True
@@ -95,7 +103,7 @@ class LiveSession:
     async def recover(self, run: int) -> tuple[Mismatch, ...]:
         """Reconcile before anything is traded. A mismatch halts the guard: nothing is sent until a person looked."""
         floor = self.floor
-        self._tasks.add(asyncio.create_task(self._pump_events(), name="events"))
+        self._tasks.add(asyncio.create_task(self._pump_events(floor.trading.events()), name="events"))
         floor.recovery.restore(run)
         mismatches = await floor.recovery.reconcile(self.symbols)
         if mismatches:
@@ -107,7 +115,7 @@ class LiveSession:
 
     async def begin(self) -> None:
         """Let bars flow."""
-        self._tasks.add(asyncio.create_task(self._pump_bars(), name="bars"))
+        self._tasks.add(asyncio.create_task(self._pump_bars(self.floor.market.bars()), name="bars"))
 
     async def stop(self, *, close_positions: bool) -> None:
         """No new entries; finish what is half-done; close on request; write what waits."""
@@ -115,8 +123,7 @@ class LiveSession:
         if close_positions:
             self._close_all()
         await self._until_idle()
-        self._save_guard()
-        self.floor.journal.flush()
+        self.save()
         for task in self._tasks:
             task.cancel()
 
@@ -128,8 +135,8 @@ class LiveSession:
 
     # the streams
 
-    async def _pump_events(self) -> None:
-        async for event in self.floor.trading.events():
+    async def _pump_events(self, stream: AsyncIterator[UserEvent]) -> None:
+        async for event in stream:
             match event:
                 case Fill():
                     self.floor.orders.book(event)
@@ -138,9 +145,9 @@ class LiveSession:
                 case FundingPayment():
                     self.floor.engine.apply_funding(event)
 
-    async def _pump_bars(self) -> None:
+    async def _pump_bars(self, stream: AsyncIterator[tuple[Bar, ...]]) -> None:
         try:
-            async for bars in self.floor.market.bars():
+            async for bars in stream:
                 self._on_bars(bars)
         finally:
             self._board.end()
@@ -186,12 +193,31 @@ class LiveSession:
         journal = self.floor.journal
         journal.record_equity(time, equity)
         journal.note_progress(bars=self.progress.bars, signals=self.progress.signals)
-        if self._flush_each_bar:
+        if self.progress.bars % self._flush_bars == 0:
+            self.save()
+
+    def save(self) -> None:
+        """Everything that is not money, in one commit: risk state, counters, status, waiting rows."""
+        floor, progress = self.floor, self.progress
+        with floor.journal.transaction():
             self._save_guard()
-            journal.flush()
+            floor.journal.save_risk_state(PROGRESS_KEY, {"bars_in_position": progress.bars_in_position})
+            floor.journal.save_risk_state(STATUS_KEY, self.status())
+
+    def status(self) -> dict[str, Any]:
+        return status_row(
+            mode=self._mode,
+            tracker=self.floor.tracker,
+            guard=self.floor.guard,
+            statistics=self._statistics,
+            prices=self.progress.prices,
+            time=self.progress.time,
+            bars=self.progress.bars,
+            signals=self.progress.signals,
+        )
 
     def _save_guard(self) -> None:
-        self.floor.journal.save_risk_state("guard", self.floor.guard.snapshot())
+        self.floor.journal.save_risk_state(GUARD_KEY, self.floor.guard.snapshot())
 
     def _start(self, order: PairOrder) -> None:
         self.progress.signals += 1

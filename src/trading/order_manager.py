@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from ccxt_bt_bridge.bt_time import ms_to_datetime
 from ccxt_bt_bridge.clock import Clock
-
 from ccxt_bt_bridge.errors import ExchangeUnreachable
 from ccxt_bt_bridge.port import TradingPort
 from ccxt_bt_bridge.words import (
@@ -67,6 +66,7 @@ class _Watch:
 
     send: LegSend
     request: OrderRequest
+    created_ms: int
     booked: Decimal = ZERO
     report: OrderReport | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -93,15 +93,16 @@ class OrderManager:
         self._clock = clock
         self._bus = bus
         self._watches: dict[str, _Watch] = {}
+        self._own_ids = client_order_id(bot_id, journal.epoch, 0, 0, "enter").rsplit("-", 2)[0] + "-"
+        self.on_foreign_fill: Callable[[Fill], None] = lambda fill: None
         self.on_fill: Callable[[LegSend, Fill], None] = lambda send, fill: None
 
     async def send(self, send: LegSend) -> LegOutcome:
         """Send once and wait for the end. Raises JournalUnwritable before anything was sent when the disk refuses."""
-        started_ms = self._clock.now_ms()
-        watch = self._register(send)
-        self._journal.write_intent(self._intent(watch, started_ms))
+        watch = self._register(send, self._new_id(send), self._clock.now_ms())
+        self._journal.write_intent(_intent(watch))
         outcome = await self._create(watch)
-        self._finish(watch, outcome, started_ms)
+        self._finish(watch, outcome)
         return outcome
 
     async def resume(self, intent: Intent) -> LegOutcome:
@@ -116,22 +117,28 @@ class OrderManager:
             reduce_only=intent.reduce_only,
             reference_price=Decimal(repr(intent.reference_price)),
         )
-        watch = self._register(send, intent.client_order_id)
+        watch = self._register(send, intent.client_order_id, intent.created_ms)
         known = self._journal.fills_of(intent.pair_id, intent.ref)
         watch.booked = sum((f.amount for f in known if f.client_order_id == intent.client_order_id), ZERO)
         outcome = await self._resolve(watch, "an earlier process ended before it knew")
-        self._finish(watch, outcome, intent.created_ms)
+        self._finish(watch, outcome)
         return outcome
 
     def book(self, fill: Fill) -> None:
-        """A fill from any source: the user stream, a lookup, recovery. Foreign and known ones change nothing."""
+        """A fill from any source: the user stream, a lookup, recovery. Known ones change nothing."""
         watch = self._watches.get(fill.client_order_id)
         if watch is None:
+            self._note_foreign(fill)
             return
         if self._journal.record_fill(fill, watch.send.pair_id, watch.send.ref):
             watch.booked += fill.amount
             self.on_fill(watch.send, fill)
         watch.changed.set()
+
+    def _note_foreign(self, fill: Fill) -> None:
+        """A fill of no order under way: a late copy of one of ours, or something we never sent."""
+        if not fill.client_order_id.startswith(self._own_ids):
+            self.on_foreign_fill(fill)
 
     def take_report(self, report: OrderReport) -> None:
         watch = self._watches.get(report.client_order_id)
@@ -145,34 +152,18 @@ class OrderManager:
             self._bot_id, self._journal.epoch, self._journal.next_sequence(), send.leg, send.action
         )
 
-    def _register(self, send: LegSend, known_id: str | None = None) -> _Watch:
+    def _register(self, send: LegSend, client_id: str, created_ms: int) -> _Watch:
         request = OrderRequest(
-            client_order_id=known_id or self._new_id(send),
+            client_order_id=client_id,
             symbol=send.symbol,
             side=Side.BUY if send.amount > 0 else Side.SELL,
             amount=abs(send.amount),
             reduce_only=send.reduce_only,
             group=send.ref,
         )
-        watch = _Watch(send, request)
+        watch = _Watch(send, request, created_ms)
         self._watches[request.client_order_id] = watch
         return watch
-
-    def _intent(self, watch: _Watch, created_ms: int) -> Intent:
-        send, request = watch.send, watch.request
-        return Intent(
-            client_order_id=request.client_order_id,
-            pair_id=send.pair_id,
-            ref=send.ref,
-            action=send.action,
-            leg=send.leg,
-            symbol=send.symbol,
-            side=request.side,
-            amount=request.amount,
-            reduce_only=send.reduce_only,
-            created_ms=created_ms,
-            reference_price=float(send.reference_price),
-        )
 
     async def _create(self, watch: _Watch) -> LegOutcome:
         match await self._port.create_order(watch.request):
@@ -204,7 +195,7 @@ class OrderManager:
 
     async def _until_settled(self, watch: _Watch) -> LegOutcome:
         """Wait for a terminal report with all its fills booked; the stream may lose, so poll as well."""
-        started_ms, tries, cancelled = self._clock.now_ms(), 0, False
+        tries, cancelled = 0, False
         while not watch.is_settled:
             watch.changed.clear()
             try:
@@ -212,7 +203,7 @@ class OrderManager:
             except TimeoutError:
                 tries += 1
                 await self._poll(watch)
-            if not cancelled and self._is_overdue(watch, started_ms):
+            if not cancelled and self._is_overdue(watch):
                 cancelled = True
                 await self._port.cancel_order(watch.send.symbol, watch.request.client_order_id)
         sign = watch.request.side.sign
@@ -239,33 +230,28 @@ class OrderManager:
     async def _look_up(self, watch: _Watch) -> LookupOutcome:
         return await self._port.fetch_order(watch.send.symbol, watch.request.client_order_id)
 
-    def _is_overdue(self, watch: _Watch, started_ms: int) -> bool:
+    def _is_overdue(self, watch: _Watch) -> bool:
         timeout_s = watch.send.timeout_s
-        return timeout_s is not None and self._clock.now_ms() - started_ms >= timeout_s * 1000.0
+        return timeout_s is not None and self._clock.now_ms() - watch.created_ms >= timeout_s * 1000.0
 
-    def _finish(self, watch: _Watch, outcome: LegOutcome, started_ms: int) -> None:
+    def _finish(self, watch: _Watch, outcome: LegOutcome) -> None:
         report = watch.report
-        state = IntentState.DONE if outcome.placed else IntentState.NOT_PLACED
-        average = report.average if report else None
-        self._journal.update_intent(
-            outcome.client_order_id, state=state, filled=abs(outcome.filled), average=average
+        done = replace(
+            _intent(watch),
+            state=IntentState.DONE if outcome.placed else IntentState.NOT_PLACED,
+            filled=abs(outcome.filled),
+            average=report.average if report else None,
         )
+        self._journal.update_intent(done.client_order_id, state=done.state, filled=done.filled, average=done.average)
         del self._watches[outcome.client_order_id]
         now_ms = self._clock.now_ms()
         self._bus.publish(
             OrderFinished(
                 time=ms_to_datetime(now_ms),
-                pair_id=watch.send.pair_id,
-                ref=watch.send.ref,
-                action=watch.send.action,
-                client_order_id=outcome.client_order_id,
-                symbol=watch.send.symbol,
-                amount=watch.send.amount,
-                filled=outcome.filled,
-                average=average,
+                intent=done,
                 status=outcome.reason,
-                latency_ms=now_ms - started_ms,
-                report=report,
+                latency_ms=now_ms - watch.created_ms,
+                order_id=report.order_id if report else None,
             )
         )
 
@@ -273,3 +259,18 @@ class OrderManager:
         self._bus.publish(Alarm(ms_to_datetime(self._clock.now_ms()), message, watch.send.pair_id))
 
 
+def _intent(watch: _Watch) -> Intent:
+    send, request = watch.send, watch.request
+    return Intent(
+        client_order_id=request.client_order_id,
+        pair_id=send.pair_id,
+        ref=send.ref,
+        action=send.action,
+        leg=send.leg,
+        symbol=send.symbol,
+        side=request.side,
+        amount=request.amount,
+        reduce_only=send.reduce_only,
+        created_ms=watch.created_ms,
+        reference_price=float(send.reference_price),
+    )

@@ -13,9 +13,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
-from ccxt_bt_bridge.bt_time import datetime_to_ms
-
 from ccxt_bt_bridge.broker import CashView, OrderTicket, OrderUpdate, UpdateKind
+from ccxt_bt_bridge.bt_time import datetime_to_ms
 from ccxt_bt_bridge.hub import Hub
 from pairs.words import PairOrder, PairPosition
 from trading.events import EntryRefused, Event, LegFilled, OrderFailed, PairClosed, PairOpened

@@ -8,7 +8,6 @@ from datetime import datetime
 from decimal import Decimal
 
 from ccxt_bt_bridge.bt_time import datetime_to_ms
-
 from ccxt_bt_bridge.port import TradingPort
 from ccxt_bt_bridge.words import Fill
 from pairs.words import Action, LegOrder, PairOrder, PairState
@@ -19,6 +18,7 @@ from trading.position_tracker import PositionTracker
 from trading.records import TradeRecord
 from trading.risk_guard import RiskGuard
 
+GUARD_KEY = "guard"
 ZERO = Decimal(0)
 
 
@@ -58,7 +58,7 @@ class Recovery:
         """From the journal alone: finished trades, open pairs with their fills and funding, risk state."""
         trades = list(self._journal.trades(run))
         self._tracker.restore_trades(trades, sum((_turnover(trade) for trade in trades), ZERO))
-        known = self._journal.risk_state("guard")
+        known = self._journal.risk_state(GUARD_KEY)
         if known is not None:
             self._guard.restore(known)
         for stored in self._journal.positions().values():

@@ -166,7 +166,7 @@ class RiskGuard:
             ("max_leverage", self.gross_exposure / equity, limits.max_leverage),
             ("max_drawdown_pct", self.drawdown_pct, limits.max_drawdown_pct),
             ("max_daily_loss", self.daily_loss, limits.max_daily_loss),
-            ("max_daily_loss_pct", self._daily_loss_pct(), limits.max_daily_loss_pct),
+            ("max_daily_loss_pct", self.daily_loss_pct, limits.max_daily_loss_pct),
             ("max_daily_trades", float(state.trades_today), limits.max_daily_trades),
         ]
         return [(name, used, float(limit)) for name, used, limit in rows if limit is not None]
@@ -196,7 +196,7 @@ class RiskGuard:
             (gross > limits.account_leverage * state.equity, "initial_margin"),
             (limits.max_daily_trades is not None and state.trades_today >= limits.max_daily_trades, "max_daily_trades"),
             (_reaches(self.daily_loss, limits.max_daily_loss), "max_daily_loss"),
-            (_reaches(self._daily_loss_pct(), limits.max_daily_loss_pct), "max_daily_loss_pct"),
+            (_reaches(self.daily_loss_pct, limits.max_daily_loss_pct), "max_daily_loss_pct"),
         )
         return [reason for against, reason in tests if against]
 
@@ -226,7 +226,7 @@ class RiskGuard:
         """A day's loss refuses entries until the day is over; it is told once a day."""
         for used, limit, reason in (
             (self.daily_loss, self.limits.max_daily_loss, "max_daily_loss"),
-            (self._daily_loss_pct(), self.limits.max_daily_loss_pct, "max_daily_loss_pct"),
+            (self.daily_loss_pct, self.limits.max_daily_loss_pct, "max_daily_loss_pct"),
         ):
             told = any(when[:10] == self.state.day and why == reason for when, why in self.state.trips[-4:])
             if _reaches(used, limit) and not told:
@@ -240,7 +240,9 @@ class RiskGuard:
         self.state.breaker_since = time.isoformat()
         self.state.trips.append((time.isoformat(), reason))
 
-    def _daily_loss_pct(self) -> float:
+    @property
+    def daily_loss_pct(self) -> float:
+        """Of the equity at the start of the UTC day."""
         start = self.state.day_start_equity
         return 100.0 * self.daily_loss / start if start > 0.0 else 0.0
 

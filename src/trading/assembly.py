@@ -1,0 +1,223 @@
+"""Builds the live path of one run from a loaded config: exchange, engine, session, Backtrader."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+
+import backtrader as bt
+import numpy as np
+
+from brokers.broker_factory import MockTerms, check_broker, mock_exchange, open_mock_store
+from brokers.simulated.exchange import SimulatedExchange
+from ccxt_bt_bridge.broker import BridgeBroker
+from ccxt_bt_bridge.bt_time import ms_to_datetime
+from ccxt_bt_bridge.clock import LoopClock
+from ccxt_bt_bridge.feed import FeedBoard, LiveFeed
+from ccxt_bt_bridge.loop import LoopThread
+from ccxt_bt_bridge.words import Bar
+from feeds.array_feed import backtrader_timeframe
+from trading.config_model import Config, LoadedConfig
+from trading.events import EventBus
+from trading.execution_engine import ExecutionEngine, ExecutionSettings
+from trading.execution_statistics import ExecutionStatistics
+from trading.journal import Journal
+from trading.live_pair_broker import LivePairBroker
+from trading.live_recorder import LiveRecorder
+from trading.live_session import Floor, LiveSession, Progress
+from trading.market_input import MarketInput
+from trading.order_manager import OrderManager
+from trading.pair_gateway import PairGateway, StepView
+from trading.plan_builder import STRATEGIES, risk_limits, strategy_plan
+from trading.position_tracker import PositionTracker
+from trading.recovery import Recovery
+from trading.risk_guard import RiskGuard
+
+VIRTUAL_FLUSH_BARS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class LivePath:
+    """Everything one run needs, built and not yet started."""
+
+    config: LoadedConfig
+    market: MarketInput
+    exchange: SimulatedExchange
+    loop: LoopThread
+    session: LiveSession
+    gateway: PairGateway
+    board: FeedBoard
+    recorder: LiveRecorder
+    statistics: ExecutionStatistics
+
+    @property
+    def floor(self) -> Floor:
+        return self.session.floor
+
+
+def state_paths(config: LoadedConfig) -> tuple[Path, Path]:
+    """Journal and exchange file: one of each per bot and mode."""
+    folder = Path(config.model.state.dir)
+    stem = f"{config.bot_id}_{config.model.broker.type}"
+    return folder / f"{stem}.journal.sqlite", folder / f"{stem}.exchange.sqlite"
+
+
+def build_live_path(config: LoadedConfig, market: MarketInput) -> LivePath:
+    """Raises BrokerUnavailable, StoreError, JournalBusy or JournalRefused; nothing is left open then."""
+    model = config.model
+    check_broker(model.broker.type)
+    journal_path, exchange_path = state_paths(config)
+    loop = LoopThread("max" if model.mock.speed == float("inf") else model.mock.speed)
+    journal_path.parent.mkdir(parents=True, exist_ok=True)
+    journal = Journal.open(journal_path, bot_id=config.bot_id, mode=model.broker.type, account="simulated")
+    try:
+        exchange, clock = _exchange(model, market, exchange_path, loop)
+    except BaseException:
+        journal.close()
+        raise
+    return _wire(config, market, exchange, clock, loop, journal)
+
+
+def _exchange(
+    model: Config, market: MarketInput, path: Path, loop: LoopThread
+) -> tuple[SimulatedExchange, LoopClock]:
+    store, epoch_ms = open_mock_store(path, market.source, market.rules.values(), warmup_bars=market.warmup_bars)
+    clock = LoopClock(loop.loop.time, epoch_ms)
+    exchange = mock_exchange(
+        market.source,
+        store,
+        clock=clock,
+        terms=_terms(model),
+        rules=market.rules,
+        funding=market.funding,
+        warmup_bars=market.warmup_bars,
+    )
+    return exchange, clock
+
+
+def _terms(model: Config) -> MockTerms:
+    broker = model.broker
+    return MockTerms(
+        initial_balance=Decimal(repr(broker.initial_balance)),
+        taker_fee=Decimal(repr(broker.commission)),
+        slippage_bps=Decimal(repr(broker.slippage_bps)),
+        leverage=Decimal(repr(broker.account.leverage)) if model.market == "usdm" else Decimal(1),
+        maintenance_margin_pct=Decimal(repr(broker.maintenance_margin_pct)),
+        latency_ms=broker.latency_ms,
+        faults=tuple(fault.model_dump(exclude_none=True) for fault in broker.faults),
+        fault_seed=model.mock.seed,
+    )
+
+
+def _wire(
+    config: LoadedConfig,
+    market: MarketInput,
+    exchange: SimulatedExchange,
+    clock: LoopClock,
+    loop: LoopThread,
+    journal: Journal,
+) -> LivePath:
+    model = config.model
+    equity = Decimal(repr(model.broker.initial_balance))
+    bus, statistics = EventBus(), ExecutionStatistics()
+    tracker = PositionTracker(equity, {pair.pair_id: pair for pair in config.pairs})
+    guard = RiskGuard(risk_limits(config, backtest=False), float(equity))
+    orders = OrderManager(exchange, journal, clock, bus, bot_id=config.bot_id)
+    engine = ExecutionEngine(
+        market=exchange,
+        orders=orders,
+        journal=journal,
+        tracker=tracker,
+        guard=guard,
+        clock=clock,
+        bus=bus,
+        rules=market.rules,
+        settings=ExecutionSettings(model.execution.min_fill_ratio, model.execution.max_unhedged_s),
+    )
+    recovery = Recovery(
+        journal=journal, trading=exchange, orders=orders, engine=engine, tracker=tracker, guard=guard
+    )
+    floor = Floor(exchange, exchange, engine, orders, tracker, guard, journal, clock, bus, recovery)
+    board = FeedBoard(loop.hub)
+    gateway = PairGateway(loop.hub, StepView(None, float(equity), float(equity), {}))
+    bus.add(statistics.on_event)
+    session = LiveSession(
+        floor,
+        loop=loop,
+        board=board,
+        gateway=gateway,
+        pairs=config.pairs,
+        mode=model.broker.type,
+        statistics=statistics,
+        flush_bars=VIRTUAL_FLUSH_BARS if loop.is_virtual else 1,
+        progress=Progress(),
+    )
+    gateway.connect(session, {(p.pair_id, symbol): (p.pair_id, symbol) for p in config.pairs for symbol in p.symbols})
+    return LivePath(config, market, exchange, loop, session, gateway, board, LiveRecorder(journal), statistics)
+
+
+
+async def load_history(path: LivePath) -> int:
+    """Put the warm-up bars on the board, legs aligned; returns the number of time steps they make."""
+    steps: set[int] = set()
+    for pair in path.config.pairs:
+        legs = [await path.exchange.history(s, limit=path.market.warmup_bars) for s in pair.symbols]
+        common = set.intersection(*({bar.time_ms for bar in leg} for leg in legs))
+        steps |= common
+        for symbol, leg in zip(pair.symbols, legs, strict=True):
+            path.board.add((pair.pair_id, symbol), _only(leg, common))
+            path.session.progress.prices.update({symbol: leg[-1].close} if leg else {})
+    return len(steps)
+
+
+def steps_before(path: LivePath, time_ms: int) -> int:
+    """How many aligned time steps closed up to ``time_ms`` since the market's first bar."""
+    times = [path.market.aligned(pair)[0].time_ms for pair in path.config.pairs]
+    return int((np.unique(np.concatenate(times)) <= time_ms).sum())
+
+
+def build_cerebro(path: LivePath, *, trade_after: datetime) -> bt.Cerebro:
+    """Backtrader on the board's feeds and the gateway's broker, told what this bot exited last."""
+    config = path.config
+    cerebro = bt.Cerebro(stdstats=False, quicknotify=True)
+    broker = BridgeBroker(path.gateway)
+    cerebro.setbroker(broker)
+    timeframe, compression = backtrader_timeframe(path.market.source.interval_ms)
+    for number, (pair, symbol) in enumerate((p, s) for p in config.pairs for s in p.symbols):
+        feed = LiveFeed(
+            board=path.board,
+            key=(pair.pair_id, symbol),
+            leader=number == 0,
+            timeframe=timeframe,
+            compression=compression,
+            name=f"{pair.pair_id}:{symbol}",
+        )
+        cerebro.adddata(feed)
+    _restore_positions(broker, path)
+    plan = strategy_plan(
+        config, rules=path.market.rules, trade_after=trade_after, last_exits=_last_exits(path.floor.tracker)
+    )
+    cerebro.addstrategy(
+        STRATEGIES[config.model.strategy.type], plan=plan, broker=LivePairBroker(path.gateway), recorder=path.recorder
+    )
+    return cerebro
+
+
+def market_now(path: LivePath) -> datetime:
+    return ms_to_datetime(path.exchange.market_ms)
+
+
+def _only(bars: list[Bar], times: set[int]) -> list[Bar]:
+    return [bar for bar in bars if bar.time_ms in times]
+
+
+def _restore_positions(broker: BridgeBroker, path: LivePath) -> None:
+    for pair_id, position in path.floor.tracker.positions().items():
+        for leg in position.legs:
+            broker.restore((pair_id, leg.symbol), float(leg.quantity), float(leg.entry_price))
+
+
+def _last_exits(tracker: PositionTracker) -> dict[str, tuple[datetime, str]]:
+    return {trade.pair_id: (trade.exit_time, trade.exit_reason) for trade in tracker.trades}

@@ -1,0 +1,156 @@
+"""The live trading bot: validate → build → run → tell → stop.
+
+``LiveTradingBot(path)`` has no side effect; ``run`` does everything, ``get_status`` reads what a running (or stopped)
+bot wrote.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import backtrader as bt
+
+from trading.assembly import LivePath, build_cerebro, build_live_path, load_history, market_now, state_paths
+from trading.config_loader import load_config
+from trading.config_model import LoadedConfig
+from trading.events import Event
+from trading.journal import JournalReader
+from trading.live_run import begin_run, end_run, live_result, log_events
+from trading.market_input import DataChoice, market_input
+from trading.records import RunResult
+from trading.run_logs import LogPlan, RunLogs
+from trading.status import STATUS_KEY
+
+START_TIMEOUT_S = 120.0
+STOP_TIMEOUT_S = 180.0
+
+Listener = Callable[[Event], None]
+
+
+class LiveTradingBot:
+    """One bot, by its config file. ``environ`` is the process's environment, the only place secrets come from."""
+
+    def __init__(
+        self,
+        config_path: str | Path,
+        *,
+        environ: Mapping[str, str] | None = None,
+        overrides: Mapping[str, Any] | None = None,
+        choice: DataChoice | None = None,
+    ) -> None:
+        self._config_path = config_path
+        self._environ = environ or {}
+        self._overrides = overrides
+        self._choice = choice or DataChoice()
+        self._listeners: list[Listener] = []
+        self._cerebro: bt.Cerebro | None = None
+        self.was_stopped = False
+
+    def add_listener(self, listener: Listener) -> None:
+        """Told of every event, on the exchange loop's thread; must be quick and never raises into a trade."""
+        self._listeners.append(listener)
+
+    def load(self) -> LoadedConfig:
+        """Raises ConfigError with everything that is wrong."""
+        return load_config(
+            self._config_path, environ=self._environ, overrides=self._overrides, dotenv=Path(".env")
+        )
+
+    def run(self, *, on_start: Callable[[LivePath], None] | None = None) -> RunResult:
+        """Run until the market ends, ``stop`` is called, or Ctrl+C or SIGTERM comes.
+
+        Raises ConfigError, InputError, BrokerUnavailable, StoreError or JournalError before anything was traded.
+        """
+        config = self.load()
+        market = market_input(config, self._choice)
+        path = build_live_path(config, market)
+        with RunLogs(log_plan(config)) as logs, _closing(path):
+            log_events(path.floor.bus, logs)
+            for listener in self._listeners:
+                path.floor.bus.add(listener)
+            return self._run(path, on_start)
+
+    def stop(self) -> None:
+        """Ask a running bot to stop; open pairs are kept or closed as ``trading.on_shutdown`` says."""
+        self.was_stopped = True
+        if self._cerebro is not None:
+            self._cerebro.runstop()
+
+    def get_status(self) -> dict[str, Any]:
+        """The last status that the bot wrote to its journal, and whether it is running; {} before the first run."""
+        journal, _ = state_paths(self.load())
+        if not journal.exists():
+            return {}
+        with JournalReader.open(journal) as reader:
+            status = reader.risk_state(STATUS_KEY) or {}
+            return status | {"bot_id": reader.bot_id, "running": reader.is_being_written}
+
+    def _run(self, path: LivePath, on_start: Callable[[LivePath], None] | None) -> RunResult:
+        started = time.monotonic()
+        path.loop.start()
+        path.loop.call(begin_run(path), START_TIMEOUT_S)
+        path.loop.call(load_history(path), START_TIMEOUT_S)
+        self._cerebro = build_cerebro(path, trade_after=market_now(path))
+        if on_start is not None:
+            on_start(path)
+        path.loop.call(path.session.begin(), START_TIMEOUT_S)
+        with _signals(self.stop):
+            if not self.was_stopped:
+                self._cerebro.run(runonce=False, preload=False)
+            path.loop.call(end_run(path), STOP_TIMEOUT_S)
+        return live_result(path, uptime_s=time.monotonic() - started)
+
+
+def log_plan(config: LoadedConfig) -> LogPlan:
+    wanted = config.model.logging
+    return LogPlan(
+        log_file=wanted.log_file,
+        json_dir=wanted.json_dir,
+        error_file=wanted.error_file,
+        equity_file=Path(wanted.log_file).parent / f"equity_{config.bot_id}.csv",
+        level=wanted.level,
+        max_mb=wanted.max_mb,
+        backups=wanted.backups,
+        save_trades=wanted.save_trades,
+        save_equity_curve=wanted.save_equity_curve,
+    )
+
+
+@contextmanager
+def _closing(path: LivePath) -> Iterator[None]:
+    """Whatever happens, loop, exchange file and journal are let go of."""
+    try:
+        yield
+    finally:
+        path.loop.stop()
+        path.exchange.close()
+        path.floor.journal.close()
+
+
+@contextmanager
+def _signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Ctrl+C and SIGTERM ask for a stop; a second one comes through. Only the main thread may set handlers."""
+    names = (signal.SIGINT, signal.SIGTERM)
+    try:
+        before = {name: signal.getsignal(name) for name in names}
+
+        def handle(number: int, frame: Any) -> None:
+            stop()
+            signal.signal(number, before[number])
+
+        for name in names:
+            signal.signal(name, handle)
+    except ValueError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+

@@ -1,0 +1,64 @@
+"""What a bot says of itself: written to the journal as it runs, read from there by anyone who asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from trading.execution_statistics import ExecutionStatistics
+from trading.position_tracker import PositionTracker
+from trading.risk_guard import RiskGuard
+from trading.utc_text import utc_text
+
+STATUS_KEY = "status"
+
+
+def status_row(
+    *,
+    mode: str,
+    tracker: PositionTracker,
+    guard: RiskGuard,
+    statistics: ExecutionStatistics,
+    prices: Mapping[str, float],
+    time: Any,
+    bars: int,
+    signals: int,
+) -> dict[str, Any]:
+    """JSON values. Money in quote currency, ``_pct`` 0 to 100."""
+    open_records = tracker.open_records(prices)
+    gains = [float(record.unrealised) for record in open_records]
+    equity = tracker.equity(prices)
+    return {
+        "time": None if time is None else utc_text(time),
+        "equity": equity,
+        "data_feed_status": {"data_points": bars, "last_bar": None if time is None else utc_text(time)},
+        "broker_status": {"cash": equity - sum(gains), "value": equity, "type": mode},
+        "engine": {
+            "mode": mode,
+            "total_signals": signals,
+            "successful_executions": statistics.opened + len(tracker.trades),
+            "success_rate": _share(signals - statistics.refused, signals),
+        },
+        "positions": {
+            "total_positions": len(gains),
+            "total_unrealized_pnl": sum(gains),
+            "winning_positions": sum(gain > 0 for gain in gains),
+            "losing_positions": sum(gain < 0 for gain in gains),
+        },
+        "risk": {
+            "breaker": guard.breaker.value,
+            "current_drawdown_pct": guard.drawdown_pct,
+            "daily_loss_pct": guard.daily_loss_pct,
+            "risk_violations": [reason for _, reason in guard.state.trips],
+            "limits": [{"name": name, "used": used, "limit": limit} for name, used, limit in guard.usage()],
+        },
+        "monitoring": {
+            "execution": {"avg_fill_time_ms": statistics.average_latency_ms, "orders": statistics.orders},
+            "slippage": {"avg_slippage_pct": statistics.average_slippage_pct},
+        },
+        "trades": {"closed": len(tracker.trades), "pnl": float(sum(trade.pnl for trade in tracker.trades))},
+    }
+
+
+def _share(part: int, whole: int) -> float:
+    return 100.0 * part / whole if whole else 0.0
