@@ -5,6 +5,7 @@ A *moment* is a time at which some bar closes or opens. Symbols without a bar at
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from decimal import Decimal
 
@@ -36,6 +37,15 @@ class MarketSource:
     @property
     def end_ms(self) -> int:
         return int(self.closes_ms[-1])
+
+    def digest(self) -> str:
+        """A hash of every bar: two sources with one digest are one market."""
+        digest = hashlib.sha256()
+        for symbol, one in self.series.items():
+            digest.update(symbol.encode())
+            for column in one.columns:
+                digest.update(column.tobytes())
+        return digest.hexdigest()
 
     def start_ms(self, warmup_bars: int) -> int:
         """When market time begins: the close of the last warm-up step (the first open without warm-up)."""
