@@ -32,7 +32,7 @@ class ArrayFeed(bt.feed.DataBase):
 
     params = (("series", None),)
 
-    # Backtrader fills these once per bar and data, the dearest part of a step; None makes its broker read the bar itself.
+    # Backtrader fills these once per bar and data, the dearest part of a step. None: its broker reads the bar itself.
     tick_last = tick_open = tick_high = tick_low = tick_close = tick_volume = tick_openinterest = None
 
     def __init__(self) -> None:
