@@ -24,7 +24,7 @@ from ccxt_bt_bridge.words import Fill, FundingPayment, OrderReport
 from pairs.words import PairState
 from trading import journal_schema as tables
 from trading.journal_errors import IntentConflict, JournalBusy, JournalError, JournalRefused, JournalUnwritable
-from trading.journal_file import Meta, Owner, WriterLock, open_writable
+from trading.journal_file import Meta, Owner, WriterLock, lock_path, open_writable
 from trading.journal_reads import JournalReader, JournalReads
 from trading.journal_words import (
     Intent,
@@ -107,7 +107,7 @@ class Journal(JournalReads):
         path = Path(path)
         owner = Owner(bot_id, mode, account_fingerprint(account))
         try:
-            lock = WriterLock(path.with_name(path.name + ".lock"))
+            lock = WriterLock(lock_path(path))
             try:
                 return cls(*open_writable(path, owner, nonce=nonce, clock=clock), lock)
             except BaseException:

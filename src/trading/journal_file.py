@@ -74,6 +74,23 @@ class WriterLock:
         self._file.close()
 
 
+def lock_path(journal: Path) -> Path:
+    """The file whose lock is the right to write ``journal``."""
+    return journal.with_name(journal.name + ".lock")
+
+
+def is_held(lock_path: Path) -> bool:
+    """True while some process holds the writer's lock."""
+    if not lock_path.exists():
+        return False
+    with open(lock_path, "a+", encoding="ascii") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
 def connect(path: Path, *, access: str, pragmas: tuple[str, ...]) -> Connection:
     """One connection in autocommit. ``access``: rwc, rw or ro."""
 

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 async def begin_run(path: LivePath) -> None:
     """Resume the run that was cut short, or open a new one; then reconcile with the exchange."""
     journal, progress = path.floor.journal, path.session.progress
-    number = _resumed_run(path) or _new_run(path)
+    number = progress.run = _resumed_run(path) or _new_run(path)
     progress.bars = steps_before(path, path.exchange.market_ms)
     progress.equity = list(journal.equity(number))
     progress.bars_in_position = int((journal.risk_state(PROGRESS_KEY) or {}).get("bars_in_position", 0))
@@ -58,7 +58,6 @@ def live_result(path: LivePath, *, uptime_s: float) -> RunResult:
     tracker, progress, config = path.floor.tracker, path.session.progress, path.config
     still_open = tracker.open_records(progress.prices)
     closed = tracker.equity_start + sum((trade.pnl for trade in tracker.trades), Decimal(0))
-    run = path.floor.journal.run
     return RunResult(
         config=config.name,
         mode=config.model.broker.type,
@@ -70,7 +69,7 @@ def live_result(path: LivePath, *, uptime_s: float) -> RunResult:
         equity_end=closed + sum((record.unrealised for record in still_open), Decimal(0)),
         trades=tuple(tracker.trades),
         open=still_open,
-        refused=path.floor.journal.refusals(run),
+        refused=path.floor.journal.refusals(progress.run),
         equity=tuple(progress.equity),
         bars_in_position=progress.bars_in_position,
         turnover_notional=tracker.turnover_notional,

@@ -7,7 +7,7 @@ thread, in this order, so that what a strategy sees at a bar never contains what
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -38,8 +38,9 @@ STOP_LIMIT_S = 120.0
 
 @dataclass(slots=True)
 class Progress:
-    """What a run counts. ``bars`` are time steps, warm-up included."""
+    """What a run counts. ``run`` is its number in the journal; ``bars`` are time steps, warm-up included."""
 
+    run: int = 0
     bars: int = 0
     bars_in_position: int = 0
     signals: int = 0
@@ -113,9 +114,10 @@ class LiveSession:
             floor.bus.publish(Alarm(now, f"not trading: {text}. Close the difference by hand.", critical=True))
         return mismatches
 
-    async def begin(self) -> None:
-        """Let bars flow."""
+    async def begin(self, market: Coroutine[Any, Any, None]) -> None:
+        """Let bars flow; ``market`` is what makes them come."""
         self._tasks.add(asyncio.create_task(self._pump_bars(self.floor.market.bars()), name="bars"))
+        self._tasks.add(asyncio.create_task(market, name="market"))
 
     async def stop(self, *, close_positions: bool) -> None:
         """No new entries; finish what is half-done; close on request; write what waits."""

@@ -20,6 +20,7 @@ from trading.config_loader import load_config
 from trading.config_model import LoadedConfig
 from trading.events import Event
 from trading.journal import JournalReader
+from trading.journal_file import is_held, lock_path
 from trading.live_run import begin_run, end_run, live_result, log_events
 from trading.market_input import DataChoice, market_input
 from trading.records import RunResult
@@ -83,12 +84,13 @@ class LiveTradingBot:
 
     def get_status(self) -> dict[str, Any]:
         """The last status that the bot wrote to its journal, and whether it is running; {} before the first run."""
-        journal, _ = state_paths(self.load())
+        config = self.load()
+        journal, _ = state_paths(config)
         if not journal.exists():
             return {}
         with JournalReader.open(journal) as reader:
             status = reader.risk_state(STATUS_KEY) or {}
-            return status | {"bot_id": reader.bot_id, "running": reader.is_being_written}
+            return status | {"bot_id": config.bot_id, "running": is_held(lock_path(journal))}
 
     def _run(self, path: LivePath, on_start: Callable[[LivePath], None] | None) -> RunResult:
         started = time.monotonic()
@@ -98,7 +100,7 @@ class LiveTradingBot:
         self._cerebro = build_cerebro(path, trade_after=market_now(path))
         if on_start is not None:
             on_start(path)
-        path.loop.call(path.session.begin(), START_TIMEOUT_S)
+        path.loop.call(path.session.begin(path.exchange.run_market()), START_TIMEOUT_S)
         with _signals(self.stop):
             if not self.was_stopped:
                 self._cerebro.run(runonce=False, preload=False)
