@@ -91,7 +91,7 @@ def test_a_run_without_a_bar_is_drawn_too() -> None:
 
 def test_a_z_that_never_was_is_no_hindrance() -> None:
     view = cointegrated_view("ETH_BTC", seed=1, bars=100)
-    assert np.isnan(view.zscore).all()
+    assert view.zscore is not None and np.isnan(view.zscore).all()
     bare = replace(view, entry_z=None, exit_z=None, stop_z=float("inf"))
     for drawn in (view, bare):
         assert picture(replace(run_of((drawn,)), trades=()), (drawn,)).shape[0] > 1000
