@@ -82,11 +82,20 @@ class EntryMixin:
     """Base of entry rules. ``Params`` is a frozen dataclass whose fields carry the ``e_`` prefix and their bounds."""
 
     Params: ClassVar[type]
-    market: ClassVar[str] = "single"  # "pair" when the rule needs a spread and its z
+    market: ClassVar[str] = "single"  # "pair" when the rule needs a spread and its z, "any" when it serves both
 
     def __init__(self, params: Any, view: View) -> None:
         self.params = params
         self.view = view
+
+    @classmethod
+    def warmup_bars(cls, params: Any) -> int:
+        """Bars that must have closed before the rule can answer anything but "not_ready".
+
+        Whoever runs preloaded data (``runonce``) must check it first: there Backtrader's indicators raise IndexError
+        on data shorter than their period.
+        """
+        return 1
 
     def decide(self) -> EntryAnswer:
         """Called once per closed bar while flat."""
@@ -105,6 +114,15 @@ class ExitMixin:
     def __init__(self, params: Any, view: View) -> None:
         self.params = params
         self.view = view
+
+    @classmethod
+    def warmup_bars(cls, params: Any) -> int:
+        """Bars that must have closed before the rule can answer anything but "not_ready".
+
+        Whoever runs preloaded data (``runonce``) must check it first: there Backtrader's indicators raise IndexError
+        on data shorter than their period.
+        """
+        return 1
 
     def decide(self) -> ExitAnswer:
         """Called once per closed bar while a position is open."""

@@ -8,6 +8,7 @@ A pair is *long* when ``leg_a`` is bought. Times are UTC-aware and mean a bar's 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -188,11 +189,31 @@ class PairPosition:
     def is_open(self) -> bool:
         return self.state is PairState.OPEN
 
-    def unrealised_price(self, prices: dict[str, float]) -> float:
+    def unrealised_price(self, prices: Mapping[str, float]) -> float:
         """Profit of price alone, in quote currency, at the given last prices (entry price where one is missing)."""
         return sum(
             float(leg.quantity) * (prices.get(leg.symbol, float(leg.entry_price)) - float(leg.entry_price))
             for leg in self.legs
+        )
+
+    def frozen_zscore(self, prices: Mapping[str, float]) -> float:
+        """z of the given prices by the statistics of the entry; NaN without them."""
+        if self.statistics is None:
+            return math.nan
+        return self.statistics.zscore(*(prices[leg.symbol] for leg in self.legs))
+
+    def exit_order(self, prices: Mapping[str, float], when: datetime, reason: str) -> PairOrder:
+        """An order that closes every leg, decided at ``when`` on these closes."""
+        zscore = self.frozen_zscore(prices)
+        return PairOrder(
+            ref=f"{self.pair_id}:exit:{when:%Y%m%dT%H%M%SZ}",
+            pair_id=self.pair_id,
+            action=Action.EXIT,
+            direction=self.direction,
+            legs=tuple(LegOrder(leg.symbol, -leg.quantity, prices[leg.symbol]) for leg in self.legs),
+            decided_at=when,
+            reason=reason,
+            zscore=zscore if math.isfinite(zscore) else None,
         )
 
 

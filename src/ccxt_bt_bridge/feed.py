@@ -1,0 +1,88 @@
+"""Live Backtrader feeds: history first, then closed bars as they come, through one path.
+
+Only the first feed that Backtrader asks waits, on the hub's one condition; the others look into their queue. Bars are
+stamped at their close. ``LIVE`` is announced with the first live bar, before the strategy sees it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+import backtrader as bt
+
+from ccxt_bt_bridge.bt_time import ms_to_num
+from ccxt_bt_bridge.hub import Hub
+from ccxt_bt_bridge.words import Bar
+
+IDLE_WAIT_S = 0.5
+
+
+class FeedBoard:
+    """The bars of all feeds of one bridge on their way from the loop's thread to Backtrader's."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        self.ended = False
+        self._queues: dict[object, deque[tuple[Bar, bool]]] = {}
+
+    def add(self, key: object, history: Iterable[Bar]) -> None:
+        """A feed of its own for ``key``, beginning with closed bars of the past, oldest first."""
+        self._queues[key] = deque((bar, False) for bar in history)
+
+    def put(self, key: object, bar: Bar) -> None:
+        """A live bar. The caller kicks the hub once all bars of a moment are in."""
+        self._queues[key].append((bar, True))
+
+    def end(self) -> None:
+        """No bar will follow: feeds end once their queues are empty."""
+        self.ended = True
+        self.hub.kick()
+
+    def has_bars(self) -> bool:
+        return any(self._queues.values())
+
+    def queue(self, key: object) -> deque[tuple[Bar, bool]]:
+        return self._queues[key]
+
+
+class LiveFeed(bt.feed.DataBase):
+    """One symbol of a board. ``leader`` is set on the first feed added: it alone waits."""
+
+    params = (("board", None), ("key", None), ("leader", False))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._board: FeedBoard = self.p.board
+        self._queue = self._board.queue(self.p.key)
+
+    def islive(self) -> bool:
+        return True
+
+    def haslivedata(self) -> bool:
+        return bool(self._queue)
+
+    def start(self) -> None:
+        super().start()
+        self.put_notification(self.DELAYED)
+
+    def load(self) -> bool | None:
+        # Look before Backtrader moves the lines forward: an idle cycle must not touch them.
+        if not self._queue and not self._barstack and not self._barstash:
+            if self.p.leader and not self._board.ended and not self._board.has_bars():
+                self._board.hub.wait(IDLE_WAIT_S)
+            if not self._queue:
+                return False if self._board.ended else None
+        return super().load()
+
+    def _load(self) -> bool | None:
+        if not self._queue:
+            return False if self._board.ended else None
+        bar, is_live = self._queue.popleft()
+        if is_live:
+            self.put_notification(self.LIVE)
+        lines = self.lines
+        lines.datetime[0] = ms_to_num(bar.time_ms)
+        lines.open[0], lines.high[0], lines.low[0], lines.close[0] = bar.open, bar.high, bar.low, bar.close
+        lines.volume[0], lines.openinterest[0] = bar.volume, 0.0
+        return True

@@ -1,0 +1,125 @@
+"""The asyncio thread that owns every exchange object, and the three speeds at which its time may run.
+
+Real time: a plain loop. Accelerated: the loop's clock runs N times as fast. Virtual: the clock jumps to the next timer
+as soon as nothing is ready and Backtrader's thread is parked. Every timer of the live path is the loop's, so all three
+run the same code. Sockets belong to real time only: a virtual clock would run ahead of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import selectors
+import threading
+import time
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from ccxt_bt_bridge.errors import LoopDeadlock
+from ccxt_bt_bridge.hub import Hub, LockStepHub
+
+Result = TypeVar("Result")
+
+
+class _VirtualSelector(selectors.SelectSelector):
+    """Polls without waiting; the wanted wait is added to the virtual clock instead."""
+
+    loop: _VirtualLoop
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.loop.hub.take_turn()
+        ready = super().select(0)
+        if ready or timeout == 0:
+            return ready
+        if timeout is None:
+            raise LoopDeadlock("nothing is ready and no timer is left: the run would hang for ever")
+        self.loop.virtual_s += timeout
+        return ready
+
+
+class _VirtualLoop(asyncio.SelectorEventLoop):
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        self.virtual_s = 0.0
+        selector = _VirtualSelector()
+        selector.loop = self
+        super().__init__(selector)
+
+    def time(self) -> float:
+        return self.virtual_s
+
+
+class _ScaledSelector(selectors.DefaultSelector):
+    """Waits ``1 / speed`` of what the loop asks for."""
+
+    def __init__(self, speed: float) -> None:
+        super().__init__()
+        self._speed = speed
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        return super().select(timeout if timeout is None else timeout / self._speed)
+
+
+class _ScaledLoop(asyncio.SelectorEventLoop):
+    def __init__(self, speed: float) -> None:
+        self._speed = speed
+        self._start = time.monotonic()
+        super().__init__(_ScaledSelector(speed))
+
+    def time(self) -> float:
+        return (time.monotonic() - self._start) * self._speed
+
+
+class LoopThread:
+    """One loop in one thread. ``speed``: ``"max"`` is virtual time in lock-step, a number is times real time."""
+
+    def __init__(self, speed: str | float = 1.0) -> None:
+        self.is_virtual = speed == "max"
+        self.hub: Hub = LockStepHub() if self.is_virtual else Hub()
+        self.loop = _VirtualLoop(self.hub) if self.is_virtual else _ScaledLoop(float(speed))
+        self._thread = threading.Thread(target=self._run, name="exchange-loop", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        try:
+            self.loop.run_forever()
+        except BaseException as error:
+            self.hub.fail(error)
+
+    def call(self, coroutine: Coroutine[Any, Any, Result], timeout_s: float = 60.0) -> Result:
+        """Run on the loop and wait (start and stop only; never from the loop, never in ``next``).
+
+        Raises what the coroutine raises, ``TimeoutError`` when it takes longer than ``timeout_s`` of wall time.
+        """
+        future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+        future.add_done_callback(lambda _: self.hub.kick())
+        if not self.hub.wait_until(future.done, timeout_s):
+            future.cancel()
+            raise TimeoutError(f"the exchange loop did not answer within {timeout_s:.0f} s")
+        return future.result()
+
+    def post(self, coroutine: Coroutine[Any, Any, Any]) -> concurrent.futures.Future[Any]:
+        """Start on the loop and return at once. From Backtrader's thread."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+
+    def stop(self) -> None:
+        """Cancel what is left, stop the loop and join the thread. May be called again."""
+        if not self._thread.is_alive():
+            if not self.loop.is_closed() and not self.loop.is_running():
+                self.loop.close()
+            return
+        self.loop.call_soon_threadsafe(lambda: self.loop.create_task(self._wind_down()))
+        self.hub.close()
+        self._thread.join(timeout=5.0)
+        if not self._thread.is_alive():
+            self.loop.close()
+
+    async def _wind_down(self) -> None:
+        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        self.loop.stop()

@@ -1,0 +1,37 @@
+"""What a strategy is told before it starts: frozen, picklable, the same for a backtest and a live run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from ccxt_bt_bridge.words import Market
+from mixins.spec import RuleSpec
+from pairs.costs import TradingCosts
+from pairs.sizing import SizingSpec
+from pairs.words import Pair
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyPlan:
+    """``trade_after``: close of the last warm-up bar; bars up to it are only looked at.
+
+    ``last_exits``: what happened before this process, ``{pair_id: (exit decision time, reason)}``, so that a latch
+    survives a restart.
+    """
+
+    pairs: tuple[Pair, ...]
+    entry: RuleSpec
+    exit: RuleSpec
+    sizing: SizingSpec
+    costs: TradingCosts
+    markets: Mapping[str, Market]
+    interval_ms: int
+    trade_after: datetime
+    stop_distance: float | None = None
+    last_exits: Mapping[str, tuple[datetime, str]] | None = None
+
+    @property
+    def bar_hours(self) -> float:
+        return self.interval_ms / 3_600_000.0

@@ -1,0 +1,97 @@
+"""From a target to a pair order: how much of each leg, on the venue's steps, or why not."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from typing import Protocol
+
+from ccxt_bt_bridge.words import Market
+from mixins.base import EntryAnswer, View
+from pairs.sizing import SizingInputs, SizingSpec, fraction_of_gross, gross_notional, split_gross
+from pairs.words import LegOrder
+from strategies.plan import StrategyPlan
+
+MAX_HEDGE_ERROR = 0.05
+DEFAULT_HOLD_BARS = 24.0
+
+
+class SizingView(View, Protocol):
+    """A rule's view, and how much the spread (or the price, as a fraction) moves in one bar."""
+
+    def change_volatility(self) -> float: ...
+
+
+def entry_legs(
+    plan: StrategyPlan, view: SizingView, answer: EntryAnswer, equity: float
+) -> tuple[tuple[LegOrder, ...], str | None]:
+    """Signed leg orders for an entry, or no legs and the reason."""
+    gross = gross_notional(plan.sizing, _inputs(plan, view, answer, equity))
+    if not gross > 0.0:
+        return (), "size_is_zero"
+    wanted = _quantities(plan.sizing, view, gross)
+    assert answer.direction is not None
+    sign = answer.direction.sign
+    prices = (view.price_a, view.price_b)
+    legs = []
+    for symbol, quantity, price, side in zip(view.pair.symbols, wanted, prices, (sign, -sign), strict=False):
+        amount = plan.markets[symbol].round_amount(Decimal(repr(quantity))) * side
+        legs.append(LegOrder(symbol, amount, price))
+    reason = _shortfall(legs, plan.markets) or _hedge_error(legs, wanted)
+    return ((), reason) if reason else (tuple(legs), None)
+
+
+def _inputs(plan: StrategyPlan, view: SizingView, answer: EntryAnswer, equity: float) -> SizingInputs:
+    statistics = view.statistics
+    if statistics is None:
+        return SizingInputs(
+            equity=equity,
+            strength=answer.strength,
+            stop_distance=plan.stop_distance,
+            spread_volatility=view.change_volatility(),
+        )
+    scale = fraction_of_gross(
+        1.0, statistics.hedge_ratio, view.price_a, view.price_b, prices=statistics.prices
+    )
+    z = abs(view.zscore)
+    hold_hours = (view.half_life_bars or DEFAULT_HOLD_BARS) * view.bar_hours
+    cost = view.costs.round_trip(statistics, view.price_a, view.price_b, hold_hours=hold_hours)
+    to_stop = (view.stop_level - z) * statistics.std * scale
+    return SizingInputs(
+        equity=equity,
+        strength=answer.strength,
+        stop_distance=min(to_stop, plan.stop_distance or math.inf),
+        spread_volatility=view.change_volatility() * scale if plan.sizing.method == "volatility" else None,
+        expected_return=((z - view.exit_level) * statistics.std - cost) * scale,
+        return_volatility=statistics.std * scale,
+    )
+
+
+def _quantities(spec: SizingSpec, view: SizingView, gross: float) -> tuple[float, ...]:
+    if view.pair.leg_b is None:
+        return (gross / view.price_a,)
+    statistics = view.statistics
+    assert statistics is not None
+    return split_gross(
+        gross,
+        statistics.hedge_ratio,
+        view.price_a,
+        view.price_b,
+        prices=statistics.prices,
+        neutrality=spec.neutrality,
+    )
+
+
+def _shortfall(legs: list[LegOrder], markets: dict[str, Market]) -> str | None:
+    for leg in legs:
+        if markets[leg.symbol].shortfall(leg.quantity, Decimal(repr(leg.reference_price))):
+            return f"below_minimum:{leg.symbol}"
+    return None
+
+
+def _hedge_error(legs: list[LegOrder], wanted: tuple[float, ...]) -> str | None:
+    """Rounding onto the steps must not break the ratio between the legs."""
+    if len(legs) < 2:
+        return None
+    kept = [abs(float(leg.quantity)) / quantity for leg, quantity in zip(legs, wanted, strict=True)]
+    return "rounding_breaks_hedge" if abs(kept[0] / kept[1] - 1.0) > MAX_HEDGE_ERROR else None

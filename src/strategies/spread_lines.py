@@ -1,0 +1,93 @@
+"""A pair's statistics as a Backtrader indicator: vectorised in a backtest, bar by bar live, the same to the last bit.
+
+Both ways call the same functions of ``pairs`` on the same windows, so a live run cannot see another z than a backtest.
+NaN stands for "not ready"; the indicator adds no minimum period, so one late pair does not hold back the others.
+"""
+
+from __future__ import annotations
+
+import array
+
+import backtrader as bt
+import numpy as np
+from ccxt_bt_bridge.bt_time import num_to_ms
+
+from pairs.hedge import Hedges, HedgeTracker, hedge_series
+from pairs.spread import RollingSpread, rolling_statistics, transform
+
+LINES = ("spread", "zscore", "hedge_ratio", "intercept", "mean", "std")
+
+
+class SpreadLines(bt.Indicator):
+    """Spread, z-score and the hedge in force of two datas whose bars are aligned one to one.
+
+    Parameters: ``hedge`` (a HedgeSpec), ``window`` of the z, ``inclusive``, ``ddof``, ``interval_ms``.
+    """
+
+    lines = LINES
+    params = (("hedge", None), ("window", 100), ("inclusive", False), ("ddof", 1), ("interval_ms", 3_600_000))
+    plotinfo = {"plot": False}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._hedges = HedgeTracker(self.p.hedge, keep=self.p.window + 1)
+        self._seen = 0
+
+    def once(self, start: int, end: int) -> None:
+        close_a, close_b, stamps = (
+            np.frombuffer(line.array, dtype="f8", count=end)
+            for line in (self.data0.close, self.data1.close, self.data0.datetime)
+        )
+        y, x = transform(close_a, self.p.hedge.prices), transform(close_b, self.p.hedge.prices)
+        hedges = hedge_series(self.p.hedge, y, x, self._bar_numbers(stamps))
+        result = self._statistics(y, x, hedges)
+        columns = (hedges.errors, result.zscore, hedges.ratios, hedges.intercepts, result.mean, result.std)
+        for line, column in zip(self.lines, columns, strict=True):
+            line.array = array.array("d", np.ascontiguousarray(column, dtype="f8").tobytes())
+
+    def oncestart(self, start: int, end: int) -> None:
+        """Nothing comes before the first bar: ``once`` writes the lines whole."""
+
+    preonce = oncestart
+
+    def next(self) -> None:
+        if len(self.data0) == self._seen:
+            return
+        self._seen = len(self.data0)
+        y, x, numbers = self._tail(max(self.p.window + 1, self.p.hedge.window))
+        now = self._hedges.step(y, x, numbers)
+        y, x = y[-self.p.window - 1 :], x[-self.p.window - 1 :]
+        hedges = self._hedges.last_hedges(y, x)
+        result = self._statistics(y, x, hedges)
+        values = (hedges.errors[-1], result.zscore[-1], now.ratio, now.intercept, result.mean[-1], result.std[-1])
+        for line, value in zip(self.lines, values, strict=True):
+            line[0] = value
+
+    prenext = nextstart = next
+
+    def spread_window(self, size: int) -> np.ndarray:
+        """The last ``size`` bars' spread by the hedge in force now (fewer bars when there are fewer)."""
+        y, x, _ = self._tail(size)
+        return y - self.lines.intercept[0] - self.lines.hedge_ratio[0] * x
+
+    def _statistics(self, y: np.ndarray, x: np.ndarray, hedges: Hedges) -> RollingSpread:
+        """One hedge for a whole window; with kalman each bar's own error, as the filter saw it."""
+        if self.p.hedge.method == "kalman":
+            y, x, intercepts = hedges.errors, np.zeros(len(y)), np.zeros(len(y))
+        else:
+            intercepts = hedges.intercepts
+        return rolling_statistics(
+            y, x, hedges.ratios, intercepts, self.p.window, inclusive=self.p.inclusive, ddof=self.p.ddof
+        )
+
+    def _tail(self, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        count = min(size, len(self.data0))
+        close_a, close_b, stamps = (
+            np.asarray(line.get(size=count), dtype="f8")
+            for line in (self.data0.close, self.data1.close, self.data0.datetime)
+        )
+        prices = self.p.hedge.prices
+        return transform(close_a, prices), transform(close_b, prices), self._bar_numbers(stamps)
+
+    def _bar_numbers(self, stamps: np.ndarray) -> np.ndarray:
+        return num_to_ms(stamps) // self.p.interval_ms

@@ -1,0 +1,164 @@
+"""A backtest: the same file, the same strategy class and the same RiskGuard as a live run, on Backtrader's broker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import backtrader as bt
+import numpy as np
+
+from ccxt_bt_bridge.bt_time import ms_to_datetime
+from feeds.array_feed import ArrayFeed
+from strategies.desk import Desk
+from strategies.desk_strategy import DeskStrategy
+from trading.backtest_broker import BacktestPairBroker, NextBarBroker
+from trading.config_model import LoadedConfig
+from trading.market_input import MarketInput
+from trading.plan_builder import STRATEGIES, risk_limits, strategy_plan
+from trading.position_tracker import PositionTracker
+from trading.records import RefusalRecord, RunResult
+from trading.report_plot import PairPlotData
+from trading.risk_guard import RiskGuard
+from trading.utc_text import parse_utc
+
+CENT = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestOutcome:
+    """``views``: what a plot needs of each pair."""
+
+    result: RunResult
+    views: tuple[PairPlotData, ...]
+
+
+class RefusalsOnly:
+    """A backtest keeps no decision per bar, only what sizing refused."""
+
+    def __init__(self, refusals: list[RefusalRecord]) -> None:
+        self._refusals = refusals
+
+    def decision(self, desk: Desk, time: datetime, rule: str, answer: str, reason: str) -> None:
+        """Not kept."""
+
+    def refusal(self, time: datetime, pair_id: str, reasons: tuple[str, ...]) -> None:
+        self._refusals.append(RefusalRecord(time, pair_id, reasons))
+
+
+class QuietMixin:
+    """Skips Backtrader's per-bar bookkeeping on bars without an order or a trade to tell."""
+
+    _orderspending: list[Any]
+    _tradespending: list[Any]
+
+    def _notify(self, qorders: list[Any] = [], qtrades: list[Any] = []) -> None:  # noqa: B006 (Backtrader's signature)
+        if qorders or qtrades or self._orderspending or self._tradespending:
+            super()._notify(qorders, qtrades)  # type: ignore[misc]
+
+
+def run_backtest(config: LoadedConfig, market: MarketInput) -> BacktestOutcome:
+    """Run it. Raises RuntimeError when Backtrader's broker and our ledger disagree: then neither is to be trusted."""
+    equity = Decimal(repr(config.model.broker.initial_balance))
+    tracker = PositionTracker(equity, {pair.pair_id: pair for pair in config.pairs})
+    guard = RiskGuard(risk_limits(config, backtest=True), float(equity))
+    pair_broker = BacktestPairBroker(
+        tracker=tracker,
+        guard=guard,
+        funding=market.funding,
+        fee_rate=Decimal(repr(config.model.broker.commission)),
+        trade_after=market.trade_after,
+    )
+    cerebro = _cerebro(config, market, pair_broker)
+    strategy = cerebro.run()[0]
+    pair_broker.finish()
+    _check_accounts(cerebro.broker, tracker, strategy.prices)
+    result = _result(config, market, strategy, pair_broker, tracker, guard)
+    return BacktestOutcome(result, tuple(_view(desk) for desk in strategy.desks))
+
+
+def _cerebro(config: LoadedConfig, market: MarketInput, pair_broker: BacktestPairBroker) -> bt.Cerebro:
+    model = config.model
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.broker = NextBarBroker(slippage_bps=Decimal(repr(model.broker.slippage_bps)), checksubmit=False)
+    cerebro.broker.setcash(model.broker.initial_balance)
+    cerebro.broker.setcommission(commission=model.broker.commission)
+    for pair in config.pairs:
+        for series in market.aligned(pair):
+            cerebro.adddata(ArrayFeed(series=series, name=f"{pair.pair_id}:{series.symbol}"))
+    kind = STRATEGIES[model.strategy.type]
+    plan = strategy_plan(config, rules=market.rules, trade_after=market.trade_after)
+    quiet = type(kind.__name__, (QuietMixin, kind), {})
+    cerebro.addstrategy(quiet, plan=plan, broker=pair_broker, recorder=RefusalsOnly(pair_broker.refusals))
+    return cerebro
+
+
+def _check_accounts(broker: NextBarBroker, tracker: PositionTracker, prices: dict[str, float]) -> None:
+    """Two books of one account: Backtrader's and ours must agree to the cent."""
+    theirs, ours = broker.getvalue(), tracker.equity(prices)
+    if abs(theirs - ours) > CENT:
+        raise RuntimeError(f"the books disagree: Backtrader's broker says {theirs:.4f}, the ledger {ours:.4f}")
+
+
+def _result(
+    config: LoadedConfig,
+    market: MarketInput,
+    strategy: DeskStrategy,
+    pair_broker: BacktestPairBroker,
+    tracker: PositionTracker,
+    guard: RiskGuard,
+) -> RunResult:
+    closes = market.source.closes_ms
+    still_open = tracker.open_records(strategy.prices)
+    equity_end = tracker.equity_start + sum((t.pnl for t in tracker.trades), Decimal(0))
+    return RunResult(
+        config=config.name,
+        mode="backtest",
+        bars=strategy.steps,
+        start=ms_to_datetime(int(closes[0])),
+        end=ms_to_datetime(int(closes[-1])),
+        bar_hours=config.model.bar_hours,
+        equity_start=tracker.equity_start,
+        equity_end=equity_end + sum((record.unrealised for record in still_open), Decimal(0)),
+        trades=tuple(tracker.trades),
+        open=still_open,
+        refused=tuple(pair_broker.refusals),
+        equity=tuple(pair_broker.equity_curve),
+        bars_in_position=pair_broker.bars_in_position,
+        turnover_notional=tracker.turnover_notional,
+        signals=pair_broker.signals,
+        notes=(*formation_notes(config, market), *market.notes),
+        risk_trips=tuple((parse_utc(when), reason) for when, reason in guard.state.trips),
+    )
+
+
+def formation_notes(config: LoadedConfig, market: MarketInput) -> tuple[str, ...]:
+    """Says first when a run lies wholly inside the window on which its pairs were chosen."""
+    end = ms_to_datetime(market.source.end_ms)
+    inside = [pair.pair_id for pair in config.pairs if pair.in_formation(market.trade_after) and pair.in_formation(end)]
+    if not inside:
+        return ()
+    whole = "this run lies" if len(inside) == len(config.pairs) else f"for {', '.join(inside)} this run lies"
+    return (f"{whole} wholly inside the formation window: it shows how pairs were chosen, not how they trade",)
+
+
+def _view(desk: Desk) -> PairPlotData:
+    """Whole lines of a finished run."""
+    data = desk.data
+    stamps = np.frombuffer(data.datetime.array, dtype="f8")
+    times = np.array([ms_to_datetime(ms).replace(tzinfo=None) for ms in _milliseconds(stamps)], dtype="datetime64[ms]")
+    column = {name: np.array(getattr(desk.lines, name).array) for name in ("spread", "zscore")} if desk.lines else {}
+    entry_z = desk.pair.entry_z or getattr(desk.plan.entry.params, "e_entry_z", None)
+    return PairPlotData(
+        pair_id=desk.pair.pair_id,
+        times=times,
+        price_a=np.array(data.close.array),
+        price_b=np.array(desk.datas[1].close.array) if len(desk.datas) > 1 else None,
+        spread=column.get("spread"),
+        zscore=column.get("zscore"),
+        entry_z=entry_z,
+        exit_z=desk.exit_level if desk.lines else None,
+        stop_z=desk.stop_level if desk.lines else None,
+    )

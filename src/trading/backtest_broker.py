@@ -1,0 +1,195 @@
+"""The backtest's side of the one verb: both legs fill on the next bar, by the fill rule that the exchanges share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import backtrader as bt
+from brokers.fills import fee, market_fill_price
+from brokers.funding import FundingSchedule, funding_amount
+from ccxt_bt_bridge.bt_time import datetime_to_ms
+
+from pairs.words import Action, PairOrder, PairPosition, PairState, Refused
+from trading.position_tracker import PositionTracker
+from trading.records import RefusalRecord
+from trading.risk_guard import RiskGuard
+
+ZERO = Decimal(0)
+
+
+class NextBarBroker(bt.brokers.BackBroker):
+    """Backtrader's broker, idle while nothing is pending, filling at the next open by ``fills.market_fill_price``.
+
+    Margin is RiskGuard's business (Backtrader knows none for shorts): here cash may go below zero for as long as a
+    fill takes, so that a pair is never cut down to one leg.
+    """
+
+    params = (("slippage_bps", ZERO),)
+
+    def next(self) -> None:
+        if self.pending or self._toactivate or self.submitted:
+            super().next()
+
+    def get_value(self, datas: Any = None, lever: bool = False) -> float:
+        self._get_value()
+        return super().get_value(datas, lever)
+
+    getvalue = get_value
+
+    def _slip_up(self, pmax: float, price: float, doslip: bool = True, lim: bool = False) -> float:
+        return self._slipped(price, 1)
+
+    def _slip_down(self, pmin: float, price: float, doslip: bool = True, lim: bool = False) -> float:
+        return self._slipped(price, -1)
+
+    def _slipped(self, price: float, sign: int) -> float:
+        return float(market_fill_price(Decimal(repr(price)), sign, self.p.slippage_bps))
+
+    def _execute(
+        self,
+        order: bt.Order,
+        ago: int | None = None,
+        price: float | None = None,
+        cash: float | None = None,
+        position: Any = None,
+        dtcoc: float | None = None,
+    ) -> Any:
+        if ago is None or price is None:
+            return super()._execute(order, ago, price, cash, position, dtcoc)
+        cost = max(0.0, order.executed.remsize * price) * 1.1
+        loan = cost - self.cash if cost > self.cash else 0.0
+        self.cash += loan
+        super()._execute(order, ago, price, cash, position, dtcoc)
+        self.cash -= loan
+        return None
+
+
+class BacktestPairBroker:
+    """PairBroker of a backtest: one question to RiskGuard, two orders to Backtrader, one ledger for the pair."""
+
+    def __init__(
+        self,
+        *,
+        tracker: PositionTracker,
+        guard: RiskGuard,
+        funding: Mapping[str, FundingSchedule],
+        fee_rate: Decimal,
+        trade_after: datetime,
+    ) -> None:
+        self._tracker = tracker
+        self._guard = guard
+        self._funding = funding
+        self._fee_rate = fee_rate
+        self._trade_after = trade_after
+        self._strategy: Any = None
+        self._orders: dict[int, tuple[PairOrder, int]] = {}
+        self._unfilled: dict[str, int] = {}
+        self._equity = float(tracker.equity_start)
+        self._last_ms = datetime_to_ms(trade_after)
+        self._last_prices: dict[str, float] = {}
+        self.equity_curve: list[tuple[datetime, float]] = []
+        self.refusals: list[RefusalRecord] = []
+        self.bars_in_position = 0
+        self.signals = 0
+
+    def bind(self, strategy: Any) -> None:
+        self._strategy = strategy
+
+    def begin_step(self, time: datetime, prices: Mapping[str, float]) -> None:
+        """Funding due since the last step, equity at the closes, and what risk demands."""
+        if time > self._trade_after:
+            self._settle_funding(datetime_to_ms(time), prices)
+            self._mark(time, prices)
+        self._last_prices = dict(prices)
+
+    def submit(self, order: PairOrder) -> str:
+        self.signals += 1
+        verdict = self._guard.check(order)
+        if isinstance(verdict, Refused):
+            self.refusals.append(RefusalRecord(order.decided_at, order.pair_id, verdict.reasons))
+            return order.ref
+        if order.action is Action.ENTER:
+            self._tracker.begin(order)
+        else:
+            self._tracker.begin_exit(order.pair_id, when=order.decided_at, zscore=order.zscore, reason=order.reason)
+            self._tracker.set_state(order.pair_id, PairState.EXITING)
+        self._place(order)
+        return order.ref
+
+    def position(self, pair_id: str) -> PairPosition | None:
+        return self._tracker.position(pair_id)
+
+    def equity(self) -> float:
+        return self._equity
+
+    def on_order(self, order: bt.Order) -> None:
+        if order.status != bt.Order.Completed:
+            return
+        pair_order, leg_number = self._orders.pop(order.ref)
+        leg = pair_order.legs[leg_number]
+        price = Decimal(repr(order.executed.price))
+        self._tracker.apply_fill(
+            pair_order.pair_id,
+            leg.symbol,
+            leg.quantity,
+            price,
+            fee=fee(leg.quantity, price, self._fee_rate),
+            reference_price=Decimal(repr(leg.reference_price)),
+        )
+        self._unfilled[pair_order.ref] -= 1
+        if not self._unfilled[pair_order.ref]:
+            del self._unfilled[pair_order.ref]
+            self._settle(pair_order)
+
+    def finish(self) -> None:
+        """The data is over: what was ordered on the last bar has no next bar to fill on."""
+        for order in {pair_order.ref: pair_order for pair_order, _ in self._orders.values()}.values():
+            if order.action is Action.ENTER:
+                self._tracker.finish(order.pair_id)
+                self.refusals.append(RefusalRecord(order.decided_at, order.pair_id, ("no_next_bar",)))
+            else:
+                self._tracker.set_state(order.pair_id, PairState.OPEN)
+
+    # the parts
+
+    def _place(self, order: PairOrder) -> None:
+        self._unfilled[order.ref] = len(order.legs)
+        desk = self._strategy.desk(order.pair_id)
+        for number, (data, leg) in enumerate(zip(desk.datas, order.legs, strict=True)):
+            place = self._strategy.buy if leg.quantity > 0 else self._strategy.sell
+            placed = place(data=data, size=float(abs(leg.quantity)))
+            self._orders[placed.ref] = (order, number)
+
+    def _settle(self, order: PairOrder) -> None:
+        if order.action is Action.ENTER:
+            self._tracker.set_state(order.pair_id, PairState.OPEN)
+        else:
+            self._tracker.finish(order.pair_id)
+
+    def _mark(self, time: datetime, prices: Mapping[str, float]) -> None:
+        self._equity = self._tracker.equity(prices)
+        self.equity_curve.append((time, self._equity))
+        positions = self._tracker.positions()
+        self.bars_in_position += bool(positions)
+        for risk_exit in self._guard.on_bar(time, self._equity, positions, prices):
+            self._strategy.desk(risk_exit.pair_id).on_exit(risk_exit.reason)
+            self.submit(positions[risk_exit.pair_id].exit_order(prices, time, risk_exit.reason))
+
+    def _settle_funding(self, now_ms: int, prices: Mapping[str, float]) -> None:
+        for pair_id in self._tracker.open_pairs:
+            for leg in self._tracker.position(pair_id).legs:
+                self._fund_leg(pair_id, leg.symbol, leg.quantity, now_ms, prices)
+        self._last_ms = now_ms
+
+    def _fund_leg(
+        self, pair_id: str, symbol: str, quantity: Decimal, now_ms: int, prices: Mapping[str, float]
+    ) -> None:
+        for event in self._funding[symbol].between(self._last_ms, now_ms):
+            closes = prices if event.time_ms == now_ms else self._last_prices
+            mark = event.mark_price or Decimal(repr(closes[symbol]))
+            amount = funding_amount(quantity, mark, event.rate)
+            self._tracker.apply_funding(pair_id, symbol, amount)
+            self._strategy.broker.add_cash(float(amount))

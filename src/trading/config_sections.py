@@ -1,0 +1,305 @@
+"""The sections of a config as frozen values, strict to the letter: unknown keys, booleans for numbers and numbers as
+texts are refused. Defaults are those of a config that does not say. Per cents (0 to 100) are named ``_pct``; every
+other share is a fraction. Times are seconds where named ``_s``.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+INTERVALS = ("1m", "5m", "15m", "30m", "1h", "4h", "1d")
+INTERVAL_HOURS = {"1m": 1 / 60, "5m": 1 / 12, "15m": 0.25, "30m": 0.5, "1h": 1.0, "4h": 4.0, "1d": 24.0}
+FAULT_KINDS = ("reject", "timeout_before_execution", "timeout_after_execution", "partial_fill")
+
+SYMBOL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9.]{0,19}([/-][A-Za-z0-9]{1,12}(:[A-Za-z0-9]{1,12})?)?$"
+NAME_PATTERN = r"^[A-Za-z0-9_-]{1,48}$"
+
+
+class Section(BaseModel):
+    """What every section has in common."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def _utc(value: object) -> datetime:
+    try:
+        when = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        when = None
+    if when is None or not datetime(1980, 1, 1) <= when.replace(tzinfo=None) <= datetime(2200, 1, 1):
+        raise PydanticCustomError("utc_time", "is no time", {"expected": "a time such as 2024-01-31T00:00:00Z"})
+    return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+
+
+def _speed(value: object) -> float:
+    """Times real time; infinity for "max" (virtual time)."""
+    if value == "max" and isinstance(value, str):
+        return math.inf
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1e9:
+        return float(value)
+    raise PydanticCustomError("speed", "is no speed", {"expected": '"max" or a number above 0 (times real time)'})
+
+
+def _speed_text(value: float) -> float | str:
+    return "max" if math.isinf(value) else value
+
+
+def _moment(value: object) -> int | datetime:
+    """The number of a call, or a time."""
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 10**9:
+        return value
+    if isinstance(value, str):
+        return _utc(value)
+    raise PydanticCustomError("moment", "is no moment", {"expected": "the number of a call (from 1) or a time"})
+
+
+def _market_orders_only(value: object) -> str:
+    if value == "limit":
+        raise PydanticCustomError("order_type", "limit orders come with a later version", {"expected": '"market"'})
+    if value != "market":
+        raise PydanticCustomError("order_type", "is no known order type", {"expected": '"market"'})
+    return "market"
+
+
+UtcTime = Annotated[datetime, BeforeValidator(_utc), WithJsonSchema({"type": "string", "format": "date-time"})]
+Speed = Annotated[
+    float,
+    PlainValidator(_speed),
+    PlainSerializer(_speed_text),
+    WithJsonSchema({"anyOf": [{"const": "max"}, {"type": "number", "exclusiveMinimum": 0, "maximum": 1e9}]}),
+]
+Moment = Annotated[
+    int | datetime,
+    PlainValidator(_moment),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "format": "date-time"}]}),
+]
+OrderType = Annotated[str, PlainValidator(_market_orders_only), WithJsonSchema({"const": "market"})]
+Symbol = Annotated[str, Field(pattern=SYMBOL_PATTERN)]
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+Text = Annotated[str, Field(max_length=10_000)]
+PathText = Annotated[str, Field(min_length=1, max_length=1_000)]
+Url = Annotated[str, Field(pattern=r"^https?://[^\s/?#]+\S*$", max_length=500)]
+Interval = Literal["1m", "5m", "15m", "30m", "1h", "4h", "1d"]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Percent = Annotated[float, Field(ge=0, le=100)]
+PositivePercent = Annotated[float, Field(gt=0, le=100)]
+Money = Annotated[float, Field(gt=0, le=1e12)]
+Seconds = Annotated[float, Field(ge=0, le=86_400)]
+Bars = Annotated[int, Field(ge=1, le=10_000_000)]
+Threshold = Annotated[float, Field(gt=0, le=100)]
+
+
+class Account(Section):
+    margin_mode: Literal["cross", "isolated"] = "cross"
+    position_mode: Literal["one_way", "hedge"] = "one_way"
+    leverage: float = Field(default=2.0, ge=1, le=125)
+
+
+class Fault(Section):
+    """A fault that the simulated exchange plays: at a call (or a time) ``times`` times, or with ``rate`` by seed."""
+
+    kind: Literal["reject", "timeout_before_execution", "timeout_after_execution", "partial_fill"]
+    on: Literal["create_order", "cancel_order", "fetch_order"] = "create_order"
+    symbol: Symbol | None = None
+    at: Moment | None = None
+    times: int = Field(default=1, ge=1, le=1_000_000)
+    rate: Fraction | None = None
+    fill_ratio: Fraction | None = None
+
+
+class Broker(Section):
+    type: Literal["mock", "binance_paper", "binance", "ibkr"]
+    market: Literal["usdm", "spot"] | None = Field(default=None, description="default: usdm with pairs, else spot")
+    initial_balance: Money = Field(default=10_000.0, description="quote currency; simulation only")
+    capital: Money | None = Field(default=None, description="live: a cap on what the bot may use, quote currency")
+    commission: float = Field(default=0.0005, ge=0, le=0.1, description="fraction of notional per fill")
+    slippage_bps: float = Field(default=1.0, ge=0, le=1_000)
+    testnet: bool | None = None
+    use_testnet: bool | None = Field(default=None, description="another name of testnet")
+    exchange_url: Url | None = None
+    ca_file: PathText | None = None
+    latency_ms: float = Field(default=0.0, ge=0, le=600_000)
+    allow_shared_symbols: bool = False
+    maintenance_margin_pct: Percent = 0.5
+    account: Account = Account()
+    faults: Annotated[tuple[Fault, ...], Field(strict=False, max_length=1_000)] = ()
+
+
+class Mock(Section):
+    """The shape of the mock exchange's own market."""
+
+    seed: int = Field(default=7, ge=0, le=2**63 - 1)
+    bars: Bars = 2_000
+    speed: Speed = Field(default=math.inf, json_schema_extra={"default": "max"})
+    symbols: Annotated[tuple[Symbol, ...], Field(strict=False, min_length=1, max_length=500)] | None = None
+
+
+class MarketInfo(Section):
+    """One symbol's filters: ``tick`` in quote, ``step`` and ``min_amount`` in base, ``min_notional`` in quote."""
+
+    tick: float | None = Field(default=None, gt=0, le=1e9)
+    step: float | None = Field(default=None, gt=0, le=1e9)
+    min_amount: float | None = Field(default=None, ge=0, le=1e12)
+    min_notional: float | None = Field(default=None, ge=0, le=1e12)
+
+
+class Data(Section):
+    data_source: Literal["mock", "replay", "binance", "yahoo", "ibkr"]
+    dir: PathText | None = None
+    funding_dir: PathText | None = None
+    symbol: Symbol | None = None
+    interval: Interval = "1h"
+    lookback_bars: Bars = Field(default=500, description="history before the first decision, in bars")
+    retry_interval: float = Field(default=60.0, gt=0, le=86_400, description="seconds")
+    missing_leg: Literal["wait", "skip", "carry"] = "wait"
+    grace_s: Seconds = 10.0
+    funding_rate_8h: float = Field(default=0.0001, ge=-0.05, le=0.05, description="fraction, where no series is known")
+    market_info: dict[Symbol, MarketInfo] = Field(default={}, max_length=5_000)
+
+
+class Trading(Section):
+    symbol: Symbol | None = None
+    position_size: float | None = Field(default=None, gt=0, le=100, description="gross notional / equity; default 0.1")
+    max_positions: int = Field(default=5, ge=1, le=10_000)
+    max_drawdown_pct: PositivePercent = 20.0
+    max_exposure: float = Field(default=1.0, gt=0, le=100, description="gross notional of all positions / equity")
+    on_shutdown: Literal["keep", "close"] = "keep"
+    on_stale: Literal["hold", "flatten"] = "hold"
+
+
+class Hedge(Section):
+    """How the hedge ratio is found. ``window`` and ``refit_every`` in bars."""
+
+    method: Literal["fixed", "ols", "tls", "johansen", "kalman"] = "ols"
+    prices: Literal["log", "level"] | None = None
+    window: int = Field(default=500, ge=10, le=1_000_000)
+    refit_every: int = Field(default=24, ge=1, le=1_000_000)
+
+
+class PairEntry(Section):
+    """One pair in the format of ``pairs_config.json``. ``leg_a`` is the dependent variable, ``leg_b`` the regressor."""
+
+    pair_id: Name
+    leg_a: Symbol
+    leg_b: Symbol
+    hedge_ratio: float | None = Field(default=None, gt=0, le=1e12)
+    z_score_threshold: Threshold | None = None
+    entry_threshold: Threshold | None = Field(default=None, description="another name of z_score_threshold")
+    stop_loss_z: Threshold | None = None
+    half_life_candles: float | None = Field(default=None, gt=0, le=1e9)
+    intercept: float | None = Field(default=None, ge=-1e15, le=1e15)
+    prices: Literal["log", "level"] | None = None
+    interval: Interval | None = None
+    formation_start: UtcTime | None = None
+    formation_end: UtcTime | None = None
+    hedge: Hedge | None = None
+
+
+class Rule(Section):
+    name: str = Field(min_length=1, max_length=200, description="a registered rule, or module:Class")
+    params: dict[str, Any] = {}
+
+
+class Sizing(Section):
+    method: Literal["fixed", "risk", "kelly", "volatility"] = "fixed"
+    neutrality: Literal["beta", "dollar"] = "beta"
+    scale_by_strength: bool = False
+    risk_per_trade: float | None = Field(default=None, gt=0, le=1, description="fraction; default execution's")
+    target_volatility: float = Field(default=0.1, gt=0, le=10, description="a year, as a fraction")
+    kelly_shrink: float = Field(default=0.5, gt=0, le=1)
+    kelly_cap: float = Field(default=0.1, gt=0, le=1)
+
+
+class Strategy(Section):
+    type: Literal["pair", "custom"]
+    entry_logic: Rule
+    exit_logic: Rule
+    sizing: Sizing = Sizing()
+    hedge: Hedge | None = None
+    position_size: float | None = Field(default=None, gt=0, le=100)
+
+
+class Execution(Section):
+    order_type: OrderType = "market"
+    risk_per_trade: float = Field(default=0.01, gt=0, le=1, description="fraction of equity")
+    max_position_size: float = Field(default=0.1, gt=0, le=100, description="fraction of equity, per pair")
+    min_order_value: float = Field(default=10.0, ge=0, le=1e9, description="quote currency")
+    min_fill_ratio: float = Field(default=0.5, gt=0, le=1)
+    max_unhedged_s: float = Field(default=30.0, gt=0, le=3_600)
+
+
+class Cointegration(Section):
+    lookback_days: int = Field(default=60, ge=1, le=36_500)
+    min_volume_usdt: float = Field(default=1_000_000.0, ge=0, le=1e15)
+    top_n_pairs: int = Field(default=10, ge=1, le=100_000)
+    adf_pvalue_threshold: float = Field(default=0.05, gt=0, lt=1)
+    min_correlation: float = Field(default=0.5, ge=-1, le=1)
+
+
+class Signal(Section):
+    """Thresholds by the signal generator's names; they stand for the z rules' parameters where those are silent."""
+
+    entry_threshold: Threshold | None = None
+    exit_threshold: float | None = Field(default=None, ge=0, le=100)
+    stop_loss_threshold: Threshold | None = None
+    lookback_bars: int | None = Field(default=None, ge=2, le=1_000_000)
+    use_kalman_filter: bool | None = None
+    duplicate_suppression_seconds: Seconds = 30.0
+
+
+class TrailingStop(Section):
+    enabled: bool = False
+    activation_pct: PositivePercent = 3.0
+    trailing_pct: PositivePercent = 2.0
+
+
+class RiskManagement(Section):
+    stop_loss_pct: PositivePercent | None = Field(default=5.0, description="of the gross notional at entry")
+    take_profit_pct: float | None = Field(default=10.0, gt=0, le=10_000)
+    trailing_stop: TrailingStop = TrailingStop()
+    max_daily_trades: int | None = Field(default=10, ge=1, le=1_000_000)
+    max_daily_loss: Money | None = Field(default=None, description="quote currency")
+    max_daily_loss_pct: PositivePercent | None = Field(default=2.0, description="of equity at the start of the UTC day")
+    max_leverage: float = Field(default=2.0, gt=0, le=125)
+    backtest_rearm: bool | None = Field(default=None, description="let a backtest go on after a tripped limit")
+
+
+class Risk(Section):
+    backtest_rearm: bool | None = Field(default=None, description="another name of risk_management.backtest_rearm")
+
+
+Event = Literal["trade_entry", "trade_exit", "error", "status", "daily_summary"]
+_ALL_EVENTS: tuple[Event, ...] = ("trade_entry", "trade_exit", "error", "status")
+
+
+class Channel(Section):
+    enabled: bool = False
+    notify_on: Annotated[tuple[Event, ...], Field(strict=False, max_length=20)] = _ALL_EVENTS
+
+
+class Notifications(Section):
+    enabled: bool = False
+    telegram: Channel = Channel()
+    email: Channel = Channel()
+
+
+class Logging(Section):
+    """Files are written inside the working directory."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+    save_trades: bool = True
+    save_equity_curve: bool = True
+    log_file: PathText = "logs/live/trading_bot.log"
+    json_dir: PathText = "logs/json"
+    error_file: PathText = "logs/errors.log"
+    max_mb: float = Field(default=10.0, gt=0, le=10_000)
+    backups: int = Field(default=5, ge=0, le=1_000)
+
+
+class State(Section):
+    dir: PathText = Field(default="state", description="journal and the simulated exchange's files")

@@ -1,0 +1,139 @@
+"""What the trading floor tells: frozen facts for logs, status line, notifiers. Listeners never answer back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from ccxt_bt_bridge.bt_time import ms_to_datetime
+
+from ccxt_bt_bridge.words import Fill, OrderReport
+from pairs.words import PairOrder, PairPosition
+from trading.records import TradeRecord
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRefused:
+    time: datetime
+    order: PairOrder
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFinished:
+    """One exchange order came to its end. ``status`` in the exchange's words, or not_placed / absent."""
+
+    time: datetime
+    pair_id: str
+    ref: str
+    action: str
+    client_order_id: str
+    symbol: str
+    amount: Decimal
+    filled: Decimal
+    average: Decimal | None
+    status: str
+    latency_ms: int
+    report: OrderReport | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LegFilled:
+    """A fill of ours, booked once."""
+
+    pair_id: str
+    ref: str
+    fill: Fill
+    reference_price: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class PairOpened:
+    time: datetime
+    order: PairOrder
+    position: PairPosition
+
+
+@dataclass(frozen=True, slots=True)
+class PairClosed:
+    """``order`` is None when the engine left the pair on its own (an unwind, a recovery)."""
+
+    time: datetime
+    trade: TradeRecord
+    order: PairOrder | None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFailed:
+    """A pair order came to nothing: the pair is where it was before."""
+
+    time: datetime
+    order: PairOrder
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FundingBooked:
+    time: datetime
+    pair_id: str
+    symbol: str
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class BarMarked:
+    """A time step has closed: equity at its closes."""
+
+    time: datetime
+    equity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Something a person should look at. ``critical`` when money is exposed."""
+
+    time: datetime
+    message: str
+    pair_id: str | None = None
+    critical: bool = False
+
+
+Event = (
+    EntryRefused
+    | OrderFinished
+    | LegFilled
+    | PairOpened
+    | PairClosed
+    | OrderFailed
+    | FundingBooked
+    | BarMarked
+    | Alarm
+)
+Listener = Callable[[Event], None]
+
+
+class EventBus:
+    """Tells every listener, in the order they were added. A listener that raises is dropped and reported to the rest."""
+
+    def __init__(self) -> None:
+        self._listeners: list[Listener] = []
+
+    def add(self, listener: Listener) -> None:
+        self._listeners.append(listener)
+
+    def publish(self, event: Event) -> None:
+        for listener in tuple(self._listeners):
+            try:
+                listener(event)
+            except Exception as error:  # a listener must never stop a trade
+                self._listeners.remove(listener)
+                if not isinstance(event, Alarm):
+                    self.publish(Alarm(_time_of(event), f"a listener was dropped: {error!r}"))
+
+
+def _time_of(event: Event) -> datetime:
+    if isinstance(event, LegFilled):
+        return ms_to_datetime(event.fill.time_ms)
+    return event.time

@@ -1,0 +1,371 @@
+"""Two legs, one at a time, in a written-down order: the only place from which a pair's orders are sent.
+
+FLAT → ENTERING → HEDGING → OPEN → EXITING → FLAT, with UNWINDING when a hedge cannot be had and HALTED when a person
+must look. The state is in the journal before each send. The first leg is the less liquid one; the hedge leg is sized
+by what the first really filled. Runs on the exchange loop's thread, which is the only writer of ledger and journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from ccxt_bt_bridge.bt_time import ms_to_datetime
+from ccxt_bt_bridge.clock import Clock
+
+from ccxt_bt_bridge.errors import ExchangeUnreachable
+from ccxt_bt_bridge.port import MarketPort
+from ccxt_bt_bridge.words import Fill, FundingPayment, Market
+from pairs.words import Action, LegOrder, PairOrder, PairPosition, PairState, Refused
+from trading.events import (
+    Alarm,
+    EntryRefused,
+    EventBus,
+    FundingBooked,
+    LegFilled,
+    OrderFailed,
+    PairClosed,
+    PairOpened,
+)
+from trading.journal import Journal, JournalUnwritable, position_payload
+from trading.order_manager import LegOutcome, LegSend, OrderManager
+from trading.position_tracker import PositionTracker
+from trading.records import RefusalRecord
+from trading.risk_guard import RiskGuard
+
+ZERO = Decimal(0)
+HEDGE_TRIES = 3
+FLATTEN_TRIES = 12
+FLATTEN_WAIT_S = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionSettings:
+    """``min_fill_ratio``: below this share of the first leg the entry is unwound. Times in seconds."""
+
+    min_fill_ratio: float = 0.5
+    max_unhedged_s: float = 30.0
+    first_leg_timeout_s: float = 60.0
+
+
+class ExecutionEngine:
+    """Executes pair orders on one account. Its collaborators are shared with recovery and the bar marker."""
+
+    def __init__(
+        self,
+        *,
+        market: MarketPort,
+        orders: OrderManager,
+        journal: Journal,
+        tracker: PositionTracker,
+        guard: RiskGuard,
+        clock: Clock,
+        bus: EventBus,
+        rules: Mapping[str, Market],
+        settings: ExecutionSettings,
+    ) -> None:
+        self._market = market
+        self._orders = orders
+        self._journal = journal
+        self._tracker = tracker
+        self._guard = guard
+        self._clock = clock
+        self._bus = bus
+        self._rules = rules
+        self._settings = settings
+        self._entries: dict[str, PairOrder] = {}
+        self._busy: set[str] = set()
+        self._traded_value: dict[str, float] = {}
+        orders.on_fill = self._on_fill
+
+    # asked from outside
+
+    async def execute(self, order: PairOrder) -> None:
+        """Carry out a pair order, or refuse it. One at a time per pair; never raises for what the venue did."""
+        if order.pair_id in self._busy:
+            self._refuse(order, ("busy",))
+            return
+        self._busy.add(order.pair_id)
+        try:
+            await (self._enter(order) if order.action is Action.ENTER else self._exit(order))
+        except JournalUnwritable as error:
+            self._guard.halt("journal_unwritable", self._now())
+            self._alarm(f"nothing more is sent: {error}", order.pair_id, critical=True)
+            self._bus.publish(OrderFailed(self._now(), order, "journal_unwritable"))
+        finally:
+            self._busy.discard(order.pair_id)
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._busy
+
+    def note_liquidity(self, symbol: str, traded_value: float) -> None:
+        """Quote currency traded in the last bar: decides which leg goes first."""
+        self._traded_value[symbol] = traded_value
+
+    def apply_funding(self, payment: FundingPayment) -> None:
+        """Share a payment among the pairs that hold the symbol, by quantity; legs keep summing to the account's."""
+        holders = self._tracker.pairs_of(payment.symbol)
+        net = sum(holders.values(), ZERO)
+        left = payment.amount
+        for number, (pair_id, quantity) in enumerate(holders.items(), start=1):
+            last = number == len(holders)
+            share = left if last or not net else payment.amount * quantity / net
+            left -= share
+            if self._journal.record_funding(payment, pair_id, share):
+                self._tracker.apply_funding(pair_id, payment.symbol, share)
+                self._bus.publish(FundingBooked(self._now(), pair_id, payment.symbol, share))
+
+    def adopt(self, entry: PairOrder) -> None:
+        """Recovery: the entry order of a pair that an earlier process held."""
+        self._entries[entry.pair_id] = entry
+
+    async def finish_interrupted(self, pair_id: str) -> None:
+        """Recovery: bring a pair that was under way to OPEN or to FLAT."""
+        entry, state = self._entries[pair_id], self._tracker.state(pair_id)
+        self._busy.add(pair_id)
+        try:
+            if state in (PairState.ENTERING, PairState.HEDGING) and self._first_filled(entry):
+                await self._hedge(entry)
+            elif state in (PairState.ENTERING, PairState.HEDGING):
+                self._drop(entry, "interrupted")
+            elif state in (PairState.EXITING, PairState.UNWINDING, PairState.HALTED):
+                when, zscore, reason = self._tracker.exit_of(pair_id)
+                await self._flatten(pair_id, state, None, reason or "recovered")
+        finally:
+            self._busy.discard(pair_id)
+
+    # entering
+
+    async def _enter(self, order: PairOrder) -> None:
+        verdict = self._guard.check(order)
+        if isinstance(verdict, Refused):
+            self._refuse(order, verdict.reasons)
+            return
+        reasons = await self._reasons_of_the_venue(order)
+        if reasons:
+            self._guard.release(order.pair_id)
+            self._refuse(order, reasons)
+            return
+        self._entries[order.pair_id] = order
+        self._tracker.begin(order)
+        self._save(order.pair_id)
+        first = self._ordered(order)[0]
+        outcome = await self._orders.send(self._entry_send(order, first, first.quantity, first_leg=True))
+        if not outcome.filled:
+            self._drop(order, outcome.reason)
+            return
+        if len(order.legs) == 1:
+            self._open(order)
+        elif abs(outcome.filled) < abs(first.quantity) * Decimal(repr(self._settings.min_fill_ratio)):
+            await self._unwind(order, f"partial_fill:{abs(outcome.filled / first.quantity):.2f}")
+        else:
+            await self._hedge(order)
+
+    async def _hedge(self, order: PairOrder) -> None:
+        """Fill the hedge leg to match the first; unwind both when that cannot be had in time."""
+        first, hedge = self._ordered(order)
+        started_ms = self._clock.now_ms()
+        price_before = await self._price(hedge.symbol)
+        self._set_state(order.pair_id, PairState.HEDGING)
+        for _ in range(HEDGE_TRIES):
+            missing = self._missing_hedge(order, first, hedge)
+            if not missing:
+                break
+            outcome = await self._orders.send(self._entry_send(order, hedge, missing, first_leg=False))
+            self._note_legging(order.pair_id, outcome, price_before, await self._price(hedge.symbol))
+            if (self._clock.now_ms() - started_ms) / 1000.0 > self._settings.max_unhedged_s:
+                break
+        if self._missing_hedge(order, first, hedge):
+            await self._unwind(order, "hedge_failed")
+        else:
+            self._open(order)
+
+    def _missing_hedge(self, order: PairOrder, first: LegOrder, hedge: LegOrder) -> Decimal:
+        """Signed, on the venue's step; zero when what is missing is too small to be ordered."""
+        filled = self._tracker.quantity(order.pair_id, first.symbol)
+        wanted = hedge.quantity * filled / first.quantity
+        missing = self._rules[hedge.symbol].round_amount(wanted - self._tracker.quantity(order.pair_id, hedge.symbol))
+        reference = Decimal(repr(hedge.reference_price))
+        held = self._tracker.quantity(order.pair_id, hedge.symbol)
+        if held and self._rules[hedge.symbol].shortfall(missing, reference):
+            return ZERO
+        return missing if missing * hedge.quantity > 0 else ZERO
+
+    def _open(self, order: PairOrder) -> None:
+        self._set_state(order.pair_id, PairState.OPEN)
+        position = self._tracker.position(order.pair_id)
+        assert position is not None
+        self._bus.publish(PairOpened(self._now(), order, position))
+
+    def _drop(self, order: PairOrder, reason: str) -> None:
+        """Nothing filled: the pair is flat, as before."""
+        self._tracker.finish(order.pair_id)
+        self._entries.pop(order.pair_id, None)
+        self._guard.release(order.pair_id)
+        self._journal.save_position(order.pair_id, PairState.FLAT, {})
+        self._bus.publish(OrderFailed(self._now(), order, reason))
+
+    async def _unwind(self, order: PairOrder, reason: str) -> None:
+        self._alarm(f"{order.pair_id} is unwound: {reason}", order.pair_id, critical=True)
+        self._tracker.begin_exit(order.pair_id, when=self._now(), zscore=None, reason=f"unwound:{reason}")
+        await self._flatten(order.pair_id, PairState.UNWINDING, None, reason)
+
+    # leaving
+
+    async def _exit(self, order: PairOrder) -> None:
+        if self._tracker.state(order.pair_id) is not PairState.OPEN:
+            self._refuse(order, ("not_open",))
+            return
+        halted = await self._without_quote(order)
+        if halted:
+            self._bus.publish(OrderFailed(self._now(), order, f"exit_deferred:no_quote:{','.join(halted)}"))
+            return
+        self._tracker.begin_exit(order.pair_id, when=order.decided_at, zscore=order.zscore, reason=order.reason)
+        await self._flatten(order.pair_id, PairState.EXITING, order, order.reason)
+
+    async def _flatten(self, pair_id: str, state: PairState, order: PairOrder | None, reason: str) -> None:
+        """Close whatever the pair holds, reduce-only, until it is flat; a pair that will not close is HALTED."""
+        action = "exit" if state is PairState.EXITING else "unwind"
+        self._set_state(pair_id, state)
+        for number in range(FLATTEN_TRIES):
+            await asyncio.sleep(FLATTEN_WAIT_S[min(number, len(FLATTEN_WAIT_S) - 1)])
+            for leg in self._ordered(self._entries[pair_id]):
+                held = self._tracker.quantity(pair_id, leg.symbol)
+                if held:
+                    await self._orders.send(self._closing_send(pair_id, leg, held, action, order))
+            if not any(self._tracker.quantity(pair_id, leg.symbol) for leg in self._entries[pair_id].legs):
+                self._close(pair_id, order)
+                return
+        self._set_state(pair_id, PairState.HALTED)
+        self._guard.halt(f"cannot_close:{pair_id}", self._now())
+        self._alarm(f"{pair_id} could not be closed ({reason}); close it by hand", pair_id, critical=True)
+
+    def _close(self, pair_id: str, order: PairOrder | None) -> None:
+        with self._journal.transaction():
+            trade = self._tracker.finish(pair_id)
+            if trade is not None:
+                self._journal.save_trade(trade)
+            self._journal.save_position(pair_id, PairState.FLAT, {})
+        self._entries.pop(pair_id, None)
+        if trade is not None:
+            self._bus.publish(PairClosed(self._now(), trade, order))
+
+    # what is sent
+
+    def _entry_send(self, order: PairOrder, leg: LegOrder, amount: Decimal, *, first_leg: bool) -> LegSend:
+        return LegSend(
+            pair_id=order.pair_id,
+            ref=order.ref,
+            action="enter",
+            leg=order.legs.index(leg),
+            symbol=leg.symbol,
+            amount=amount,
+            reduce_only=False,
+            reference_price=Decimal(repr(leg.reference_price)),
+            timeout_s=self._settings.first_leg_timeout_s if first_leg else self._settings.max_unhedged_s,
+        )
+
+    def _closing_send(
+        self, pair_id: str, leg: LegOrder, held: Decimal, action: str, order: PairOrder | None
+    ) -> LegSend:
+        entry = self._entries[pair_id]
+        decided = next((wanted for wanted in order.legs if wanted.symbol == leg.symbol), leg) if order else leg
+        return LegSend(
+            pair_id=pair_id,
+            ref=entry.ref,
+            action=action,
+            leg=entry.legs.index(leg),
+            symbol=leg.symbol,
+            amount=-held,
+            reduce_only=self._only_reduces(leg.symbol, held),
+            reference_price=Decimal(repr(decided.reference_price)),
+        )
+
+    def _only_reduces(self, symbol: str, held: Decimal) -> bool:
+        """With shared symbols the account holds the net: an exit is reduce-only as far as it reduces that."""
+        net = self._tracker.net(symbol)
+        return net * held > 0 and abs(net) >= abs(held)
+
+    def _ordered(self, order: PairOrder) -> tuple[LegOrder, ...]:
+        """The less liquid leg first; ``leg_a`` when nothing is known."""
+        return tuple(sorted(order.legs, key=lambda leg: self._traded_value.get(leg.symbol, 0.0)))
+
+    # what is checked
+
+    async def _reasons_of_the_venue(self, order: PairOrder) -> tuple[str, ...]:
+        """Both legs pass the venue's rules before the first is sent."""
+        halted = await self._without_quote(order)
+        if halted:
+            return tuple(f"no_quote:{symbol}" for symbol in halted)
+        reasons = []
+        for leg in order.legs:
+            reference = Decimal(repr(leg.reference_price))
+            if self._rules[leg.symbol].shortfall(leg.quantity, reference):
+                reasons.append(f"below_minimum:{leg.symbol}")
+        return tuple(reasons)
+
+    async def _without_quote(self, order: PairOrder) -> list[str]:
+        return [leg.symbol for leg in order.legs if await self._price(leg.symbol) is None]
+
+    async def _price(self, symbol: str) -> Decimal | None:
+        try:
+            return (await self._market.quote(symbol)).price
+        except ExchangeUnreachable:
+            return None
+
+    def _first_filled(self, order: PairOrder) -> bool:
+        return any(self._tracker.quantity(order.pair_id, leg.symbol) for leg in order.legs)
+
+    # what is booked and told
+
+    def _on_fill(self, send: LegSend, fill: Fill) -> None:
+        self._tracker.apply_fill(
+            send.pair_id,
+            fill.symbol,
+            fill.signed_amount,
+            fill.price,
+            fee=fill.fee,
+            reference_price=send.reference_price,
+        )
+        self._bus.publish(LegFilled(send.pair_id, send.ref, fill, send.reference_price))
+
+    def _note_legging(
+        self, pair_id: str, outcome: LegOutcome, before: Decimal | None, after: Decimal | None
+    ) -> None:
+        """What the market moved against the hedge between the first leg's fill and the hedge's."""
+        if before is not None and after is not None and outcome.filled:
+            self._tracker.add_legging_cost(pair_id, -outcome.filled * (after - before))
+
+    def _refuse(self, order: PairOrder, reasons: tuple[str, ...]) -> None:
+        self._journal.record_refusal(RefusalRecord(order.decided_at, order.pair_id, reasons))
+        self._bus.publish(EntryRefused(self._now(), order, reasons))
+
+    def _set_state(self, pair_id: str, state: PairState) -> None:
+        self._tracker.set_state(pair_id, state)
+        self._save(pair_id)
+
+    def _save(self, pair_id: str) -> None:
+        position = self._tracker.position(pair_id)
+        assert position is not None
+        self._journal.save_position(pair_id, position.state, self._payload(position))
+
+    def _payload(self, position: PairPosition) -> dict[str, object]:
+        entry = self._entries[position.pair_id]
+        when, zscore, reason = self._tracker.exit_of(position.pair_id)
+        targets = {leg.symbol: leg.quantity for leg in entry.legs}
+        return position_payload(position, targets) | {
+            "ref": entry.ref,
+            "reference_prices": {leg.symbol: leg.reference_price for leg in entry.legs},
+            "legging_cost": str(self._tracker.legging_cost(position.pair_id)),
+            "exit": {"time": when.isoformat() if when else None, "zscore": zscore, "reason": reason},
+        }
+
+    def _now(self) -> datetime:
+        return ms_to_datetime(self._clock.now_ms())
+
+    def _alarm(self, message: str, pair_id: str | None, *, critical: bool = False) -> None:
+        self._bus.publish(Alarm(self._now(), message, pair_id, critical))

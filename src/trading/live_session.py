@@ -1,0 +1,220 @@
+"""One run of the live path on the exchange loop: recover, then stream bars and account events until stopped.
+
+A bar's way: aligned legs → equity at the closes, risk → a view for the strategy → the feeds → one kick. All on one
+thread, in this order, so that what a strategy sees at a bar never contains what was decided on that bar.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from ccxt_bt_bridge.bt_time import ms_to_datetime
+from ccxt_bt_bridge.clock import Clock
+
+from ccxt_bt_bridge.aligner import BarAligner
+from ccxt_bt_bridge.feed import FeedBoard
+from ccxt_bt_bridge.loop import LoopThread
+from ccxt_bt_bridge.port import MarketPort, TradingPort
+from ccxt_bt_bridge.words import Bar, Fill, FundingPayment, OrderReport
+from pairs.words import Pair, PairOrder, PairState
+from trading.events import Alarm, BarMarked, EventBus
+from trading.execution_engine import ExecutionEngine
+from trading.journal import Journal
+from trading.order_manager import OrderManager
+from trading.pair_gateway import PairGateway, StepView
+from trading.position_tracker import PositionTracker
+from trading.recovery import Mismatch, Recovery
+from trading.risk_guard import RiskGuard
+
+STOP_POLL_S = 0.5
+STOP_LIMIT_S = 120.0
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a run counts. ``bars`` are time steps, warm-up included."""
+
+    bars: int = 0
+    bars_in_position: int = 0
+    signals: int = 0
+    time: datetime | None = None
+    prices: dict[str, float] = field(default_factory=dict)
+    equity: list[tuple[datetime, float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """The collaborators of a session: ports, engine, ledger, guard, journal."""
+
+    market: MarketPort
+    trading: TradingPort
+    engine: ExecutionEngine
+    orders: OrderManager
+    tracker: PositionTracker
+    guard: RiskGuard
+    journal: Journal
+    clock: Clock
+    bus: EventBus
+    recovery: Recovery
+
+
+class LiveSession:
+    """Drives a floor. ``flush_each_bar`` writes the journal's waiting rows at every bar (real time)."""
+
+    def __init__(
+        self,
+        floor: Floor,
+        *,
+        loop: LoopThread,
+        board: FeedBoard,
+        gateway: PairGateway,
+        pairs: tuple[Pair, ...],
+        flush_each_bar: bool,
+        progress: Progress,
+    ) -> None:
+        self.floor = floor
+        self.progress = progress
+        self._loop = loop
+        self._board = board
+        self._gateway = gateway
+        self._pairs = pairs
+        self._flush_each_bar = flush_each_bar
+        self._aligners = {pair.pair_id: BarAligner(pair.symbols) for pair in pairs}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._accepts_entries = True
+        floor.bus.add(gateway.on_event)
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(symbol for pair in self._pairs for symbol in pair.symbols))
+
+    # start and stop, on the loop
+
+    async def recover(self, run: int) -> tuple[Mismatch, ...]:
+        """Reconcile before anything is traded. A mismatch halts the guard: nothing is sent until a person looked."""
+        floor = self.floor
+        self._tasks.add(asyncio.create_task(self._pump_events(), name="events"))
+        floor.recovery.restore(run)
+        mismatches = await floor.recovery.reconcile(self.symbols)
+        if mismatches:
+            now = ms_to_datetime(floor.clock.now_ms())
+            floor.guard.halt("ledger_mismatch", now)
+            text = "; ".join(map(str, mismatches))
+            floor.bus.publish(Alarm(now, f"not trading: {text}. Close the difference by hand.", critical=True))
+        return mismatches
+
+    async def begin(self) -> None:
+        """Let bars flow."""
+        self._tasks.add(asyncio.create_task(self._pump_bars(), name="bars"))
+
+    async def stop(self, *, close_positions: bool) -> None:
+        """No new entries; finish what is half-done; close on request; write what waits."""
+        self._accepts_entries = False
+        if close_positions:
+            self._close_all()
+        await self._until_idle()
+        self._save_guard()
+        self.floor.journal.flush()
+        for task in self._tasks:
+            task.cancel()
+
+    # Backtrader's thread
+
+    def post(self, order: PairOrder) -> None:
+        """A pair order from the strategy; carried out on the loop."""
+        self._loop.loop.call_soon_threadsafe(self._start, order)
+
+    # the streams
+
+    async def _pump_events(self) -> None:
+        async for event in self.floor.trading.events():
+            match event:
+                case Fill():
+                    self.floor.orders.book(event)
+                case OrderReport():
+                    self.floor.orders.take_report(event)
+                case FundingPayment():
+                    self.floor.engine.apply_funding(event)
+
+    async def _pump_bars(self) -> None:
+        try:
+            async for bars in self.floor.market.bars():
+                self._on_bars(bars)
+        finally:
+            self._board.end()
+
+    def _on_bars(self, bars: tuple[Bar, ...]) -> None:
+        complete = [(pair, step) for bar in bars for pair in self._pairs if (step := self._put(pair, bar))]
+        if not complete:
+            return
+        for pair, step in complete:
+            for bar in step:
+                self.progress.prices[bar.symbol] = bar.close
+                self._board.put((pair.pair_id, bar.symbol), bar)
+        self._mark(ms_to_datetime(complete[0][1][0].time_ms))
+        self._board.hub.kick()
+
+    def _put(self, pair: Pair, bar: Bar) -> tuple[Bar, ...] | None:
+        if bar.symbol not in pair.symbols:
+            return None
+        self.floor.engine.note_liquidity(bar.symbol, bar.volume * bar.close)
+        return self._aligners[pair.pair_id].put(bar)
+
+    # a time step
+
+    def _mark(self, time: datetime) -> None:
+        floor, progress = self.floor, self.progress
+        equity = floor.tracker.equity(progress.prices)
+        positions = floor.tracker.positions()
+        progress.bars += 1
+        progress.bars_in_position += bool(positions)
+        progress.time = time
+        progress.equity.append((time, equity))
+        exits = floor.guard.on_bar(time, equity, positions, progress.prices)
+        leaving = {risk_exit.pair_id for risk_exit in exits}
+        view = {p: replace(q, state=PairState.EXITING) if p in leaving else q for p, q in positions.items()}
+        cash = float(floor.tracker.equity_start) if not positions else equity
+        self._gateway.publish_step(StepView(time, equity, cash, view, tuple(exits)))
+        for risk_exit in exits:
+            self._start(positions[risk_exit.pair_id].exit_order(progress.prices, time, risk_exit.reason))
+        floor.bus.publish(BarMarked(time, equity))
+        self._record(time, equity)
+
+    def _record(self, time: datetime, equity: float) -> None:
+        journal = self.floor.journal
+        journal.record_equity(time, equity)
+        journal.note_progress(bars=self.progress.bars, signals=self.progress.signals)
+        if self._flush_each_bar:
+            self._save_guard()
+            journal.flush()
+
+    def _save_guard(self) -> None:
+        self.floor.journal.save_risk_state("guard", self.floor.guard.snapshot())
+
+    def _start(self, order: PairOrder) -> None:
+        self.progress.signals += 1
+        if not self._accepts_entries and order.action.value == "enter":
+            return
+        task = asyncio.get_running_loop().create_task(self._execute(order))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _execute(self, order: PairOrder) -> None:
+        self._save_guard()
+        await self.floor.engine.execute(order)
+
+    def _close_all(self) -> None:
+        now = ms_to_datetime(self.floor.clock.now_ms())
+        for position in self.floor.tracker.positions().values():
+            if position.is_open:
+                self._start(position.exit_order(self.progress.prices, now, "shutdown"))
+
+    async def _until_idle(self) -> None:
+        """Half-done pairs are finished or unwound before the process ends; the wait has a limit."""
+        waited = 0.0
+        await asyncio.sleep(0)
+        while not self.floor.engine.is_idle and waited < STOP_LIMIT_S:
+            await asyncio.sleep(STOP_POLL_S)
+            waited += STOP_POLL_S

@@ -1,0 +1,275 @@
+"""The life of one exchange order: durable intent, one send, a certain end.
+
+One intent is at most one POST, ever. What the answer does not prove is asked for, by our own id, until it is known.
+Fills are booked once, by trade id, whichever way they arrive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from ccxt_bt_bridge.bt_time import ms_to_datetime
+from ccxt_bt_bridge.clock import Clock
+
+from ccxt_bt_bridge.errors import ExchangeUnreachable
+from ccxt_bt_bridge.port import TradingPort
+from ccxt_bt_bridge.words import (
+    Absent,
+    Ambiguous,
+    Fill,
+    Found,
+    LookupOutcome,
+    NotPlaced,
+    OrderReport,
+    OrderRequest,
+    Placed,
+    Side,
+)
+from trading.events import Alarm, EventBus, OrderFinished
+from trading.journal import Intent, IntentState, Journal, client_order_id
+
+ZERO = Decimal(0)
+POLL_S = (1.0, 2.0, 5.0, 15.0, 60.0)
+RESOLVE_S = (0.5, 1.0, 2.0, 5.0)
+
+
+@dataclass(frozen=True, slots=True)
+class LegSend:
+    """One order the engine wants sent. ``amount`` is signed; ``timeout_s`` None: wait until it is done."""
+
+    pair_id: str
+    ref: str
+    action: str
+    leg: int
+    symbol: str
+    amount: Decimal
+    reduce_only: bool
+    reference_price: Decimal
+    timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LegOutcome:
+    """``filled`` is signed like the amount sent. ``placed`` False: the exchange proved that nothing was placed."""
+
+    client_order_id: str
+    filled: Decimal
+    placed: bool
+    reason: str
+
+
+@dataclass(slots=True)
+class _Watch:
+    """An order under way."""
+
+    send: LegSend
+    request: OrderRequest
+    booked: Decimal = ZERO
+    report: OrderReport | None = None
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def take(self, report: OrderReport) -> None:
+        """Keep what says more: reports may come twice and out of order."""
+        known = self.report
+        if known is None or report.filled > known.filled or (report.status.is_done and not known.status.is_done):
+            self.report = report
+        self.changed.set()
+
+    @property
+    def is_settled(self) -> bool:
+        return self.report is not None and self.report.status.is_done and self.booked >= self.report.filled
+
+
+class OrderManager:
+    """Sends single orders of the engine and books their fills through ``on_fill(send, fill)``."""
+
+    def __init__(self, port: TradingPort, journal: Journal, clock: Clock, bus: EventBus, *, bot_id: str) -> None:
+        self._port = port
+        self._bot_id = bot_id
+        self._journal = journal
+        self._clock = clock
+        self._bus = bus
+        self._watches: dict[str, _Watch] = {}
+        self.on_fill: Callable[[LegSend, Fill], None] = lambda send, fill: None
+
+    async def send(self, send: LegSend) -> LegOutcome:
+        """Send once and wait for the end. Raises JournalUnwritable before anything was sent when the disk refuses."""
+        started_ms = self._clock.now_ms()
+        watch = self._register(send)
+        self._journal.write_intent(self._intent(watch, started_ms))
+        outcome = await self._create(watch)
+        self._finish(watch, outcome, started_ms)
+        return outcome
+
+    async def resume(self, intent: Intent) -> LegOutcome:
+        """Bring an intent of an earlier process to its end: it is looked up, never sent again."""
+        send = LegSend(
+            pair_id=intent.pair_id,
+            ref=intent.ref,
+            action=intent.action,
+            leg=intent.leg,
+            symbol=intent.symbol,
+            amount=intent.amount * intent.side.sign,
+            reduce_only=intent.reduce_only,
+            reference_price=Decimal(repr(intent.reference_price)),
+        )
+        watch = self._register(send, intent.client_order_id)
+        known = self._journal.fills_of(intent.pair_id, intent.ref)
+        watch.booked = sum((f.amount for f in known if f.client_order_id == intent.client_order_id), ZERO)
+        outcome = await self._resolve(watch, "an earlier process ended before it knew")
+        self._finish(watch, outcome, intent.created_ms)
+        return outcome
+
+    def book(self, fill: Fill) -> None:
+        """A fill from any source: the user stream, a lookup, recovery. Foreign and known ones change nothing."""
+        watch = self._watches.get(fill.client_order_id)
+        if watch is None:
+            return
+        if self._journal.record_fill(fill, watch.send.pair_id, watch.send.ref):
+            watch.booked += fill.amount
+            self.on_fill(watch.send, fill)
+        watch.changed.set()
+
+    def take_report(self, report: OrderReport) -> None:
+        watch = self._watches.get(report.client_order_id)
+        if watch is not None:
+            watch.take(report)
+
+    # the parts
+
+    def _new_id(self, send: LegSend) -> str:
+        return client_order_id(
+            self._bot_id, self._journal.epoch, self._journal.next_sequence(), send.leg, send.action
+        )
+
+    def _register(self, send: LegSend, known_id: str | None = None) -> _Watch:
+        request = OrderRequest(
+            client_order_id=known_id or self._new_id(send),
+            symbol=send.symbol,
+            side=Side.BUY if send.amount > 0 else Side.SELL,
+            amount=abs(send.amount),
+            reduce_only=send.reduce_only,
+            group=send.ref,
+        )
+        watch = _Watch(send, request)
+        self._watches[request.client_order_id] = watch
+        return watch
+
+    def _intent(self, watch: _Watch, created_ms: int) -> Intent:
+        send, request = watch.send, watch.request
+        return Intent(
+            client_order_id=request.client_order_id,
+            pair_id=send.pair_id,
+            ref=send.ref,
+            action=send.action,
+            leg=send.leg,
+            symbol=send.symbol,
+            side=request.side,
+            amount=request.amount,
+            reduce_only=send.reduce_only,
+            created_ms=created_ms,
+            reference_price=float(send.reference_price),
+        )
+
+    async def _create(self, watch: _Watch) -> LegOutcome:
+        match await self._port.create_order(watch.request):
+            case Placed(report):
+                self._journal.update_intent(watch.request.client_order_id, state=IntentState.PLACED)
+                watch.take(report)
+                return await self._until_settled(watch)
+            case NotPlaced(code, reason):
+                return LegOutcome(watch.request.client_order_id, ZERO, False, f"{code} {reason}")
+            case Ambiguous(reason):
+                self._journal.update_intent(watch.request.client_order_id, state=IntentState.UNKNOWN)
+                return await self._resolve(watch, reason)
+
+    async def _resolve(self, watch: _Watch, reason: str) -> LegOutcome:
+        """Ask by our own id until the exchange says found, or absent for good."""
+        self._alarm(watch, f"order {watch.request.client_order_id} is uncertain ({reason}); asking the exchange")
+        tries = 0
+        while True:
+            if watch.report is not None:
+                return await self._until_settled(watch)
+            match await self._look_up(watch):
+                case Found(report):
+                    watch.take(report)
+                case Absent():
+                    return LegOutcome(watch.request.client_order_id, ZERO, False, "absent")
+                case _:
+                    await asyncio.sleep(RESOLVE_S[min(tries, len(RESOLVE_S) - 1)])
+            tries += 1
+
+    async def _until_settled(self, watch: _Watch) -> LegOutcome:
+        """Wait for a terminal report with all its fills booked; the stream may lose, so poll as well."""
+        started_ms, tries, cancelled = self._clock.now_ms(), 0, False
+        while not watch.is_settled:
+            watch.changed.clear()
+            try:
+                await asyncio.wait_for(watch.changed.wait(), POLL_S[min(tries, len(POLL_S) - 1)])
+            except TimeoutError:
+                tries += 1
+                await self._poll(watch)
+            if not cancelled and self._is_overdue(watch, started_ms):
+                cancelled = True
+                await self._port.cancel_order(watch.send.symbol, watch.request.client_order_id)
+        sign = watch.request.side.sign
+        report = watch.report
+        assert report is not None
+        return LegOutcome(watch.request.client_order_id, watch.booked * sign, True, report.status.value)
+
+    async def _poll(self, watch: _Watch) -> None:
+        match await self._look_up(watch):
+            case Found(report):
+                watch.take(report)
+        if watch.report is not None and watch.booked < watch.report.filled:
+            await self._fetch_fills(watch)
+
+    async def _fetch_fills(self, watch: _Watch) -> None:
+        try:
+            fills = await self._port.fills(since_ms=max(0, self._clock.now_ms() - 86_400_000))
+        except ExchangeUnreachable:
+            return
+        for fill in fills:
+            if fill.client_order_id == watch.request.client_order_id:
+                self.book(fill)
+
+    async def _look_up(self, watch: _Watch) -> LookupOutcome:
+        return await self._port.fetch_order(watch.send.symbol, watch.request.client_order_id)
+
+    def _is_overdue(self, watch: _Watch, started_ms: int) -> bool:
+        timeout_s = watch.send.timeout_s
+        return timeout_s is not None and self._clock.now_ms() - started_ms >= timeout_s * 1000.0
+
+    def _finish(self, watch: _Watch, outcome: LegOutcome, started_ms: int) -> None:
+        report = watch.report
+        state = IntentState.DONE if outcome.placed else IntentState.NOT_PLACED
+        average = report.average if report else None
+        self._journal.update_intent(
+            outcome.client_order_id, state=state, filled=abs(outcome.filled), average=average
+        )
+        del self._watches[outcome.client_order_id]
+        now_ms = self._clock.now_ms()
+        self._bus.publish(
+            OrderFinished(
+                time=ms_to_datetime(now_ms),
+                pair_id=watch.send.pair_id,
+                ref=watch.send.ref,
+                action=watch.send.action,
+                client_order_id=outcome.client_order_id,
+                symbol=watch.send.symbol,
+                amount=watch.send.amount,
+                filled=outcome.filled,
+                average=average,
+                status=outcome.reason,
+                latency_ms=now_ms - started_ms,
+                report=report,
+            )
+        )
+
+    def _alarm(self, watch: _Watch, message: str) -> None:
+        self._bus.publish(Alarm(ms_to_datetime(self._clock.now_ms()), message, watch.send.pair_id))
+
+

@@ -1,0 +1,84 @@
+"""From a loaded config to what a strategy and a risk guard are told."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import datetime
+
+from ccxt_bt_bridge.series import interval_ms
+from ccxt_bt_bridge.words import Market
+from pairs.costs import TradingCosts
+from pairs.sizing import SizingSpec
+from strategies.custom_strategy import CustomStrategy
+from strategies.desk_strategy import DeskStrategy
+from strategies.pair_strategy import PairStrategy
+from strategies.plan import StrategyPlan
+from trading.config_model import Config, LoadedConfig
+from trading.risk_guard import RiskLimits, TrailingStop
+
+HOURS_PER_YEAR = 8_760.0
+STRATEGIES: dict[str, type[DeskStrategy]] = {"pair": PairStrategy, "custom": CustomStrategy}
+
+
+def strategy_plan(
+    config: LoadedConfig,
+    *,
+    rules: Mapping[str, Market],
+    trade_after: datetime,
+    last_exits: Mapping[str, tuple[datetime, str]] | None = None,
+) -> StrategyPlan:
+    model = config.model
+    stop_pct = model.risk_management.stop_loss_pct
+    return StrategyPlan(
+        pairs=config.pairs,
+        entry=config.entry,
+        exit=config.exit,
+        sizing=_sizing(model),
+        costs=TradingCosts(
+            fee_rate=model.broker.commission,
+            slippage_rate=model.broker.slippage_bps / 10_000.0,
+            funding_rate_8h=model.data.funding_rate_8h if model.market == "usdm" else 0.0,
+        ),
+        markets=rules,
+        interval_ms=interval_ms(model.data.interval),
+        trade_after=trade_after,
+        stop_distance=None if stop_pct is None else stop_pct / 100.0,
+        last_exits=last_exits,
+    )
+
+
+def risk_limits(config: LoadedConfig, *, backtest: bool) -> RiskLimits:
+    model = config.model
+    risk, trailing = model.risk_management, model.risk_management.trailing_stop
+    return RiskLimits(
+        max_positions=model.trading.max_positions,
+        max_exposure=model.trading.max_exposure,
+        max_leverage=risk.max_leverage,
+        account_leverage=model.broker.account.leverage if model.market == "usdm" else 1.0,
+        max_drawdown_pct=model.trading.max_drawdown_pct,
+        max_daily_loss=risk.max_daily_loss,
+        max_daily_loss_pct=risk.max_daily_loss_pct,
+        max_daily_trades=risk.max_daily_trades,
+        stop_loss_pct=risk.stop_loss_pct,
+        take_profit_pct=risk.take_profit_pct,
+        trailing_stop=TrailingStop(trailing.activation_pct, trailing.trailing_pct) if trailing.enabled else None,
+        maintenance_margin_pct=model.broker.maintenance_margin_pct,
+        rearm_daily=backtest and model.backtest_rearm,
+    )
+
+
+def _sizing(model: Config) -> SizingSpec:
+    wanted = model.strategy.sizing
+    return SizingSpec(
+        method=wanted.method,
+        neutrality=wanted.neutrality,
+        position_size=model.position_size,
+        risk_per_trade=model.risk_per_trade,
+        target_volatility=wanted.target_volatility / math.sqrt(HOURS_PER_YEAR / model.bar_hours),
+        kelly_shrink=wanted.kelly_shrink,
+        kelly_cap=wanted.kelly_cap,
+        scale_by_strength=wanted.scale_by_strength,
+        max_pair_fraction=model.execution.max_position_size,
+        max_leverage=model.risk_management.max_leverage,
+    )

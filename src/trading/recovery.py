@@ -1,0 +1,138 @@
+"""Start is recovery: journal, ask the exchange, reconcile, only then trade. The first start is the empty case."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from ccxt_bt_bridge.bt_time import datetime_to_ms
+
+from ccxt_bt_bridge.port import TradingPort
+from ccxt_bt_bridge.words import Fill
+from pairs.words import Action, LegOrder, PairOrder, PairState
+from trading.execution_engine import ExecutionEngine
+from trading.journal import Journal, StoredPosition, restored_position, restored_targets
+from trading.order_manager import OrderManager
+from trading.position_tracker import PositionTracker
+from trading.records import TradeRecord
+from trading.risk_guard import RiskGuard
+
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """Ledger and exchange disagree on a symbol of ours."""
+
+    symbol: str
+    ledger: Decimal
+    exchange: Decimal
+
+    def __str__(self) -> str:
+        return f"{self.symbol}: the journal holds {self.ledger}, the exchange {self.exchange}"
+
+
+class Recovery:
+    """Brings ledger, guard and engine to where an earlier process of the same run left them."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        trading: TradingPort,
+        orders: OrderManager,
+        engine: ExecutionEngine,
+        tracker: PositionTracker,
+        guard: RiskGuard,
+    ) -> None:
+        self._journal = journal
+        self._trading = trading
+        self._orders = orders
+        self._engine = engine
+        self._tracker = tracker
+        self._guard = guard
+
+    def restore(self, run: int) -> None:
+        """From the journal alone: finished trades, open pairs with their fills and funding, risk state."""
+        trades = list(self._journal.trades(run))
+        self._tracker.restore_trades(trades, sum((_turnover(trade) for trade in trades), ZERO))
+        known = self._journal.risk_state("guard")
+        if known is not None:
+            self._guard.restore(known)
+        for stored in self._journal.positions().values():
+            if stored.state is not PairState.FLAT:
+                self._restore_pair(stored)
+
+    async def reconcile(self, symbols: Iterable[str]) -> tuple[Mismatch, ...]:
+        """Resolve what was under way, finish half-done pairs, then compare with the exchange, exactly."""
+        for intent in self._journal.unresolved_intents():
+            await self._orders.resume(intent)
+        await self._adopt_funding()
+        for pair_id in self._tracker.open_pairs:
+            if self._tracker.state(pair_id).is_busy:
+                await self._engine.finish_interrupted(pair_id)
+        return await self.compare(symbols)
+
+    async def compare(self, symbols: Iterable[str]) -> tuple[Mismatch, ...]:
+        """Raises ExchangeUnreachable when the exchange cannot be asked: a failed read is never "flat"."""
+        account = await self._trading.account()
+        pairs = ((symbol, self._tracker.net(symbol), account.amount(symbol)) for symbol in symbols)
+        return tuple(Mismatch(*row) for row in pairs if row[1] != row[2])
+
+    def _restore_pair(self, stored: StoredPosition) -> None:
+        position, payload = restored_position(stored), stored.payload
+        self._tracker.restore(position, legging_cost=Decimal(payload["legging_cost"]))
+        entry = _entry_order(stored)
+        self._engine.adopt(entry)
+        left = payload["exit"]
+        if left["reason"]:
+            when = datetime.fromisoformat(left["time"])
+            self._tracker.begin_exit(stored.pair_id, when=when, zscore=left["zscore"], reason=left["reason"])
+        self._replay(entry)
+
+    def _replay(self, entry: PairOrder) -> None:
+        intents = self._journal.intents_of(entry.pair_id, entry.ref)
+        references = {intent.client_order_id: Decimal(repr(intent.reference_price)) for intent in intents}
+        for fill in self._journal.fills_of(entry.pair_id, entry.ref):
+            self._apply(entry.pair_id, fill, references[fill.client_order_id])
+        since_ms = datetime_to_ms(entry.decided_at)
+        for payment in self._journal.funding_of(entry.pair_id):
+            if payment.time_ms > since_ms:
+                self._tracker.apply_funding(entry.pair_id, payment.symbol, payment.amount)
+
+    def _apply(self, pair_id: str, fill: Fill, reference_price: Decimal) -> None:
+        self._tracker.apply_fill(
+            pair_id, fill.symbol, fill.signed_amount, fill.price, fee=fill.fee, reference_price=reference_price
+        )
+
+    async def _adopt_funding(self) -> None:
+        entries = [position.entry_time for position in self._tracker.positions().values()]
+        if entries:
+            for payment in await self._trading.funding(since_ms=datetime_to_ms(min(entries)) + 1):
+                self._engine.apply_funding(payment)
+
+
+def _entry_order(stored: StoredPosition) -> PairOrder:
+    position, payload = restored_position(stored), stored.payload
+    targets = restored_targets(stored)
+    legs = tuple(
+        LegOrder(symbol, quantity, payload["reference_prices"][symbol]) for symbol, quantity in targets.items()
+    )
+    return PairOrder(
+        ref=payload["ref"],
+        pair_id=stored.pair_id,
+        action=Action.ENTER,
+        direction=position.direction,
+        legs=legs,
+        decided_at=position.entry_time,
+        reason="entry",
+        zscore=position.entry_z,
+        statistics=position.statistics,
+        half_life_bars=position.half_life_bars,
+    )
+
+
+def _turnover(trade: TradeRecord) -> Decimal:
+    return sum((abs(leg.quantity) * (leg.entry_price + (leg.exit_price or ZERO)) for leg in trade.legs), ZERO)
