@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pairs.metrics import max_drawdown_pct, sharpe, simple_returns
 from trading.records import RunResult, TradeRecord
 
 HOURS_PER_YEAR = 8760.0
@@ -37,7 +37,7 @@ def metrics(result: RunResult) -> Metrics:
     periods = periods_per_year(result.bar_hours)
     return Metrics(
         return_pct=_ratio(float(result.equity_end - result.equity_start), start) * 100.0,
-        sharpe=sharpe(curve, periods_per_year=periods),
+        sharpe=sharpe(simple_returns(curve), periods),
         max_drawdown_pct=max_drawdown_pct(curve),
         win_rate_pct=win_rate_pct(result.trades),
         trades=len(result.trades),
@@ -59,33 +59,10 @@ def periods_per_year(bar_hours: float) -> float:
     return _ratio(HOURS_PER_YEAR, bar_hours)
 
 
-def sharpe(curve: NDArray[np.float64], *, periods_per_year: float) -> float:
-    """Mean ÷ standard deviation (ddof 1) of the returns per bar, times √periods per year; 0 without variation.
-
-    >>> round(sharpe(np.array([100.0, 101.0, 100.0, 102.0]), periods_per_year=1.0), 4)
-    0.4402
-    """
-    if len(curve) < 3 or (curve <= 0.0).any():
-        return 0.0
-    returns = np.diff(curve) / curve[:-1]
-    deviation = float(returns.std(ddof=1))
-    if deviation < 1e-15:
-        return 0.0
-    return float(returns.mean()) / deviation * sqrt(periods_per_year)
-
-
 def drawdowns_pct(curve: NDArray[np.float64]) -> NDArray[np.float64]:
     """The fall from the highest equity so far, per cent of it, 0 or positive, for every point of the curve."""
     peaks = np.maximum.accumulate(curve)
     return np.divide(peaks - curve, peaks, out=np.zeros_like(curve), where=peaks > 0.0) * 100.0
-
-
-def max_drawdown_pct(curve: NDArray[np.float64]) -> float:
-    """
-    >>> max_drawdown_pct(np.array([100.0, 120.0, 90.0, 130.0]))
-    25.0
-    """
-    return float(drawdowns_pct(curve).max(initial=0.0))
 
 
 def win_rate_pct(trades: Sequence[TradeRecord]) -> float:

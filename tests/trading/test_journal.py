@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import re
+import threading
 from datetime import timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -313,6 +314,22 @@ def test_times_of_any_zone_come_back_in_utc(journal: Journal) -> None:
     journal.flush()
     ((time, _),) = journal.equity()
     assert time == START and time.utcoffset() == timedelta(0)
+
+
+def test_two_threads_take_turns(journal: Journal) -> None:
+    def write(first: int) -> None:
+        for number in range(first, first + 40):
+            with journal.transaction():
+                journal.next_sequence()
+                journal.write_intent(an_intent(number))
+
+    threads = [threading.Thread(target=write, args=(first,)) for first in (0, 1000)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(journal.unresolved_intents()) == 80
+    assert journal.next_sequence() == 81
 
 
 def _interface(cls: type) -> dict[str, Any]:

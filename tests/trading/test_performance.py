@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import math
 from dataclasses import astuple
 
@@ -12,26 +11,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import trading.performance as performance
-from trading.performance import drawdowns_pct, equity_curve, max_drawdown_pct, metrics, periods_per_year, sharpe
+from pairs.metrics import max_drawdown_pct
+from trading.performance import drawdowns_pct, equity_curve, metrics, periods_per_year
 
 from .journal_samples import START
 from .result_samples import empty_result, sample_result, sample_trade
 
 
-def test_the_examples_in_the_docstrings_are_true() -> None:
-    assert doctest.testmod(performance).failed == 0
-
-
 def test_sharpe_is_mean_over_deviation_annualised() -> None:
-    returns = np.array([0.01, -0.02, 0.03, 0.0])
-    curve = 100.0 * np.cumprod(np.concatenate([[1.0], 1.0 + returns]))
+    gains = [0.01, -0.02, 0.03, 0.0]
+    curve = 10_000.0 * np.cumprod(1.0 + np.array(gains))
+    result = sample_result(equity=tuple((START, float(value)) for value in curve))
     by_hand = 0.005 / math.sqrt((0.005**2 + 0.025**2 + 0.025**2 + 0.005**2) / 3) * math.sqrt(8760)
-    assert sharpe(curve, periods_per_year=8760) == pytest.approx(by_hand, rel=1e-12)
+    assert metrics(result).sharpe == pytest.approx(by_hand, rel=1e-9)
 
 
-@pytest.mark.parametrize("curve", [[], [100.0], [100.0, 101.0], [100.0] * 5, [100.0, 0.0, 50.0], [5.0, -1.0, 5.0]])
-def test_sharpe_without_a_meaning_is_zero(curve: list[float]) -> None:
-    assert sharpe(np.array(curve), periods_per_year=8760) == 0.0
+def test_sharpe_without_variation_is_zero() -> None:
+    assert metrics(sample_result(equity=((START, 10_000.0),) * 5)).sharpe == 0.0
 
 
 def test_drawdown_counts_from_the_starting_equity() -> None:
@@ -40,8 +36,9 @@ def test_drawdown_counts_from_the_starting_equity() -> None:
 
 
 @given(st.lists(st.floats(1.0, 1e6), min_size=1, max_size=30))
-def test_drawdown_is_the_worst_fall_between_any_two_points(values: list[float]) -> None:
+def test_the_deepest_point_of_the_drawdowns_is_the_figure_of_the_run(values: list[float]) -> None:
     worst = max((a - b) / a * 100 for i, a in enumerate(values) for b in values[i:])
+    assert float(drawdowns_pct(np.array(values)).max()) == pytest.approx(worst, abs=1e-9)
     assert max_drawdown_pct(np.array(values)) == pytest.approx(worst, abs=1e-9)
 
 
