@@ -9,8 +9,8 @@ What a rule needs:
 
 1. It inherits from ``EntryMixin`` (or ``ExitMixin``) and says what market it serves: ``"single"``, ``"pair"`` or
    ``"any"``.
-2. ``Params`` is a frozen dataclass. Every field has a default, bounds and a help text, and begins with ``e_`` (``x_`` in
-   an exit). The validator reads them: a typo or a value out of bounds is reported before anything runs.
+2. ``Params`` is a frozen dataclass. Every field has a default, bounds and a help text, and begins with ``e_`` (with
+   ``x_`` in an exit). The validator reads them: a typo or a value out of bounds is reported before anything runs.
 3. ``__init__`` may build Backtrader indicators on ``self.view.data``; ``warmup_bars`` says how much history they need.
 4. ``decide`` looks at ``self.view`` and answers with a reason, also when the answer is no. It never orders, never reads
    cash, files or the clock, and gives the same answer to the same view.

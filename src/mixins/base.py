@@ -90,7 +90,11 @@ class EntryMixin:
 
     @classmethod
     def warmup_bars(cls, params: Any) -> int:
-        """Bars that must have closed before the rule can answer anything but "not_ready"."""
+        """Bars that must have closed before the rule can answer anything but "not_ready".
+
+        Whoever runs preloaded data (``runonce``) must check it first: there Backtrader's indicators raise IndexError
+        on data shorter than their period.
+        """
         return 1
 
     def decide(self) -> EntryAnswer:
@@ -113,7 +117,11 @@ class ExitMixin:
 
     @classmethod
     def warmup_bars(cls, params: Any) -> int:
-        """Bars that must have closed before the rule can answer anything but "not_ready"."""
+        """Bars that must have closed before the rule can answer anything but "not_ready".
+
+        Whoever runs preloaded data (``runonce``) must check it first: there Backtrader's indicators raise IndexError
+        on data shorter than their period.
+        """
         return 1
 
     def decide(self) -> ExitAnswer:

@@ -121,8 +121,8 @@ class TrailingStopExitMixin(ExitMixin):
             return NOT_READY
         sign = position.direction.sign
         best = sign * np.fmax.reduce(sign * closes_since_entry(self.view, position))
-        stop = best * (1.0 - sign * self.params.x_trail_pct / 100.0)
-        return ExitAnswer(True, "trailing_stop") if sign * (close - stop) <= 0 else HOLD
+        given_back = 100.0 * sign * (best - close)
+        return ExitAnswer(True, "trailing_stop") if given_back >= self.params.x_trail_pct * best else HOLD
 
 
 class ATRExitMixin(ExitMixin):

@@ -17,7 +17,7 @@ class SuperTrend(bt.Indicator):
     ``direction`` is +1 while the lower band carries the price and -1 while the upper one caps it; it starts at +1 when
     the first close is at or above ``m``. ``supertrend`` is the band in force. NaN prices give NaN.
 
-    Reference: O. Seban, Tout le monde mérite d'être riche, 2008 (the bands as charting packages draw them).
+    After Olivier Seban's indicator, with the bands as charting packages draw them.
     """
 
     lines: Any = ("supertrend", "direction", "upper", "lower")

@@ -119,7 +119,7 @@ class ZScoreExitMixin(ExitMixin):
     def decide(self) -> ExitAnswer:
         position = self.view.position
         z = self.view.zscore if self.params.x_statistics == "rolling" else self.view.frozen_zscore
-        if position is None or math.isnan(z):
+        if position is None or not math.isfinite(z):
             return ExitAnswer(False, "not_ready")
         loss_side = -position.direction.sign * z
         if loss_side >= self.stop_level:

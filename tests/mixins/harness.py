@@ -233,7 +233,5 @@ def run(
     cerebro.adddata(ArrayFeed(bars=bars))
     cerebro.adddata(ArrayFeed(bars=bars if other is None else other))
     first = ask_from if issubclass(rule, EntryMixin) else max(ask_from, entry_bar + 1)
-    cerebro.addstrategy(
-        Asker, rule=rule, settings=settings, direction=direction, entry_bar=entry_bar, ask_from=first
-    )
+    cerebro.addstrategy(Asker, rule=rule, settings=settings, direction=direction, entry_bar=entry_bar, ask_from=first)
     return cerebro.run()[0]
