@@ -36,6 +36,8 @@ SNIPPETS = (
     b"\xef\xbb\xbf", b"\x00", b"\n", b"//", b"true", b"null", b"01", b"0.", b"9" * 400, b'"a":1,', b"[" * 200, b"'",
 )  # fmt: skip
 
+ALPHABET = b'{}[]",:0123456789.eE-+tfn \\u'
+
 
 def _mutated_values(seed: int, count: int) -> Iterator[bytes]:
     """Good configs with one to four values, keys or members changed, moved or lost."""
@@ -137,18 +139,17 @@ def test_the_kinds_make_fifty_thousand_documents() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_document_raises_and_what_is_accepted_loads(kind: str, tmp_path: Path) -> None:
     make, count = KINDS[kind]
-    validator = ConfigValidator()
+    validator, path = ConfigValidator(), tmp_path / "config.json"
     accepted = refused = 0
     for data in make(seed=20_261_120, count=count):
-        examination = validator.examine_bytes(data, tmp_path / "config.json")
-        assert examination.report.ok == (examination.loaded is not None)
-        accepted, refused = accepted + examination.report.ok, refused + (not examination.report.ok)
-        if accepted + refused <= 20 or examination.report.ok and accepted <= 200:
-            _agrees_with_the_loader(data, examination.report.ok, tmp_path / "config.json")
-            assert "\n".join(examination.report.text().splitlines()) == examination.report.text().replace("\r", "\n")
-            json.dumps(examination.report.as_json(), allow_nan=False)
+        report = validator.examine_bytes(data, path).report
+        accepted, refused = accepted + report.ok, refused + (not report.ok)
+        if report.ok or refused % 10 == 0:
+            _agrees_with_the_loader(data, report.ok, path)
+            assert len(report.text().splitlines()) == len(report.problems) + 1
+            json.dumps(report.as_json(), allow_nan=False)
     assert accepted + refused == count and refused > count / 4
-    assert accepted > 100 or kind in ("generated", "raw")
+    assert accepted > 200 or kind in ("generated", "raw")
 
 
 def _agrees_with_the_loader(data: bytes, accepted: bool, path: Path) -> None:

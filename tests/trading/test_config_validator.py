@@ -71,6 +71,11 @@ def test_the_configs_for_the_main_job_have_no_warning_either() -> None:
         assert ConfigValidator().validate_file(PROJECT / "config" / "trading" / name).problems == ()
 
 
+def test_the_pair_config_of_the_contract_passes() -> None:
+    report = ConfigValidator().validate_file(FIFTEEN.with_name("contract_pair.json"))
+    assert report.problems == (), report.text()
+
+
 def test_the_sample_of_one_symbol_is_warned_of_what_only_the_machine_can_supply() -> None:
     report = ConfigValidator().validate_file(PROJECT / "config" / "trading" / "0002_single_symbol.json")
     assert [(each.severity, each.path) for each in report.problems] == [
