@@ -3,7 +3,7 @@ loader both come through here, so that what the one accepts the other loads."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -58,7 +58,7 @@ def _examine(source: Source, problems: list[Problem], path: Path, environ: Mappi
     problems += found
     check = Check(source, Facts(source), tuple(read_pairs(pairs_source)), entry, exit_, environ)
     problems += [problem for rule in RULES for problem in rule(check)]
-    report = sorted_report(str(path), problems)
+    report = sorted_report(str(path), _without_echoes([source, pairs_source], problems))
     if not report.ok or config is None or entry.spec is None or exit_.spec is None:
         return Examination(report, None)
     entries = config.pairs or (pairs_file.pairs if pairs_file else ())
@@ -73,9 +73,16 @@ def _modelled(model: type[Model], source: Source) -> tuple[Model | None, list[Pr
     try:
         return model.model_validate(source.values), flaws
     except ValidationError as error:
-        told = {(flaw.path, flaw.line, flaw.column) for flaw in flaws}
-        problems = explain(model, error, source)
-        return None, flaws + [each for each in problems if (each.path, each.line, each.column) not in told]
+        return None, [*flaws, *explain(model, error, source)]
+
+
+def _without_echoes(sources: Iterable[Source], problems: Iterable[Problem]) -> Iterator[Problem]:
+    """The problems without those that only repeat, of the same value, that its form is wrong."""
+    flaws = {flaw for source in sources for flaw in source.flaws()}
+    told = {(flaw.file, flaw.line, flaw.column, flaw.path) for flaw in flaws}
+    for each in problems:
+        if each in flaws or (each.file, each.line, each.column, each.path) not in told:
+            yield each
 
 
 def _pairs_source(source: Source, path: Path) -> tuple[Source, list[Problem]]:

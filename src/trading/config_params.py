@@ -76,7 +76,8 @@ def read_rule(kind: Kind, source: Source) -> tuple[RuleFacts, list[Problem]]:
 
 def _find(name: str, facts: RuleFacts) -> tuple[type[Any] | None, list[Problem]]:
     known = _known(facts.kind)
-    if name.partition(":")[0].split(".")[0] in sys.stdlib_module_names:
+    module, colon, _ = name.partition(":")
+    if colon and module.split(".")[0] in sys.stdlib_module_names:
         return None, [_not_found(facts, "a rule of your own lies in a module of your own, not in the standard library")]
     try:
         return resolve(name, facts.kind), []

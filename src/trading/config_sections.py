@@ -75,7 +75,7 @@ Speed = Annotated[
 ]
 Moment = Annotated[
     int | datetime,
-    PlainValidator(_moment),
+    BeforeValidator(_moment),
     WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "format": "date-time"}]}),
 ]
 OrderType = Annotated[str, PlainValidator(_market_orders_only), WithJsonSchema({"const": "market"})]

@@ -103,9 +103,15 @@ class Source:
         return excerpt(value)
 
     def _override(self, path: Path) -> Override | None:
-        return next(
-            (self.overrides[path[:end]] for end in range(len(path), 0, -1) if path[:end] in self.overrides), None
-        )
+        """The override that set ``path``, or something around it, or that alone created it."""
+        if not self.overrides:
+            return None
+        for end in range(len(path), 0, -1):
+            if path[:end] in self.overrides:
+                return self.overrides[path[:end]]
+        if not path or self.document.has(path):
+            return None
+        return next((each for at, each in self.overrides.items() if at[: len(path)] == path), None)
 
 
 class _Missing:
@@ -134,15 +140,16 @@ def overridden(source: Source, overrides: Iterable[Override]) -> tuple[Source, l
 
     Containers on the way are copied, never changed.
     """
-    values, applied, lost = source.values, dict(source.overrides), []
+    values, applied = source.values, dict(source.overrides)
+    lost: list[Path] = []
     for override in overrides:
         path = _existing_spelling(values, override.path)
         values = _with(values, path, override.value)
         applied[path] = override
         if _look_up(values, path) is not override.value:
-            lost.append(override)
+            lost.append(path)
     result = Source(source.document, values, source.file, applied)
-    return result, [result.problem(each.path, "there is no such place in the config") for each in lost]
+    return result, [result.problem(path, "there is no such place in the config") for path in lost]
 
 
 def _existing_spelling(values: Any, path: Path) -> Path:

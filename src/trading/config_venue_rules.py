@@ -222,7 +222,7 @@ def _minimum(check: Check, symbol: str) -> float:
 
 def known_filters(check: Check) -> Iterator[Problem]:
     """The mock exchange knows its own filters; elsewhere sizes can only be checked against ``data.market_info``."""
-    if check.broker in (None, "mock"):
+    if check.broker not in _DATA_OF_BROKER:
         return
     unknown = [symbol for symbol in check.symbols() if check.market_info(symbol) is None]
     if unknown:

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 MAX_BYTES = 10_000_000
 MAX_DEPTH = 100
-MAX_VALUES = 200_000
+MAX_VALUES = 100_000
 MAX_FLAWS = 1_000
 
 Path = tuple[str | int, ...]
