@@ -160,4 +160,6 @@ def _view(desk: Desk) -> PairPlotData:
         entry_z=entry_z,
         exit_z=desk.exit_level if column else None,
         stop_z=desk.stop_level if column else None,
+        leg_a=desk.pair.leg_a,
+        leg_b=desk.pair.leg_b or "",
     )
