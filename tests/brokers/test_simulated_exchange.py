@@ -201,6 +201,13 @@ def test_the_margin_allows_exactly_the_leverage():
     assert isinstance(first, Placed) and more == "-2019" and isinstance(less, Placed)
 
 
+def test_without_margin_a_position_can_still_be_made_smaller():
+    falling = [(100, 100), (100, 60), (60, 60), (60, 60)]
+    orders = {hours(1): [market_order("in", "A", "190")], hours(3): [market_order("less", "A", "-10")]}
+    session = play(source(bars("A", falling)), orders)
+    assert isinstance(session.outcomes["less"], Placed)
+
+
 def test_reduce_only_is_clamped_to_the_position_and_free_of_minimums():
     async def questions(exchange):
         await exchange.create_order(market_order("in", "A", "0.06"))
@@ -363,6 +370,14 @@ def test_funding_inside_an_outage_uses_the_last_close_before_it():
     assert [(one.time_ms, one.mark_price) for one in of_kind(FundingPayment, session)] == [
         (hours(3), 102), (hours(4), 102)
     ]  # fmt: skip
+
+
+def test_funding_between_two_closes_does_not_know_the_later_one():
+    times = (hours(3) - HOUR_MS // 2,)
+    series = FundingSeries("A", times, (D("0.001"),), (None,))
+    orders = {hours(1): [market_order("in", "A", "1")]}
+    session = play(source(bars("A", RISING)), orders, funding={"A": FundingSchedule(series, D(0))})
+    assert [one.mark_price for one in of_kind(FundingPayment, session)] == [102]
 
 
 # liquidation
