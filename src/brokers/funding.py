@@ -96,7 +96,7 @@ class FundingSchedule:
         if not self._rate_8h:
             return _NEVER
         first = (after_ms // EIGHT_HOURS_MS + 1) * EIGHT_HOURS_MS
-        if not self._is_covered(first):
+        if self._series is None or not self._is_covered(first):
             return first
         beyond = self._series.time_ms[-1] + SAME_EVENT_MS - 1
         return (beyond // EIGHT_HOURS_MS + 1) * EIGHT_HOURS_MS

@@ -6,8 +6,9 @@ Times are integer milliseconds UTC; a bar's time is its *close*. Holes are holes
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 
@@ -80,9 +81,9 @@ class BarSeries:
         """The bars at these positions, as copies."""
         return self._with(positions)
 
-    def _with(self, which: slice | np.ndarray) -> BarSeries:
-        columns = [column[which] for column in self.columns]
-        return BarSeries(self.symbol, self.interval_ms, *columns, close_only=self.close_only, notes=self.notes)
+    def _with(self, which: Any) -> BarSeries:
+        names = ("time_ms", "open", "high", "low", "close", "volume")
+        return replace(self, **{name: column[which] for name, column in zip(names, self.columns, strict=True)})
 
 
 @dataclass(frozen=True, slots=True)

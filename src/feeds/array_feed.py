@@ -68,7 +68,7 @@ class ArrayFeed(bt.feed.DataBase):
     @staticmethod
     def _fill(line, values: np.ndarray) -> None:
         column = array("d")
-        column.frombytes(memoryview(np.ascontiguousarray(values, dtype=np.float64)).cast("B"))
+        column.frombytes(np.ascontiguousarray(values, dtype=np.float64).view(np.uint8).data)
         line.array = column
         line.lencount = len(column)
         line.idx = len(column) - 1

@@ -107,15 +107,15 @@ def _bars(table: Table, symbol: str, step_ms: int) -> BarSeries:
     open_ms = table.times_ms("timestamp" if "timestamp" in table.columns or "date" not in table.columns else "date")
     _refuse_disorder(table, open_ms)
     _refuse_other_interval(table, open_ms, step_ms)
+    time_ms = open_ms + step_ms
     if close_only:
         close = _prices(table, "close")
-        columns = [close, close, close, close, np.zeros(len(close))]
-        notes = (f"{symbol}: closes only; open, high and low repeat the close, volume is 0",)
-    else:
-        columns = [*(_prices(table, name) for name in PRICES), _volumes(table)]
-        _refuse_crossed(table, *columns[:4])
-        notes = ()
-    return BarSeries(symbol, step_ms, open_ms + step_ms, *columns, close_only=close_only, notes=notes)
+        note = f"{symbol}: closes only; open, high and low repeat the close, volume is 0"
+        none = np.zeros(len(close))
+        return BarSeries(symbol, step_ms, time_ms, close, close, close, close, none, close_only=True, notes=(note,))
+    opened, high, low, close = (_prices(table, name) for name in PRICES)
+    _refuse_crossed(table, opened, high, low, close)
+    return BarSeries(symbol, step_ms, time_ms, opened, high, low, close, _volumes(table))
 
 
 def _between(series: BarSeries, path: Path, *, start: datetime | None, end: datetime | None) -> BarSeries:

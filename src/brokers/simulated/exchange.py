@@ -53,7 +53,7 @@ class SimulatedExchange:
     The first ``warmup_bars`` time steps are history; the caller starts ``run_market()`` as a task. ``latency_ms``:
     round trip of a call, half on the way there and half on the way back. ``horizon_ms``: how long after it was sent an
     order that the exchange does not know may still turn up. ``initial_balance`` counts for a new run only; a resumed
-    one has its account from the store. ``taker_fee`` as a fraction, ``maintenance_margin_pct`` 0 to 100 of gross notional.
+    one has its account from the store. ``taker_fee`` as a fraction, ``maintenance_margin_pct`` of gross, 0 to 100.
     """
 
     def __init__(
@@ -187,7 +187,7 @@ class SimulatedExchange:
             return NotPlaced("-2010", "new order rejected (scripted fault)")
         if kind == "timeout_before_execution":
             return Ambiguous(NO_ANSWER)
-        ratio = fault.fill_ratio if kind == "partial_fill" else None
+        ratio = fault.fill_ratio if fault and kind == "partial_fill" else None
         outcome = self._venue.place(request, now_ms=self._clock.now_ms(), fill_ratio=ratio)
         return Ambiguous(NO_ANSWER) if kind == "timeout_after_execution" else outcome
 

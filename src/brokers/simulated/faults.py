@@ -121,7 +121,7 @@ class FaultPlan:
             return call >= fault.at
         if fault.after_ms is not None:
             return now_ms >= fault.after_ms
-        return self._draw(index, call) < fault.rate
+        return fault.rate is not None and self._draw(index, call) < fault.rate
 
     def _draw(self, index: int, call: int) -> float:
         """One number per fault and call, whatever happened before it: a resumed run draws the same."""

@@ -85,12 +85,11 @@ class OrderRules:
             )
         return replace(request, amount=min(request.amount, abs(held)))
 
-    def refusal_of_size(
-        self, request: OrderRequest, price: Decimal, price_of: Callable[[str], Decimal | None]
-    ) -> NotPlaced | None:
-        """Minimums and margin at ``price``; reduce-only orders are free of them."""
+    def refusal_of_size(self, request: OrderRequest, price_of: Callable[[str], Decimal | None]) -> NotPlaced | None:
+        """Minimums and margin at the last prices known; reduce-only orders are free of them."""
         if request.reduce_only:
             return None
+        price = price_of(request.symbol) or ZERO
         market = self._markets[request.symbol]
         short = market.shortfall(request.amount, price)
         if short is not None:

@@ -146,10 +146,8 @@ class ExchangeStore:
 
     def last_ids(self) -> tuple[int, int]:
         """The highest order and trade id ever given, over all runs: an exchange never gives one twice."""
-        orders, fills = (
-            self._connection.scalar(sa.select(sa.func.coalesce(sa.func.max(column), 0)))
-            for column in (ORDERS.c.order_id, FILLS.c.trade_id)
-        )
+        highest = (sa.func.max(ORDERS.c.order_id), sa.func.max(FILLS.c.trade_id))
+        orders, fills = (self._connection.scalar(sa.select(one)) or 0 for one in highest)
         return orders, fills
 
     @contextmanager
@@ -226,7 +224,7 @@ class ExchangeStore:
     def _prepare(self) -> None:
         for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000"):
             self._connection.exec_driver_sql(f"PRAGMA {pragma}")
-        version = self._connection.exec_driver_sql("PRAGMA user_version").scalar()
+        version = self._connection.exec_driver_sql("PRAGMA user_version").scalar_one()
         if version > SCHEMA_VERSION:
             raise StoreError(
                 f"{self._where} has schema version {version}, this program knows {SCHEMA_VERSION}; update the program"
@@ -289,11 +287,11 @@ def _order(row: Any) -> Order:
 
 
 def _fill(row: Any) -> Fill:
-    numbers = (Decimal(row[name]) for name in ("amount", "price", "fee"))
     ids = (str(row["trade_id"]), row["order_id"], row["client_order_id"], row["symbol"])
-    return Fill(*ids, Side(row["side"]), *numbers, row["time_ms"])
+    amount, price, fee = (Decimal(row[name]) for name in ("amount", "price", "fee"))
+    return Fill(*ids, Side(row["side"]), amount=amount, price=price, fee=fee, time_ms=row["time_ms"])
 
 
 def _payment(row: Any) -> FundingPayment:
-    numbers = (Decimal(row[name]) for name in ("amount", "rate", "mark_price"))
-    return FundingPayment(row["payment_id"], row["symbol"], *numbers, row["time_ms"])
+    amount, rate, mark = (Decimal(row[name]) for name in ("amount", "rate", "mark_price"))
+    return FundingPayment(row["payment_id"], row["symbol"], amount, rate, mark, row["time_ms"])

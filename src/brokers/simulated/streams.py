@@ -33,7 +33,8 @@ class Stream(Generic[Item]):
         """May be called again."""
         if not self._ended:
             self._ended = True
-            self.publish(_END)
+            for queue in self._queues:
+                queue.put_nowait(_END)
 
     async def _read(self, queue: asyncio.Queue) -> AsyncIterator[Item]:
         try:

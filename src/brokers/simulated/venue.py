@@ -176,7 +176,7 @@ class Venue:
         clamped = self._rules.clamped(request)
         if isinstance(clamped, NotPlaced):
             return clamped
-        return self._rules.refusal_of_size(clamped, self.valuation(request.symbol), self.valuation) or clamped
+        return self._rules.refusal_of_size(clamped, self.valuation) or clamped
 
     def _refusal_of_moment(self, request: OrderRequest) -> NotPlaced | None:
         if self.tape.is_over(request.symbol) or not self.tape.has_begun(request.symbol):
