@@ -2,6 +2,7 @@
 
 BridgeError
 ├── ExchangeUnreachable   a read failed: keep the last known state, try again, never take it for "nothing"
+│   └── MarketClosed      the symbol trades no more (delisted, market over): nothing can be sent, tell the person
 ├── MarketUnknown         a symbol or interval the exchange does not have: stop and tell the person
 ├── LoopDeadlock          virtual time has nothing left to wait for: a defect, stop
 └── BridgeClosed          used after stop
@@ -16,6 +17,10 @@ class BridgeError(Exception):
 
 class ExchangeUnreachable(BridgeError):
     """A read got no trustworthy answer."""
+
+
+class MarketClosed(ExchangeUnreachable):
+    """No trade will follow: the market is over or the symbol is gone."""
 
 
 class MarketUnknown(BridgeError):

@@ -55,6 +55,7 @@ class LiveFeed(bt.feed.DataBase):
         super().__init__()
         self._board: FeedBoard = self.p.board
         self._queue = self._board.queue(self.p.key)
+        self._may_wait = True
 
     def islive(self) -> bool:
         return True
@@ -66,10 +67,15 @@ class LiveFeed(bt.feed.DataBase):
         super().start()
         self.put_notification(self.DELAYED)
 
+    def next(self, datamaster: bt.feed.DataBase | None = None, ticks: bool = True) -> bool | None:
+        # With a datamaster Backtrader asks again, in the middle of a step that others have bars for: no waiting then.
+        self._may_wait = datamaster is None
+        return super().next(datamaster, ticks)
+
     def load(self) -> bool | None:
         # Look before Backtrader moves the lines forward: an idle cycle must not touch them.
         if not self._queue and not self._barstack and not self._barstash:
-            if self.p.leader and not self._board.ended and not self._board.has_bars():
+            if self.p.leader and self._may_wait and not self._board.ended and not self._board.has_bars():
                 self._board.hub.wait(IDLE_WAIT_S)
             if not self._queue:
                 return False if self._board.ended else None

@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 from ccxt_bt_bridge.errors import LoopDeadlock
 from ccxt_bt_bridge.hub import Hub, LockStepHub
 
+CLOCK_RESOLUTION_S = 1e-6
+
 Result = TypeVar("Result")
 
 
@@ -44,6 +46,8 @@ class _VirtualLoop(asyncio.SelectorEventLoop):
         selector = _VirtualSelector()
         selector.loop = self
         super().__init__(selector)
+        # asyncio's default of 1 ns vanishes in a float beyond 2**24 s: a timer that is due would never run.
+        self._clock_resolution = CLOCK_RESOLUTION_S
 
     def time(self) -> float:
         return self.virtual_s
@@ -65,6 +69,7 @@ class _ScaledLoop(asyncio.SelectorEventLoop):
         self._speed = speed
         self._start = time.monotonic()
         super().__init__(_ScaledSelector(speed))
+        self._clock_resolution = CLOCK_RESOLUTION_S
 
     def time(self) -> float:
         return (time.monotonic() - self._start) * self._speed

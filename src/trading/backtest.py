@@ -70,6 +70,7 @@ def run_backtest(config: LoadedConfig, market: MarketInput) -> BacktestOutcome:
         funding=market.funding,
         fee_rate=Decimal(repr(config.model.broker.commission)),
         trade_after=market.trade_after,
+        opens_ms=market.opens_ms(),
     )
     cerebro = _cerebro(config, market, pair_broker)
     strategy = cerebro.run()[0]

@@ -78,12 +78,14 @@ class BacktestPairBroker:
         funding: Mapping[str, FundingSchedule],
         fee_rate: Decimal,
         trade_after: datetime,
+        opens_ms: Mapping[str, frozenset[int]],
     ) -> None:
         self._tracker = tracker
         self._guard = guard
         self._funding = funding
         self._fee_rate = fee_rate
         self._trade_after = trade_after
+        self._opens_ms = opens_ms
         self._strategy: Any = None
         self._orders: dict[int, tuple[PairOrder, int]] = {}
         self._unfilled: dict[str, int] = {}
@@ -107,9 +109,9 @@ class BacktestPairBroker:
 
     def submit(self, order: PairOrder) -> str:
         self.signals += 1
-        verdict = self._guard.check(order)
-        if isinstance(verdict, Refused):
-            self.refusals.append(RefusalRecord(order.decided_at, order.pair_id, verdict.reasons))
+        reasons = self._reasons_against(order)
+        if reasons:
+            self.refusals.append(RefusalRecord(order.decided_at, order.pair_id, reasons))
             return order.ref
         if order.action is Action.ENTER:
             self._tracker.begin(order)
@@ -145,15 +147,24 @@ class BacktestPairBroker:
             self._settle(pair_order)
 
     def finish(self) -> None:
-        """The data is over: what was ordered on the last bar has no next bar to fill on."""
-        for order in {pair_order.ref: pair_order for pair_order, _ in self._orders.values()}.values():
-            if order.action is Action.ENTER:
-                self._tracker.finish(order.pair_id)
-                self.refusals.append(RefusalRecord(order.decided_at, order.pair_id, ("no_next_bar",)))
-            else:
-                self._tracker.set_state(order.pair_id, PairState.OPEN)
+        """The data is over: exits that were ordered on a pair's last bar have no next bar to fill on."""
+        for order, _ in self._orders.values():
+            self._tracker.set_state(order.pair_id, PairState.OPEN)
 
     # the parts
+
+    def _reasons_against(self, order: PairOrder) -> tuple[str, ...]:
+        """RiskGuard's, and those that a live engine would meet: no pair is entered while a leg does not trade."""
+        verdict = self._guard.check(order)
+        if isinstance(verdict, Refused):
+            return verdict.reasons
+        if order.action is Action.EXIT:
+            return ()
+        decided_ms = datetime_to_ms(order.decided_at)
+        halted = [leg.symbol for leg in order.legs if decided_ms not in self._opens_ms[leg.symbol]]
+        if halted:
+            self._guard.release(order.pair_id)
+        return tuple(f"no_quote:{symbol}" for symbol in halted)
 
     def _place(self, order: PairOrder) -> None:
         self._unfilled[order.ref] = len(order.legs)

@@ -15,7 +15,7 @@ from decimal import Decimal
 
 from ccxt_bt_bridge.bt_time import ms_to_datetime
 from ccxt_bt_bridge.clock import Clock
-from ccxt_bt_bridge.errors import ExchangeUnreachable
+from ccxt_bt_bridge.errors import ExchangeUnreachable, MarketClosed
 from ccxt_bt_bridge.port import MarketPort
 from ccxt_bt_bridge.words import Fill, FundingPayment, Market
 from pairs.words import Action, LegOrder, PairOrder, PairPosition, PairState, Refused
@@ -38,6 +38,7 @@ from trading.risk_guard import RiskGuard
 ZERO = Decimal(0)
 HEDGE_TRIES = 3
 FLATTEN_TRIES = 12
+HALTED_POLL_S = 30.0
 FLATTEN_WAIT_S = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 
@@ -153,7 +154,7 @@ class ExecutionEngine:
         self._entries[order.pair_id] = order
         self._tracker.begin(order)
         self._save(order.pair_id)
-        first = self._ordered(order)[0]
+        first = (await self._ordered(order))[0]
         outcome = await self._orders.send(self._entry_send(order, first, first.quantity, first_leg=True))
         if not outcome.filled:
             self._drop(order, outcome.reason)
@@ -167,7 +168,7 @@ class ExecutionEngine:
 
     async def _hedge(self, order: PairOrder) -> None:
         """Fill the hedge leg to match the first; unwind both when that cannot be had in time."""
-        first, hedge = self._ordered(order)
+        first, hedge = await self._ordered(order)
         started_ms = self._clock.now_ms()
         price_before = await self._price(hedge.symbol)
         self._set_state(order.pair_id, PairState.HEDGING)
@@ -220,12 +221,23 @@ class ExecutionEngine:
         if self._tracker.state(order.pair_id) is not PairState.OPEN:
             self._refuse(order, ("not_open",))
             return
-        halted = await self._without_quote(order)
-        if halted:
-            self._bus.publish(OrderFailed(self._now(), order, f"exit_deferred:no_quote:{','.join(halted)}"))
-            return
         self._tracker.begin_exit(order.pair_id, when=order.decided_at, zscore=order.zscore, reason=order.reason)
+        self._set_state(order.pair_id, PairState.EXITING)
+        closed = await self._wait_for_quotes(order)
+        if closed:
+            self._set_state(order.pair_id, PairState.OPEN)
+            self._bus.publish(OrderFailed(self._now(), order, f"exit_deferred:market_closed:{','.join(closed)}"))
+            return
         await self._flatten(order.pair_id, PairState.EXITING, order, order.reason)
+
+    async def _wait_for_quotes(self, order: PairOrder) -> list[str]:
+        """A hedged pair is left with both legs or not yet: while one is halted, selling the other would bare it.
+
+        Returns the symbols that will never trade again, if any.
+        """
+        while not (closed := await self._closed_for_good(order)) and await self._without_quote(order):
+            await asyncio.sleep(HALTED_POLL_S)
+        return closed
 
     async def _flatten(self, pair_id: str, state: PairState, order: PairOrder | None, reason: str) -> None:
         """Close whatever the pair holds, reduce-only, until it is flat; a pair that will not close is HALTED."""
@@ -233,7 +245,7 @@ class ExecutionEngine:
         self._set_state(pair_id, state)
         for number in range(FLATTEN_TRIES):
             await asyncio.sleep(FLATTEN_WAIT_S[min(number, len(FLATTEN_WAIT_S) - 1)])
-            for leg in self._ordered(self._entries[pair_id]):
+            for leg in await self._ordered(self._entries[pair_id]):
                 held = self._tracker.quantity(pair_id, leg.symbol)
                 if held:
                     await self._orders.send(self._closing_send(pair_id, leg, held, action, order))
@@ -290,9 +302,12 @@ class ExecutionEngine:
         net = self._tracker.net(symbol)
         return net * held > 0 and abs(net) >= abs(held)
 
-    def _ordered(self, order: PairOrder) -> tuple[LegOrder, ...]:
-        """The less liquid leg first; ``leg_a`` when nothing is known."""
-        return tuple(sorted(order.legs, key=lambda leg: self._traded_value.get(leg.symbol, 0.0)))
+    async def _ordered(self, order: PairOrder) -> tuple[LegOrder, ...]:
+        """The less liquid leg first (one that does not trade now is the least); ``leg_a`` when nothing is known."""
+        halted = await self._without_quote(order)
+        return tuple(
+            sorted(order.legs, key=lambda leg: (leg.symbol not in halted, self._traded_value.get(leg.symbol, 0.0)))
+        )
 
     # what is checked
 
@@ -310,6 +325,17 @@ class ExecutionEngine:
 
     async def _without_quote(self, order: PairOrder) -> list[str]:
         return [leg.symbol for leg in order.legs if await self._price(leg.symbol) is None]
+
+    async def _closed_for_good(self, order: PairOrder) -> list[str]:
+        closed = []
+        for leg in order.legs:
+            try:
+                await self._market.quote(leg.symbol)
+            except MarketClosed:
+                closed.append(leg.symbol)
+            except ExchangeUnreachable:
+                continue
+        return closed
 
     async def _price(self, symbol: str) -> Decimal | None:
         try:

@@ -50,6 +50,11 @@ class MarketInput:
         """Close of the last warm-up step."""
         return ms_to_datetime(self.source.start_ms(self.warmup_bars))
 
+    def opens_ms(self) -> dict[str, frozenset[int]]:
+        """When a bar of each symbol opens: the moments at which it trades."""
+        interval = self.source.interval_ms
+        return {symbol: frozenset((one.time_ms - interval).tolist()) for symbol, one in self.source.series.items()}
+
     def aligned(self, pair: Pair) -> tuple[BarSeries, ...]:
         """The legs' bars on their common close times."""
         if pair.leg_b is None:

@@ -15,7 +15,7 @@ from brokers.simulated.store import ExchangeStore
 from brokers.simulated.streams import Stream
 from brokers.simulated.venue import Venue, VenueTerms
 from ccxt_bt_bridge.clock import Clock
-from ccxt_bt_bridge.errors import ExchangeUnreachable, MarketUnknown
+from ccxt_bt_bridge.errors import ExchangeUnreachable, MarketClosed, MarketUnknown
 from ccxt_bt_bridge.words import (
     Absent,
     Account,
@@ -138,9 +138,14 @@ class SimulatedExchange:
         return self._bars.subscribe()
 
     async def quote(self, symbol: str) -> Quote:
-        """Raises ``ExchangeUnreachable`` while the symbol is halted: an old price is not a quote."""
+        """Raises ``ExchangeUnreachable`` while the symbol is halted: an old price is not a quote.
+
+        ``MarketClosed`` means that it will not come back.
+        """
         await self._ask("quote", self._known(symbol))
         price = self._venue.tape.price(symbol)
+        if price is None and self._venue.tape.is_over(symbol):
+            raise MarketClosed(f"{symbol} trades no more")
         if price is None:
             raise ExchangeUnreachable(f"{symbol} does not trade at the moment; there is no quote")
         return await self._answer(Quote(symbol, price, self._clock.now_ms()))
