@@ -17,9 +17,7 @@ class TradingCosts:
     slippage_rate: float = 0.0
     funding_rate_8h: float = 0.0
 
-    def round_trip(
-        self, statistics: SpreadStatistics, price_a: float, price_b: float, *, hold_hours: float
-    ) -> float:
+    def round_trip(self, statistics: SpreadStatistics, price_a: float, price_b: float, *, hold_hours: float) -> float:
         """Cost of four fills and of the expected net funding over ``hold_hours``, in units of the spread.
 
         In logs one unit of spread earns the notional of leg A, in levels one unit of leg A's quantity; the cost of

@@ -62,9 +62,7 @@ def _inputs(plan: StrategyPlan, view: SizingView, answer: EntryAnswer, equity: f
             stop_distance=plan.stop_distance,
             spread_volatility=view.change_volatility(),
         )
-    scale = fraction_of_gross(
-        1.0, statistics.hedge_ratio, view.price_a, view.price_b, prices=statistics.prices
-    )
+    scale = fraction_of_gross(1.0, statistics.hedge_ratio, view.price_a, view.price_b, prices=statistics.prices)
     z = abs(view.zscore)
     hold_hours = (view.half_life_bars or DEFAULT_HOLD_BARS) * view.bar_hours
     cost = view.costs.round_trip(statistics, view.price_a, view.price_b, hold_hours=hold_hours)

@@ -19,11 +19,11 @@ from ccxt_bt_bridge.feed import FeedBoard, LiveFeed
 from ccxt_bt_bridge.loop import LoopThread
 from ccxt_bt_bridge.words import Bar
 from feeds.array_feed import backtrader_timeframe
-from trading.config_model import Config, LoadedConfig
+from trading.config.model import Config, LoadedConfig
 from trading.events import EventBus
 from trading.execution_engine import ExecutionEngine, ExecutionSettings
 from trading.execution_statistics import ExecutionStatistics
-from trading.journal import Journal
+from trading.journal.writer import Journal
 from trading.live_pair_broker import LivePairBroker
 from trading.live_recorder import LiveRecorder
 from trading.live_session import Floor, LiveSession, Progress
@@ -80,9 +80,7 @@ def build_live_path(config: LoadedConfig, market: MarketInput) -> LivePath:
     return _wire(config, market, exchange, clock, loop, journal)
 
 
-def _exchange(
-    model: Config, market: MarketInput, path: Path, loop: LoopThread
-) -> tuple[SimulatedExchange, LoopClock]:
+def _exchange(model: Config, market: MarketInput, path: Path, loop: LoopThread) -> tuple[SimulatedExchange, LoopClock]:
     store, epoch_ms = open_mock_store(path, market.source, market.rules.values(), warmup_bars=market.warmup_bars)
     clock = LoopClock(loop.loop.time, epoch_ms)
     exchange = mock_exchange(
@@ -136,9 +134,7 @@ def _wire(
         rules=market.rules,
         settings=ExecutionSettings(model.execution.min_fill_ratio, model.execution.max_unhedged_s),
     )
-    recovery = Recovery(
-        journal=journal, trading=exchange, orders=orders, engine=engine, tracker=tracker, guard=guard
-    )
+    recovery = Recovery(journal=journal, trading=exchange, orders=orders, engine=engine, tracker=tracker, guard=guard)
     floor = Floor(exchange, exchange, engine, orders, tracker, guard, journal, clock, bus, recovery)
     board = FeedBoard(loop.hub)
     gateway = PairGateway(loop.hub, StepView(None, float(equity), float(equity), {}))
@@ -156,7 +152,6 @@ def _wire(
     )
     gateway.connect(session, {(p.pair_id, symbol): (p.pair_id, symbol) for p in config.pairs for symbol in p.symbols})
     return LivePath(config, market, exchange, loop, session, gateway, board, LiveRecorder(journal), statistics)
-
 
 
 async def load_history(path: LivePath) -> int:

@@ -15,12 +15,12 @@ from feeds.array_feed import ArrayFeed
 from strategies.desk import Desk
 from strategies.desk_strategy import DeskStrategy
 from trading.backtest_broker import BacktestPairBroker, NextBarBroker
-from trading.config_model import LoadedConfig
+from trading.config.model import LoadedConfig
 from trading.market_input import MarketInput
 from trading.plan_builder import STRATEGIES, risk_limits, strategy_plan
 from trading.position_tracker import PositionTracker
 from trading.records import RefusalRecord, RunResult
-from trading.report_plot import PairPlotData
+from trading.reports.plot import PairPlotData
 from trading.risk_guard import RiskGuard
 from trading.utc_text import parse_utc
 
@@ -149,7 +149,11 @@ def _view(desk: Desk) -> PairPlotData:
     """Whole lines of a finished run."""
     data = desk.data
     times = num_to_ms(np.array(data.datetime.array)).astype("datetime64[ms]")
-    column = {name: np.array(getattr(desk.lines, name).array) for name in ("spread", "zscore")} if desk.lines is not None else {}
+    column = (
+        {name: np.array(getattr(desk.lines, name).array) for name in ("spread", "zscore")}
+        if desk.lines is not None
+        else {}
+    )
     entry_z = desk.pair.entry_z or getattr(desk.plan.entry.params, "e_entry_z", None)
     return PairPlotData(
         pair_id=desk.pair.pair_id,

@@ -195,9 +195,7 @@ class BacktestPairBroker:
                 self._fund_leg(pair_id, leg.symbol, leg.quantity, now_ms, prices)
         self._last_ms = now_ms
 
-    def _fund_leg(
-        self, pair_id: str, symbol: str, quantity: Decimal, now_ms: int, prices: Mapping[str, float]
-    ) -> None:
+    def _fund_leg(self, pair_id: str, symbol: str, quantity: Decimal, now_ms: int, prices: Mapping[str, float]) -> None:
         for event in self._funding[symbol].between(self._last_ms, now_ms):
             closes = prices if event.time_ms == now_ms else self._last_prices
             mark = event.mark_price or Decimal(repr(closes[symbol]))

@@ -18,11 +18,11 @@ from typing import Any
 if __package__ in (None, ""):  # run as a script: the folder to import from is src, not this one
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from trading.config_environment import command_overrides, environment_overrides, with_dotenv
-from trading.config_examination import Examination, examine
-from trading.config_files import candidates, find_config, read_file
-from trading.config_report import ERROR, Problem, Report
-from trading.position_json import read_document
+from trading.config.environment import command_overrides, environment_overrides, with_dotenv
+from trading.config.examination import Examination, examine
+from trading.config.files import candidates, find_config, read_file
+from trading.config.position_json import read_document
+from trading.config.report import ERROR, Problem, Report
 
 GOOD, BAD = 0, 2
 
@@ -44,7 +44,7 @@ class ConfigValidator:
         return self.examine_bytes(data, path).report
 
     def examine_file(self, path: str | Path) -> Examination:
-        """The report on a file (found as ``trading.config_files`` says) and, if it is good, the loaded config."""
+        """The report on a file (found as ``trading.config.files`` says) and, if it is good, the loaded config."""
         found = find_config(path, self._environ)
         document = read_file(found)
         if isinstance(document, str):

@@ -10,7 +10,7 @@ from decimal import Decimal
 from ccxt_bt_bridge.bt_time import ms_to_datetime
 from ccxt_bt_bridge.words import Fill
 from pairs.words import PairOrder, PairPosition
-from trading.journal_words import Intent
+from trading.journal.words import Intent
 from trading.records import TradeRecord
 
 
@@ -94,15 +94,7 @@ class Alarm:
 
 
 Event = (
-    EntryRefused
-    | OrderFinished
-    | LegFilled
-    | PairOpened
-    | PairClosed
-    | OrderFailed
-    | FundingBooked
-    | BarMarked
-    | Alarm
+    EntryRefused | OrderFinished | LegFilled | PairOpened | PairClosed | OrderFailed | FundingBooked | BarMarked | Alarm
 )
 Listener = Callable[[Event], None]
 

@@ -29,7 +29,9 @@ from trading.events import (
     PairClosed,
     PairOpened,
 )
-from trading.journal import Journal, JournalUnwritable, position_payload
+from trading.journal.errors import JournalUnwritable
+from trading.journal.words import position_payload
+from trading.journal.writer import Journal
 from trading.order_manager import LegOutcome, LegSend, OrderManager
 from trading.position_tracker import PositionTracker
 from trading.records import RefusalRecord
@@ -360,7 +362,7 @@ class ExecutionEngine:
         self._bus.publish(LegFilled(send.pair_id, send.ref, fill, send.reference_price))
 
     def _on_foreign_fill(self, fill: Fill) -> None:
-        """A trade on this account that we did not send (a liquidation, a person): our ledger no longer tells the truth."""
+        """A trade that we did not send (a liquidation, a person): our ledger no longer tells the truth."""
         if fill.symbol not in self._rules:
             return
         self._guard.halt(f"foreign_fill:{fill.symbol}", self._now())
@@ -371,9 +373,7 @@ class ExecutionEngine:
             critical=True,
         )
 
-    def _note_legging(
-        self, pair_id: str, outcome: LegOutcome, before: Decimal | None, after: Decimal | None
-    ) -> None:
+    def _note_legging(self, pair_id: str, outcome: LegOutcome, before: Decimal | None, after: Decimal | None) -> None:
         """What the market moved against the hedge between the first leg's fill and the hedge's."""
         if before is not None and after is not None and outcome.filled:
             self._tracker.add_legging_cost(pair_id, -outcome.filled * (after - before))

@@ -6,7 +6,7 @@ import math
 from datetime import datetime
 
 from strategies.desk import Desk
-from trading.journal import Journal
+from trading.journal.writer import Journal
 from trading.records import Decision, RefusalRecord
 
 

@@ -22,7 +22,7 @@ from trading.events import (
     PairClosed,
     PairOpened,
 )
-from trading.journal import Journal
+from trading.journal.writer import Journal
 from trading.live_session import PROGRESS_KEY
 from trading.records import RunResult
 from trading.recovery import GUARD_KEY

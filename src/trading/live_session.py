@@ -23,7 +23,7 @@ from pairs.words import Pair, PairOrder, PairState
 from trading.events import Alarm, BarMarked, EventBus
 from trading.execution_engine import ExecutionEngine
 from trading.execution_statistics import ExecutionStatistics
-from trading.journal import Journal
+from trading.journal.writer import Journal
 from trading.order_manager import OrderManager
 from trading.pair_gateway import PairGateway, StepView
 from trading.position_tracker import PositionTracker

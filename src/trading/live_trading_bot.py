@@ -16,11 +16,11 @@ from typing import Any
 import backtrader as bt
 
 from trading.assembly import LivePath, build_cerebro, build_live_path, load_history, market_now, state_paths
-from trading.config_loader import load_config
-from trading.config_model import LoadedConfig
+from trading.config.loader import load_config
+from trading.config.model import LoadedConfig
 from trading.events import Event
-from trading.journal import JournalReader
-from trading.journal_file import is_held, lock_path
+from trading.journal.file import is_held, lock_path
+from trading.journal.reads import JournalReader
 from trading.live_run import begin_run, end_run, live_result, log_events
 from trading.market_input import DataChoice, market_input
 from trading.records import RunResult
@@ -58,9 +58,7 @@ class LiveTradingBot:
 
     def load(self) -> LoadedConfig:
         """Raises ConfigError with everything that is wrong."""
-        return load_config(
-            self._config_path, environ=self._environ, overrides=self._overrides, dotenv=Path(".env")
-        )
+        return load_config(self._config_path, environ=self._environ, overrides=self._overrides, dotenv=Path(".env"))
 
     def run(self, *, on_start: Callable[[LivePath], None] | None = None) -> RunResult:
         """Run until the market ends, ``stop`` is called, or Ctrl+C or SIGTERM comes.
@@ -155,4 +153,3 @@ def _signals(stop: Callable[[], None]) -> Iterator[None]:
     finally:
         for name, handler in before.items():
             signal.signal(name, handler)
-

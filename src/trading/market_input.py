@@ -18,7 +18,7 @@ from ccxt_bt_bridge.series import BarSeries
 from ccxt_bt_bridge.words import Market
 from feeds.history import HistoryError, align, load_bars, load_funding
 from pairs.words import Pair
-from trading.config_model import Config, LoadedConfig
+from trading.config.model import Config, LoadedConfig
 
 
 class InputError(Exception):
@@ -165,9 +165,7 @@ def _hole_notes(config: LoadedConfig, source: MarketSource) -> list[str]:
     return notes
 
 
-def _funding_notes(
-    config: LoadedConfig, source: MarketSource, funding: Mapping[str, FundingSchedule]
-) -> list[str]:
+def _funding_notes(config: LoadedConfig, source: MarketSource, funding: Mapping[str, FundingSchedule]) -> list[str]:
     if config.model.market != "usdm":
         return []
     start_ms = source.start_ms(config.model.data.lookback_bars)

@@ -28,7 +28,8 @@ from ccxt_bt_bridge.words import (
     Side,
 )
 from trading.events import Alarm, EventBus, OrderFinished
-from trading.journal import Intent, IntentState, Journal, client_order_id
+from trading.journal.words import Intent, IntentState, client_order_id
+from trading.journal.writer import Journal
 
 ZERO = Decimal(0)
 POLL_S = (1.0, 2.0, 5.0, 15.0, 60.0)
@@ -148,9 +149,7 @@ class OrderManager:
     # the parts
 
     def _new_id(self, send: LegSend) -> str:
-        return client_order_id(
-            self._bot_id, self._journal.epoch, self._journal.next_sequence(), send.leg, send.action
-        )
+        return client_order_id(self._bot_id, self._journal.epoch, self._journal.next_sequence(), send.leg, send.action)
 
     def _register(self, send: LegSend, client_id: str, created_ms: int) -> _Watch:
         request = OrderRequest(

@@ -14,7 +14,7 @@ from strategies.custom_strategy import CustomStrategy
 from strategies.desk_strategy import DeskStrategy
 from strategies.pair_strategy import PairStrategy
 from strategies.plan import StrategyPlan
-from trading.config_model import Config, LoadedConfig
+from trading.config.model import Config, LoadedConfig
 from trading.risk_guard import RiskLimits, TrailingStop
 
 HOURS_PER_YEAR = 8_760.0

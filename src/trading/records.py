@@ -91,7 +91,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """Everything a backtest, a rehearsal or a run has to tell; ``trading.result_files`` writes it."""
+    """Everything a backtest, a rehearsal or a run has to tell; ``trading.reports.result_files`` writes it."""
 
     config: str
     mode: str

@@ -12,7 +12,8 @@ from ccxt_bt_bridge.port import TradingPort
 from ccxt_bt_bridge.words import Fill
 from pairs.words import Action, LegOrder, PairOrder, PairState
 from trading.execution_engine import ExecutionEngine
-from trading.journal import Journal, StoredPosition, restored_position, restored_targets
+from trading.journal.words import StoredPosition, restored_position, restored_targets
+from trading.journal.writer import Journal
 from trading.order_manager import OrderManager
 from trading.position_tracker import PositionTracker
 from trading.records import TradeRecord

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from trading.journal_words import Intent
-from trading.record_rows import number, trade_row
+from trading.journal.words import Intent
 from trading.records import TradeRecord
+from trading.reports.rows import number, trade_row
 from trading.utc_text import utc_text
 
 MASK = "***"

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.trading.config_texts import check, pair_config, text_of
+from tests.trading.config.config_texts import check, pair_config, text_of
 from trading.config_validator import ConfigValidator, main
 
 PROJECT = Path(__file__).resolve().parents[2]
 SCRIPT = PROJECT / "src" / "trading" / "config_validator.py"
-FIFTEEN = Path(__file__).parent / "data" / "fifteen_faults.json"
+FIFTEEN = Path(__file__).parent / "config" / "data" / "fifteen_faults.json"
 CONFIGS = sorted(path for path in (PROJECT / "config" / "trading").glob("*.json") if path.name != "schema.json")
 
 FIFTEEN_FAULTS = [

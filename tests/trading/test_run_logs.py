@@ -12,11 +12,10 @@ from typing import Any
 
 import pytest
 
-from trading.journal import IntentState
-from trading.record_rows import trade_row
+from tests.trading.journal.journal_samples import START, a_trade, an_intent
+from trading.journal.words import IntentState
+from trading.reports.rows import trade_row
 from trading.run_logs import LogPlan, PatientHandler, RunLogs, order_line, trade_line
-
-from .journal_samples import START, a_trade, an_intent
 
 log = logging.getLogger("trading.engine")
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading import journal_words, utc_text
+from trading import utc_text
+from trading.journal import words
 from trading.utc_text import parse_utc
 from trading.utc_text import utc_text as text_of
 
@@ -26,7 +27,7 @@ def test_a_time_without_a_zone_is_refused() -> None:
         text_of(datetime(2024, 1, 1))
 
 
-@pytest.mark.parametrize("module", [utc_text, journal_words])
+@pytest.mark.parametrize("module", [utc_text, words])
 def test_the_examples_in_the_docstrings_are_true(module: object) -> None:
     results = doctest.testmod(module)  # type: ignore[arg-type]
     assert results.attempted > 0 and results.failed == 0

@@ -1,0 +1,250 @@
+"""Opening a journal's file: the lock, the connection, creation, the checks of what is there, migration."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import IO
+from urllib.parse import quote
+
+from sqlalchemy import Connection, NullPool, create_engine, insert, select
+from sqlalchemy.exc import DatabaseError
+
+from trading.journal.errors import JournalBusy, JournalRefused
+from trading.journal.schema import MIGRATIONS, SCHEMA_VERSION, meta, metadata
+
+BUSY_TIMEOUT_MS = 5000
+PRAGMAS = (
+    f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}",
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose journal it is. ``account`` is the account's fingerprint."""
+
+    bot_id: str
+    mode: str
+    account: str
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """The one row that says what a file is."""
+
+    schema_version: int
+    owner: Owner
+    epoch: str
+    created_at: datetime
+
+
+class WriterLock:
+    """The right to write one journal, held until ``release`` or the end of the process."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file: IO[str] = open(path, "a+", encoding="ascii")  # closing it gives the lock up
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = self._holder()
+            self._file.close()
+            raise JournalBusy(
+                f"{path} is held by another process{holder}: one bot writes one journal; stop the other one first"
+            ) from None
+        self._file.truncate(0)
+        self._file.write(f"{os.getpid()}\n")
+        self._file.flush()
+
+    def _holder(self) -> str:
+        self._file.seek(0)
+        pid = self._file.read().strip()
+        return f" (process {pid})" if pid else ""
+
+    def release(self) -> None:
+        self._file.close()
+
+
+def lock_path(journal: Path) -> Path:
+    """The file whose lock is the right to write ``journal``."""
+    return journal.with_name(journal.name + ".lock")
+
+
+def is_held(lock_path: Path) -> bool:
+    """True while some process holds the writer's lock."""
+    if not lock_path.exists():
+        return False
+    with open(lock_path, "a+", encoding="ascii") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
+def connect(path: Path, *, access: str, pragmas: tuple[str, ...]) -> Connection:
+    """One connection in autocommit. ``access``: rwc, rw or ro."""
+
+    def creator() -> sqlite3.Connection:
+        uri = f"file:{quote(str(path.absolute()))}?mode={access}"
+        raw = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+        try:
+            for pragma in pragmas:
+                raw.execute(pragma)
+        except sqlite3.Error:
+            raw.close()
+            raise
+        return raw
+
+    engine = create_engine(
+        "sqlite+pysqlite://", creator=creator, poolclass=NullPool, isolation_level="AUTOCOMMIT", hide_parameters=True
+    )
+    return engine.connect()
+
+
+def open_writable(
+    path: Path, owner: Owner, *, nonce: Callable[[], str], clock: Callable[[], datetime]
+) -> tuple[Connection, Meta]:
+    """The connection to a journal that is whole, current and the owner's. Raises ``JournalRefused``."""
+    if not path.exists():
+        _create(path, owner, epoch=nonce(), created_at=clock())
+    found = inspect(path)
+    _require_owner(path, found.owner, owner)
+    if found.schema_version < SCHEMA_VERSION:
+        _back_up(path, found.schema_version)
+    connection = connect(path, access="rw", pragmas=PRAGMAS)
+    try:
+        _migrate(connection, found.schema_version)
+    except BaseException:
+        connection.close()
+        raise
+    return connection, found
+
+
+def inspect(path: Path) -> Meta:
+    """What the file is, having read all of it. Changes nothing; raises ``JournalRefused``."""
+    if path.stat().st_size == 0:
+        raise JournalRefused(f"{path} is empty, which no journal ever is: {_WHAT_TO_DO}")
+    try:
+        connection = connect(path, access="ro", pragmas=("PRAGMA query_only = ON",))
+    except DatabaseError as error:
+        raise JournalRefused(f"{path} cannot be opened ({error.orig}): {_WHAT_TO_DO}") from None
+    try:
+        return _inspected(path, connection)
+    except DatabaseError as error:
+        raise JournalRefused(f"{path} is not a readable journal ({error.orig}): {_WHAT_TO_DO}") from None
+    finally:
+        connection.close()
+
+
+_WHAT_TO_DO = "it was left as it is; look at it, restore a copy, or move it away to start anew"
+
+
+def _inspected(path: Path, connection: Connection) -> Meta:
+    damage = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+    if damage != "ok":
+        raise JournalRefused(f"{path} is damaged ({damage}): {_WHAT_TO_DO}")
+    row = connection.execute(select(meta)).one_or_none()
+    if row is None:
+        raise JournalRefused(f"{path} does not say whose journal it is: {_WHAT_TO_DO}")
+    if row.schema_version > SCHEMA_VERSION:
+        raise JournalRefused(
+            f"{path} has schema {row.schema_version} of a newer program, this one knows up to {SCHEMA_VERSION}: "
+            "update the program, or start with another journal"
+        )
+    if row.schema_version < min(MIGRATIONS):
+        raise JournalRefused(f"{path} has schema {row.schema_version}, which no migration starts from: {_WHAT_TO_DO}")
+    return Meta(row.schema_version, Owner(row.bot_id, row.mode, row.account), row.epoch, row.created_at)
+
+
+def _require_owner(path: Path, found: Owner, wanted: Owner) -> None:
+    if found.bot_id != wanted.bot_id:
+        raise JournalRefused(
+            f"{path} belongs to bot '{found.bot_id}', not to '{wanted.bot_id}': give each bot a journal of its own"
+        )
+    if found.mode != wanted.mode:
+        raise JournalRefused(
+            f"{path} was written in mode '{found.mode}', this run is '{wanted.mode}': "
+            "positions of one mode mean nothing in another, use a journal per mode"
+        )
+    if found.account != wanted.account:
+        raise JournalRefused(
+            f"{path} was written for another account (fingerprint {found.account}, now {wanted.account}): "
+            "use the keys it was written with, or a new journal"
+        )
+
+
+def _create(path: Path, owner: Owner, *, epoch: str, created_at: datetime) -> None:
+    """Under another name first, so that a kill half-way never leaves half a journal at ``path``."""
+    log = _beside(path, "-wal")
+    if log.exists() and log.stat().st_size:
+        raise JournalRefused(
+            f"{path} is gone but its write-ahead log {path.name}-wal is there: restore the journal, "
+            "or move the log away to start anew"
+        )
+    draft = _beside(path, ".new")
+    _remove(draft)
+    connection = connect(draft, access="rwc", pragmas=PRAGMAS)
+    metadata.create_all(connection)
+    connection.execute(
+        insert(meta).values(
+            schema_version=SCHEMA_VERSION,
+            bot_id=owner.bot_id,
+            mode=owner.mode,
+            account=owner.account,
+            epoch=epoch,
+            created_at=created_at,
+        )
+    )
+    connection.close()
+    os.replace(draft, path)
+    _sync_folder(path.parent)
+
+
+def _back_up(path: Path, version: int) -> None:
+    """A whole copy at ``NAME.bak-vN``, taken through SQLite so that it includes what is still in the WAL."""
+    draft = _beside(path, ".bak-new")
+    _remove(draft)
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(draft)) as target:
+        source.backup(target)
+    os.replace(draft, _beside(path, f".bak-v{version}"))
+    _sync_folder(path.parent)
+
+
+def _migrate(connection: Connection, version: int) -> None:
+    if version == SCHEMA_VERSION:
+        return
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    for step in range(version, SCHEMA_VERSION):
+        for statement in MIGRATIONS[step]:
+            connection.exec_driver_sql(statement)
+    connection.execute(meta.update().values(schema_version=SCHEMA_VERSION))
+    connection.exec_driver_sql("COMMIT")
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _remove(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        with suppress(FileNotFoundError):
+            _beside(path, suffix).unlink()
+
+
+def _sync_folder(folder: Path) -> None:
+    """A rename is only durable once its folder is."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

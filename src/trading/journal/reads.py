@@ -1,0 +1,218 @@
+"""Reading a journal: what the writer and an onlooker have in common, and the onlooker."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Self
+
+from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy.exc import DatabaseError
+
+from ccxt_bt_bridge.words import Fill, FundingPayment, OrderReport, OrderStatus, Side
+from pairs.words import PairState
+from trading.journal import schema as tables
+from trading.journal.errors import JournalError, JournalRefused
+from trading.journal.file import BUSY_TIMEOUT_MS, Meta, connect, inspect
+from trading.journal.words import Intent, IntentState, Run, StoredPosition
+from trading.records import Decision, LegRecord, RefusalRecord, TradeRecord
+
+
+class JournalReads:
+    """Questions to a journal. Lists are in the order of writing; ``run`` limits an answer to one run."""
+
+    def __init__(self, connection: Connection, meta: Meta) -> None:
+        self._connection = connection
+        self._turn = threading.RLock()
+        self.meta = meta
+
+    @property
+    def epoch(self) -> str:
+        """The nonce of this file, for client order ids."""
+        return self.meta.epoch
+
+    def intents_of(self, pair_id: str, ref: str) -> tuple[Intent, ...]:
+        wanted = select(tables.intents).where(tables.intents.c.pair_id == pair_id, tables.intents.c.ref == ref)
+        return tuple(_intent(row) for row in self._rows(wanted.order_by(tables.intents.c.id)))
+
+    def unresolved_intents(self) -> tuple[Intent, ...]:
+        """Those whose order may still be working or unknown: not NOT_PLACED and not DONE."""
+        terminal = [state.value for state in IntentState if state.is_terminal]
+        wanted = select(tables.intents).where(tables.intents.c.state.not_in(terminal))
+        return tuple(_intent(row) for row in self._rows(wanted.order_by(tables.intents.c.id)))
+
+    def orders_of(self, pair_id: str, ref: str) -> tuple[OrderReport, ...]:
+        wanted = select(tables.orders).where(tables.orders.c.pair_id == pair_id, tables.orders.c.ref == ref)
+        return tuple(_order(row) for row in self._rows(wanted.order_by(tables.orders.c.id)))
+
+    def fills_of(self, pair_id: str, ref: str) -> tuple[Fill, ...]:
+        wanted = select(tables.fills).where(tables.fills.c.pair_id == pair_id, tables.fills.c.ref == ref)
+        return tuple(_fill(row) for row in self._rows(wanted.order_by(tables.fills.c.id)))
+
+    def last_fill_ms(self) -> int | None:
+        """The time of the newest fill, from which on the exchange is asked for more."""
+        newest: int | None = self._rows(select(func.max(tables.fills.c.time_ms)))[0][0]
+        return newest
+
+    def ledger(self) -> dict[str, Decimal]:
+        """Signed quantity by symbol: the sum of every fill."""
+        amounts: dict[str, Decimal] = {}
+        for row in self._rows(select(tables.fills.c.symbol, tables.fills.c.side, tables.fills.c.amount)):
+            amounts[row.symbol] = amounts.get(row.symbol, Decimal(0)) + row.amount * Side(row.side).sign
+        return amounts
+
+    def funding_of(self, pair_id: str) -> tuple[FundingPayment, ...]:
+        """The pair's share of each payment."""
+        wanted = select(tables.funding).where(tables.funding.c.pair_id == pair_id).order_by(tables.funding.c.id)
+        return tuple(_funding(row) for row in self._rows(wanted))
+
+    def positions(self) -> dict[str, StoredPosition]:
+        """Every pair that was ever saved, by its id, flat ones too."""
+        rows = self._rows(select(tables.pair_positions).order_by(tables.pair_positions.c.pair_id))
+        return {row.pair_id: StoredPosition(row.pair_id, PairState(row.state), row.payload) for row in rows}
+
+    def trades(self, run: int | None = None) -> tuple[TradeRecord, ...]:
+        return tuple(_trade(row) for row in self._rows(_of_run(tables.trades, run)))
+
+    def decisions(self, run: int | None = None) -> tuple[Decision, ...]:
+        return tuple(_decision(row) for row in self._rows(_of_run(tables.decisions, run)))
+
+    def last_decisions(self) -> dict[str, Decision]:
+        """The newest decision of each pair."""
+        newest = select(func.max(tables.decisions.c.id)).group_by(tables.decisions.c.pair_id)
+        rows = self._rows(select(tables.decisions).where(tables.decisions.c.id.in_(newest)))
+        return {row.pair_id: _decision(row) for row in rows}
+
+    def refusals(self, run: int | None = None) -> tuple[RefusalRecord, ...]:
+        rows = self._rows(_of_run(tables.refusals, run))
+        return tuple(RefusalRecord(row.time, row.pair_id, tuple(row.reasons)) for row in rows)
+
+    def equity(self, run: int | None = None) -> tuple[tuple[datetime, float], ...]:
+        return tuple((row.time, row.equity) for row in self._rows(_of_run(tables.equity, run)))
+
+    def risk_state(self, key: str) -> dict[str, Any] | None:
+        rows = self._rows(select(tables.risk_state.c.value).where(tables.risk_state.c.key == key))
+        return rows[0].value if rows else None
+
+    def runs(self) -> tuple[Run, ...]:
+        rows = self._rows(select(tables.runs).order_by(tables.runs.c.number))
+        return tuple(Run(**row._mapping) for row in rows)
+
+    def _rows(self, wanted: Select[Any]) -> Sequence[Row[Any]]:
+        try:
+            with self._turn:
+                return self._connection.execute(wanted).all()
+        except DatabaseError as error:
+            raise JournalError(f"the journal could not be read ({error.orig})") from None
+
+
+class JournalReader(JournalReads):
+    """An onlooker's view of a journal, also of a running bot's: takes no lock and cannot write."""
+
+    @classmethod
+    def open(cls, path: str | Path) -> Self:
+        """Raises ``JournalRefused`` when there is no file, or none that this program can read as it is."""
+        path = Path(path)
+        if not path.exists():
+            raise JournalRefused(f"there is no journal at {path}: the bot has not run here yet")
+        found = inspect(path)
+        if found.schema_version != tables.SCHEMA_VERSION:
+            raise JournalRefused(
+                f"{path} has the older schema {found.schema_version}: start the bot once, which migrates it"
+            )
+        pragmas = (f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}", "PRAGMA query_only = ON")
+        return cls(connect(path, access="ro", pragmas=pragmas), found)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _of_run(table: Any, run: int | None) -> Select[Any]:
+    wanted = select(table).order_by(table.c.id)
+    return wanted if run is None else wanted.where(table.c.run == run)
+
+
+def _intent(row: Row[Any]) -> Intent:
+    return Intent(
+        client_order_id=row.client_order_id,
+        pair_id=row.pair_id,
+        ref=row.ref,
+        action=row.action,
+        leg=row.leg,
+        symbol=row.symbol,
+        side=Side(row.side),
+        amount=row.amount,
+        reduce_only=row.reduce_only,
+        state=IntentState(row.state),
+        filled=row.filled,
+        average=row.average,
+        created_ms=row.created_ms,
+        reference_price=row.reference_price,
+    )
+
+
+def _order(row: Row[Any]) -> OrderReport:
+    return OrderReport(
+        client_order_id=row.client_order_id,
+        order_id=row.order_id,
+        symbol=row.symbol,
+        side=Side(row.side),
+        status=OrderStatus(row.status),
+        amount=row.amount,
+        filled=row.filled,
+        average=row.average,
+        time_ms=row.time_ms,
+    )
+
+
+def _fill(row: Row[Any]) -> Fill:
+    return Fill(
+        trade_id=row.trade_id,
+        order_id=row.order_id,
+        client_order_id=row.client_order_id,
+        symbol=row.symbol,
+        side=Side(row.side),
+        amount=row.amount,
+        price=row.price,
+        fee=row.fee,
+        time_ms=row.time_ms,
+    )
+
+
+def _funding(row: Row[Any]) -> FundingPayment:
+    return FundingPayment(row.payment_id, row.symbol, row.amount, row.rate, row.mark_price, row.time_ms)
+
+
+def _trade(row: Row[Any]) -> TradeRecord:
+    return TradeRecord(
+        pair_id=row.pair_id,
+        direction=row.direction,
+        entry_time=row.entry_time,
+        exit_time=row.exit_time,
+        entry_z=row.entry_z,
+        exit_z=row.exit_z,
+        exit_reason=row.exit_reason,
+        in_formation=row.in_formation,
+        legs=tuple(_leg(leg) for leg in row.legs),
+        legging_cost=row.legging_cost,
+    )
+
+
+def _leg(leg: dict[str, Any]) -> LegRecord:
+    amounts: dict[str, Any] = {
+        name: None if value is None else Decimal(value) for name, value in leg.items() if name != "symbol"
+    }
+    return LegRecord(symbol=leg["symbol"], **amounts)
+
+
+def _decision(row: Row[Any]) -> Decision:
+    return Decision(row.time, row.pair_id, row.spread, row.zscore, row.hedge_ratio, row.rule, row.answer, row.reason)

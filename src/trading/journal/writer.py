@@ -1,0 +1,307 @@
+"""The bot's memory on disk: what it intends, what happened, what it holds and why it decided as it did.
+
+A commit returns only when the operating system was told to put it on the disk (WAL with ``synchronous = FULL``), so
+that an intent is on disk before its order is on the wire. Written synchronously, by one process at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from decimal import Decimal
+from math import isfinite
+from pathlib import Path
+from typing import Any, Self
+
+from sqlalchemy import Connection, CursorResult, Executable, Table, insert, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, ProgrammingError, StatementError
+
+from ccxt_bt_bridge.words import Fill, FundingPayment, OrderReport
+from pairs.words import PairState
+from trading.journal import schema as tables
+from trading.journal.errors import IntentConflict, JournalUnwritable
+from trading.journal.file import Meta, Owner, WriterLock, lock_path, open_writable
+from trading.journal.reads import JournalReads
+from trading.journal.words import (
+    Intent,
+    IntentState,
+    Run,
+    account_fingerprint,
+    fresh_epoch,
+)
+from trading.records import Decision, RefusalRecord, TradeRecord
+
+FLUSH_ROWS = 500
+KEPT_ROWS = 50_000  # while the disk refuses them; the oldest go first
+
+log = logging.getLogger(__name__)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Journal(JournalReads):
+    """The one writer of a journal file.
+
+    Every method that writes is a durable commit of its own, unless it stands inside ``transaction()``. Rows of a bar
+    (``record_decision``, ``record_equity``, ``record_refusal``, ``note_progress``) wait in memory and go with the next
+    commit, with ``flush()``, or when 500 wait; recording one never raises for the disk. Writers raise
+    ``JournalUnwritable`` when nothing was written. Any thread may call, one at a time.
+    """
+
+    def __init__(self, connection: Connection, meta: Meta, lock: WriterLock) -> None:
+        super().__init__(connection, meta)
+        self._lock = lock
+        self._depth = 0
+        self._failure: str | None = None
+        self._waiting: list[tuple[Table, dict[str, Any]]] = []
+        self._progress: tuple[int, int] | None = None
+        self._run: int | None = None
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        bot_id: str,
+        mode: str,
+        account: str,
+        nonce: Callable[[], str] = fresh_epoch,
+        clock: Callable[[], datetime] = _now,
+    ) -> Self:
+        """Create or open; of ``account`` only a fingerprint is stored. ``nonce`` makes the epoch of a new file.
+
+        Raises ``JournalBusy`` when another process writes it, ``JournalRefused`` when it is not a whole journal of
+        this bot, mode and account.
+        """
+        path = Path(path)
+        owner = Owner(bot_id, mode, account_fingerprint(account))
+        try:
+            lock = WriterLock(lock_path(path))
+            try:
+                return cls(*open_writable(path, owner, nonce=nonce, clock=clock), lock)
+            except BaseException:
+                lock.release()
+                raise
+        except (DatabaseError, OSError) as error:
+            raise JournalUnwritable(f"{path} cannot be opened for writing ({error})") from None
+
+    def close(self) -> None:
+        """Write what waits, then let go of file and lock. Idempotent."""
+        if self._connection.closed:
+            return
+        try:
+            self.flush()
+        finally:
+            self._connection.close()
+            self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """One commit for everything inside; a nested use joins the outer one. An exception undoes it all."""
+        with self._turn:
+            if self._depth:
+                yield
+                return
+            self._depth, self._failure = 1, None
+            try:
+                waiting = len(self._waiting)
+                self._execute_sql("BEGIN IMMEDIATE")
+                yield
+                self._write_waiting(waiting)
+                self._execute_sql("COMMIT")
+            except BaseException:
+                self._roll_back()
+                raise
+            finally:
+                self._depth = 0
+            del self._waiting[:waiting]
+            self._progress = None
+
+    def flush(self) -> None:
+        """Write the waiting rows now."""
+        if self._waiting or self._progress:
+            with self.transaction():
+                pass
+
+    # Intents, orders, fills, funding
+
+    def write_intent(self, intent: Intent) -> None:
+        """Put an intent on disk; only then may its order be sent. Raises ``IntentConflict`` for an id used before."""
+        with self.transaction():
+            try:
+                self._execute(insert(tables.intents).values(run=self._run, **_intent_values(intent)))
+            except IntegrityError:
+                raise IntentConflict(
+                    f"intent {intent.client_order_id} is already in the journal: an intent is sent at most once"
+                ) from None
+
+    def update_intent(
+        self, client_order_id: str, *, state: IntentState, filled: Decimal | None = None, average: Decimal | None = None
+    ) -> None:
+        """The intent's new state; None leaves a number as it is. Raises ``IntentConflict`` for an unknown id."""
+        values: dict[str, Any] = {"state": IntentState(state).value}
+        values |= {name: value for name, value in (("filled", filled), ("average", average)) if value is not None}
+        statement = update(tables.intents).where(tables.intents.c.client_order_id == client_order_id).values(**values)
+        with self.transaction():
+            if self._execute(statement).rowcount != 1:
+                raise IntentConflict(f"intent {client_order_id} is not in the journal: it cannot become {state}")
+
+    def record_order(self, report: OrderReport, *, pair_id: str, ref: str) -> None:
+        """The order as the exchange last reported it."""
+        values = asdict(report) | {"side": report.side.value, "status": report.status.value}
+        statement = upsert(tables.orders).values(run=self._run, pair_id=pair_id, ref=ref, **values)
+        with self.transaction():
+            self._execute(statement.on_conflict_do_update(index_elements=["client_order_id"], set_=values))
+
+    def record_fill(self, fill: Fill, pair_id: str, ref: str) -> bool:
+        """False when this fill (symbol and trade id) is already there."""
+        values = asdict(fill) | {"side": fill.side.value}
+        statement = upsert(tables.fills).values(run=self._run, pair_id=pair_id, ref=ref, **values)
+        with self.transaction():
+            return self._execute(statement.on_conflict_do_nothing()).rowcount == 1
+
+    def record_funding(self, payment: FundingPayment, pair_id: str, amount: Decimal) -> bool:
+        """The pair's share ``amount`` of a payment; False when it is already there."""
+        values = asdict(payment) | {"amount": amount}
+        statement = upsert(tables.funding).values(run=self._run, pair_id=pair_id, **values)
+        with self.transaction():
+            return self._execute(statement.on_conflict_do_nothing()).rowcount == 1
+
+    def next_sequence(self) -> int:
+        """1, 2, 3, … and never one of them twice in this file's life: the number in a client order id."""
+        statement = upsert(tables.sequences).values(name="client_order_id", value=1)
+        counted = statement.on_conflict_do_update(
+            index_elements=["name"], set_={"value": tables.sequences.c.value + 1}
+        ).returning(tables.sequences.c.value)
+        with self.transaction():
+            return int(self._execute(counted).scalar_one())
+
+    # Positions, trades, risk, runs
+
+    def save_position(self, pair_id: str, state: PairState, payload: Mapping[str, Any]) -> None:
+        """Replace what is known of a pair: its state and the JSON that restores it."""
+        values = {"state": state.value, "payload": dict(payload)}
+        statement = upsert(tables.pair_positions).values(pair_id=pair_id, **values)
+        with self.transaction():
+            self._execute(statement.on_conflict_do_update(index_elements=["pair_id"], set_=values))
+
+    def save_trade(self, trade: TradeRecord) -> None:
+        """A closed round trip."""
+        with self.transaction():
+            self._execute(insert(tables.trades).values(run=self._run, pnl=trade.pnl, **asdict(trade)))
+
+    def save_risk_state(self, key: str, value: Mapping[str, Any]) -> None:
+        statement = upsert(tables.risk_state).values(key=key, value=dict(value))
+        with self.transaction():
+            self._execute(statement.on_conflict_do_update(index_elements=["key"], set_={"value": dict(value)}))
+
+    def start_run(self, *, started: datetime, config_sha256: str, code_version: str) -> int:
+        """Open a new run; later rows carry its number."""
+        values = {"started": started, "config_sha256": config_sha256, "code_version": code_version}
+        with self.transaction():
+            statement = insert(tables.runs).values(bars=0, signals=0, **values).returning(tables.runs.c.number)
+            number = int(self._execute(statement).scalar_one())
+        self._run = number
+        return number
+
+    def resume_run(self) -> Run | None:
+        """Go on with the newest run if it never ended (the bot was killed), else None."""
+        runs = self.runs()
+        if not runs or runs[-1].ended is not None:
+            return None
+        self._run = runs[-1].number
+        return runs[-1]
+
+    def end_run(self, *, ended: datetime, bars: int, signals: int) -> None:
+        self._update_run(ended=ended, bars=bars, signals=signals)
+
+    # Rows of a bar, buffered
+
+    def record_decision(self, decision: Decision) -> None:
+        numbers = {name: _finite(getattr(decision, name)) for name in ("spread", "zscore", "hedge_ratio")}
+        self._wait(tables.decisions, asdict(decision) | numbers)
+
+    def record_refusal(self, refusal: RefusalRecord) -> None:
+        self._wait(tables.refusals, asdict(refusal))
+
+    def record_equity(self, time: datetime, equity: float) -> None:
+        self._wait(tables.equity, {"time": time, "equity": float(equity)})
+
+    def note_progress(self, *, bars: int, signals: int) -> None:
+        """The run's counters so far, so that a resumed run goes on counting."""
+        self._progress = (bars, signals)
+
+    # How it is written
+
+    def _wait(self, table: Table, row: dict[str, Any]) -> None:
+        with self._turn:
+            self._waiting.append((table, {"run": self._run, **row}))
+            if len(self._waiting) < FLUSH_ROWS or self._depth:
+                return
+            try:
+                self.flush()
+            except JournalUnwritable as failure:
+                log.error("journal_unwritable waiting_rows=%d error=%s", len(self._waiting), failure)
+                del self._waiting[:-KEPT_ROWS]
+
+    def _write_waiting(self, count: int) -> None:
+        rows: dict[Table, list[dict[str, Any]]] = {}
+        for table, row in self._waiting[:count]:
+            rows.setdefault(table, []).append(row)
+        for table, batch in rows.items():
+            try:
+                self._execute(insert(table), batch)
+            except StatementError as error:  # what is told must never stop what is done: an intent may be in here
+                log.error("journal_rows_dropped table=%s rows=%d error=%s", table.name, len(batch), error.orig)
+        if self._progress and self._run is not None:
+            self._update_run(bars=self._progress[0], signals=self._progress[1])
+
+    def _update_run(self, **values: Any) -> None:
+        with self.transaction():
+            self._execute(update(tables.runs).where(tables.runs.c.number == self._run).values(**values))
+
+    def _execute(self, statement: Executable, rows: list[dict[str, Any]] | None = None) -> CursorResult[Any]:
+        with self._writing():
+            return self._connection.execute(statement, rows)
+
+    def _execute_sql(self, statement: str) -> None:
+        with self._writing():
+            self._connection.exec_driver_sql(statement)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """SQLite may undo a whole transaction when a statement fails: whatever followed would commit by itself."""
+        if self._failure is not None:
+            raise JournalUnwritable(f"this transaction has already failed ({self._failure})")
+        try:
+            yield
+        except (IntegrityError, DataError, ProgrammingError):
+            raise
+        except DatabaseError as error:
+            self._failure = str(error.orig)
+            raise JournalUnwritable(f"the journal could not be written ({error.orig}): nothing was stored") from None
+
+    def _roll_back(self) -> None:
+        raw = self._connection.connection.dbapi_connection
+        if raw is not None and raw.in_transaction:
+            raw.rollback()
+
+
+def _intent_values(intent: Intent) -> dict[str, Any]:
+    return asdict(intent) | {"side": intent.side.value, "state": intent.state.value}
+
+
+def _finite(number: float | None) -> float | None:
+    return number if number is not None and isfinite(number) else None
