@@ -16,7 +16,6 @@ from pairs.hedge import Hedges, HedgeTracker, hedge_series
 from pairs.spread import RollingSpread, rolling_statistics, transform
 
 LINES = ("spread", "zscore", "hedge_ratio", "intercept", "mean", "std")
-
 MISALIGNED = "the legs' bars are of different times; align them first: keep only the times that both legs have"
 
 
