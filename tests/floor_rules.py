@@ -41,7 +41,10 @@ SEEDED = ("numpy.random.Generator", "numpy.random.PCG64", "numpy.random.SeedSequ
 
 ALLOWED = {
     ("trading/config_validator.py", "os.environ"): "the config's own command hands the environment to the config",
-    ("ccxt_bt_bridge/loop.py", "time.monotonic"): "the source that the injected clock of real and scaled time stands on",
+    (
+        "ccxt_bt_bridge/loop.py",
+        "time.monotonic",
+    ): "the source that the injected clock of real and scaled time stands on",
     ("ccxt_bt_bridge/hub.py", "time.monotonic"): "wall time after which a caller gives a hanging loop up",
     ("trading/live_trading_bot.py", "time.monotonic"): "uptime, printed and never acted on",
     ("trading/journal/writer.py", "datetime.datetime.now"): "when a journal file was made, never acted on",
@@ -74,7 +77,7 @@ def offences(file: str, source: str) -> list[Offence]:
 
 
 def used_names(source: str) -> set[str]:
-    """Every dotted name that is read, with the file's own import aliases resolved: ``dt.now`` → datetime.datetime.now."""
+    """Every dotted name that is read, the file's own aliases resolved: ``dt.now`` → ``datetime.datetime.now``."""
     return {name for name, _, _ in _names(ast.parse(source))}
 
 
@@ -187,7 +190,9 @@ def _aliases(tree: ast.AST) -> dict[str, str]:
 def _name_offences(file: str) -> Iterator[Offence]:
     parts = PurePosixPath(file).with_suffix("").parts
     if parts[0] == "trading" and parts[1] in sys.stdlib_module_names:
-        yield Offence(file, 1, f"{parts[1]} is a standard-library module: a script run from src/trading would shadow it")
+        yield Offence(
+            file, 1, f"{parts[1]} is a standard-library module: a script run from src/trading would shadow it"
+        )
 
 
 def _room(file: str) -> str:

@@ -25,11 +25,7 @@ def test_every_folder_has_a_floor():
 
 
 def test_every_exception_is_still_needed():
-    stale = [
-        f"{file} no longer reads {name}"
-        for file, name in ALLOWED
-        if name not in used_names(sources()[file])
-    ]
+    stale = [f"{file} no longer reads {name}" for file, name in ALLOWED if name not in used_names(sources()[file])]
     assert not stale
 
 

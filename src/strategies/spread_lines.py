@@ -22,8 +22,8 @@ MISALIGNED = "the legs' bars are of different times; align them first: keep only
 class SpreadLines(bt.Indicator):
     """Spread, z-score and the hedge in force of two datas whose bars are aligned one to one.
 
-    Parameters: ``hedge`` (a HedgeSpec), ``window`` of the z, ``inclusive``, ``ddof``, ``interval_ms``. Raises ValueError
-    when the legs' bars turn out to be of different times.
+    Parameters: ``hedge`` (a HedgeSpec), ``window`` of the z, ``inclusive``, ``ddof``, ``interval_ms``. Raises
+    ValueError when the legs' bars turn out to be of different times.
     """
 
     lines = LINES

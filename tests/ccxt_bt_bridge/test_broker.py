@@ -90,7 +90,9 @@ def sell(size: float, number: int = 0) -> Callable[[Any], Any]:
     return lambda strategy: strategy.sell(data=strategy.datas[number], size=size)
 
 
-def run(orders: Iterable[Callable], steps: Iterable[Step], *, prepare=lambda broker: None, symbols="A", then=None) -> Any:
+def run(
+    orders: Iterable[Callable], steps: Iterable[Step], *, prepare=lambda broker: None, symbols="A", then=None
+) -> Any:
     """Orders on the first bar, then one step of the gateway for every cycle, then a last bar."""
     gateway, board = FakeGateway(), board_of(*symbols, history=1)
     broker = BridgeBroker(gateway)

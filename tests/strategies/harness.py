@@ -115,7 +115,9 @@ class Spy:
     refusals: list[tuple[int, str, tuple[str, ...]]] = field(default_factory=list)
 
     def decision(self, desk: Any, time: datetime, rule: str, answer: str, reason: str) -> None:
-        seen = Seen(bar_number(time), desk.pair.pair_id, rule, answer, reason, desk.zscore, (desk.price_a, desk.price_b))
+        seen = Seen(
+            bar_number(time), desk.pair.pair_id, rule, answer, reason, desk.zscore, (desk.price_a, desk.price_b)
+        )
         self.decisions.append(seen)
 
     def refusal(self, time: datetime, pair_id: str, reasons: tuple[str, ...]) -> None:

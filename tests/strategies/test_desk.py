@@ -34,7 +34,7 @@ ENTER, LEAVE = spec(EnterAlways), "LeaveAfter"
 def ran(**changes: Any) -> tuple[Spy, FakePairBroker, Any]:
     broker = changes.pop("broker", None) or FakePairBroker()
     spy = Spy()
-    strategy = run(PairStrategy, plan(**changes), changes.pop("legs", LEGS), broker=broker, spy=spy)
+    strategy = run(PairStrategy, plan(**changes), LEGS, broker=broker, spy=spy)
     return spy, broker, strategy
 
 

@@ -33,7 +33,7 @@ TABLE = [
         [LATCHED, COOLDOWN, LATCHED, LATCHED, COOLDOWN, COOLDOWN, OPEN],
     ),
     ("a reversion does not open a latch", 1, ["stop", "reversion", False], [LATCHED, LATCHED, LATCHED]),
-    ("a reversion does not end a cool-down", 2, ["stop", True, "reversion", False], [LATCHED, COOLDOWN, COOLDOWN, COOLDOWN]),
+    ("nor does it end a cool-down", 2, ["stop", True, "reversion", False], [LATCHED, COOLDOWN, COOLDOWN, COOLDOWN]),
     ("once open it stays open", 1, ["stop", True, False, False, True], [LATCHED, COOLDOWN, OPEN, OPEN, OPEN]),
 ]  # fmt: skip
 

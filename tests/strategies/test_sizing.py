@@ -123,7 +123,7 @@ def test_steps_that_are_too_coarse_for_the_ratio_refuse_the_pair():
     ids=lambda value: getattr(value, "method", ""),
 )
 def test_every_method_sizes_by_its_own_measure(sizing, gross):
-    """β = 0.5: a move of the spread is 2/3 as much of the gross. From z = 2 it is 0.04 to the stop, 0.03 to the exit."""
+    """β = 0.5: a spread that moves is 2/3 as much of the gross; from z = 2 it is 0.04 to the stop, 0.03 to the exit."""
     (a, b), reason = legs_of(sizing=sizing)
     assert reason is None
     assert sum(abs(float(leg.quantity)) * leg.reference_price for leg in (a, b)) == pytest.approx(gross, rel=1e-3)
@@ -204,7 +204,7 @@ def test_whatever_comes_in_the_answer_is_a_hedged_pair_or_a_reason(
     assert len(legs) == len(pair.symbols)
     for leg in legs:
         rules = made.markets[leg.symbol]
-        assert leg.quantity % rules.amount_step == 0
+        assert (leg.quantity / rules.amount_step).to_integral_value() * rules.amount_step == leg.quantity
         assert rules.shortfall(leg.quantity, Decimal(repr(leg.reference_price))) is None
     assert legs[0].quantity * answer.direction.sign > 0
     if not is_single:
