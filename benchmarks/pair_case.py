@@ -47,7 +47,13 @@ def config() -> dict[str, Any]:
     rules = {"tick": 0.001, "step": 0.1, "min_amount": 0.1, "min_notional": 0.001}
     return {
         "bot_id": "benchmark",
-        "broker": {"type": "mock", "market": "usdm", "initial_balance": 10_000.0, "commission": 0.0005, "slippage_bps": 0},
+        "broker": {
+            "type": "mock",
+            "market": "usdm",
+            "initial_balance": 10_000.0,
+            "commission": 0.0005,
+            "slippage_bps": 0,
+        },
         "data": {
             "data_source": "replay",
             "interval": "1h",
@@ -61,7 +67,10 @@ def config() -> dict[str, Any]:
         ],
         "strategy": {
             "type": "pair",
-            "entry_logic": {"name": "ZScoreEntryMixin", "params": {"e_window": 100, "e_entry_z": 2.0, "e_min_edge": 1.0}},
+            "entry_logic": {
+                "name": "ZScoreEntryMixin",
+                "params": {"e_window": 100, "e_entry_z": 2.0, "e_min_edge": 1.0},
+            },
             "exit_logic": {
                 "name": "ZScoreExitMixin",
                 "params": {"x_exit_z": 0.5, "x_stop_z": 4.0, "x_max_half_lives": 3.0, "x_cooldown_bars": 12},
