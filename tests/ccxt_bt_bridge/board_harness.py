@@ -58,8 +58,7 @@ def put(board: FeedBoard, symbols: Iterable[str], number: int) -> Callable[[], N
     """A thing to do later: the bars of these symbols, all of one close."""
 
     def act() -> None:
-        for symbol in symbols:
-            board.put(symbol, bar(symbol, number))
+        board.put_step([(symbol, bar(symbol, number)) for symbol in symbols])
         board.hub.kick()
 
     return act

@@ -79,7 +79,7 @@ def test_a_silent_leader_does_not_hold_back_the_others_by_a_step():
 
 def test_history_of_unequal_length_is_merged_by_time():
     board = board_of("A", "B", history=3)
-    board.queue("B").popleft()
+    board.pop("B")
     log, _ = run(board, TWO)
     assert [line for line in log if ":" in line] == ["1: A", "2: AB", "3: AB"]
 

@@ -25,6 +25,7 @@ def started(speed: str | float = "max") -> Iterator[LoopThread]:
         yield loop
     finally:
         loop.stop()
+        loop.close()
 
 
 @pytest.fixture

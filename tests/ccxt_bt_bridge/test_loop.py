@@ -107,6 +107,8 @@ def test_stop_cancels_joins_and_closes_and_may_be_called_again(speed):
     loop.call(begin())
     loop.stop()
     loop.stop()
+    loop.close()
+    loop.close()
 
     assert ended == ["tidied up"]
     assert loop.worker.cancelled()
@@ -119,6 +121,8 @@ def test_a_loop_that_was_never_started_can_be_stopped(speed):
     loop = LoopThread(speed)
     loop.stop()
     loop.stop()
+    loop.close()
+    loop.close()
     assert loop.loop.is_closed()
 
 
@@ -156,7 +160,7 @@ def test_only_the_highest_speed_is_in_lock_step():
         loop = LoopThread(speed)
         assert loop.is_virtual == (speed == "max")
         assert type(loop.hub) is (LockStepHub if speed == "max" else Hub)
-        loop.stop()
+        loop.close()
 
 
 def test_scaled_time_runs_as_many_times_as_fast():

@@ -102,7 +102,7 @@ def deliver(steps: list[list[str]]) -> tuple[Spy, FakePairBroker]:
     board, spy, broker = board_of(*"ABCD"), Spy(), FakePairBroker()
 
     def arrive(names: list[str]):
-        return lambda: [board.put(name, feeds[name].pop(0)) for name in names]
+        return lambda: board.put_step([(name, feeds[name].pop(0)) for name in names])
 
     board.hub.script = [arrive(names) for names in steps]
     settings: dict[str, Any] = {"plan": plan(PAIR, OTHER), "broker": broker, "recorder": spy}
