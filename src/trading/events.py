@@ -100,7 +100,7 @@ Listener = Callable[[Event], None]
 
 
 class EventBus:
-    """Tells every listener, in the order they were added. A listener that raises is dropped and reported to the rest."""
+    """Tells every listener, in the order they were added. One that raises is dropped and reported to the rest."""
 
     def __init__(self) -> None:
         self._listeners: list[Listener] = []
