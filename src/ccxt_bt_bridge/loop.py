@@ -111,20 +111,28 @@ class LoopThread:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
 
     def stop(self) -> None:
-        """Cancel what is left, stop the loop and join the thread. May be called again."""
-        if not self._thread.is_alive():
-            if not self.loop.is_closed() and not self.loop.is_running():
-                self.loop.close()
+        """Cancel what is left, stop the loop and join the thread. May be called again, also when the thread died."""
+        if self.loop.is_closed():
             return
-        self.loop.call_soon_threadsafe(lambda: self.loop.create_task(self._wind_down()))
-        self.hub.close()
-        self._thread.join(timeout=5.0)
-        if not self._thread.is_alive():
+        if self._thread.is_alive():
+            self.loop.call_soon_threadsafe(lambda: self.loop.create_task(self._stop_loop()))
+            self.hub.close()
+            self._thread.join(timeout=5.0)
+        elif self._thread.ident is not None:
+            self.hub.close()
+            self.loop.run_until_complete(self._cancel_all())
+
+    def close(self) -> None:
+        """After ``stop``: let go of the loop itself."""
+        if not self.loop.is_running():
             self.loop.close()
 
-    async def _wind_down(self) -> None:
+    async def _stop_loop(self) -> None:
+        await self._cancel_all()
+        self.loop.stop()
+
+    async def _cancel_all(self) -> None:
         others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
-        self.loop.stop()

@@ -56,6 +56,10 @@ class LivePath:
     def floor(self) -> Floor:
         return self.session.floor
 
+    def market_now(self) -> datetime:
+        """Market time: the last moment that has happened."""
+        return ms_to_datetime(self.exchange.market_ms)
+
 
 def state_paths(config: LoadedConfig) -> tuple[Path, Path]:
     """Journal and exchange file: one of each per bot and mode."""
@@ -198,10 +202,6 @@ def build_cerebro(path: LivePath, *, trade_after: datetime) -> bt.Cerebro:
         STRATEGIES[config.model.strategy.type], plan=plan, broker=LivePairBroker(path.gateway), recorder=path.recorder
     )
     return cerebro
-
-
-def market_now(path: LivePath) -> datetime:
-    return ms_to_datetime(path.exchange.market_ms)
 
 
 def _only(bars: list[Bar], times: set[int]) -> list[Bar]:

@@ -112,7 +112,7 @@ class EventBus:
         for listener in tuple(self._listeners):
             try:
                 listener(event)
-            except Exception as error:  # a listener must never stop a trade
+            except (Exception, SystemExit) as error:  # a listener must never stop a trade
                 self._listeners.remove(listener)
                 if not isinstance(event, Alarm):
                     self.publish(Alarm(_time_of(event), f"a listener was dropped: {error!r}"))
