@@ -105,9 +105,12 @@ class LiveTradingBot:
         self._cerebro = build_cerebro(path, trade_after=path.market_now())
         with _signals(self._interrupt), showing(path):
             path.loop.call(path.session.begin(path.exchange.run_market()), START_TIMEOUT_S)
-            if not self._stopping:
-                self._cerebro.run(runonce=False, preload=False)
-            path.loop.call(end_run(path), STOP_TIMEOUT_S)
+            try:
+                if not self._stopping:
+                    self._cerebro.run(runonce=False, preload=False)
+            finally:
+                # Also when a rule raised: what is half-done is finished before the process ends.
+                path.loop.call(end_run(path), STOP_TIMEOUT_S)
         self.was_halted = path.floor.guard.breaker is Breaker.HALTED
         return live_result(path, uptime_s=time.monotonic() - started)
 

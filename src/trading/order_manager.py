@@ -241,7 +241,12 @@ class OrderManager:
             filled=abs(outcome.filled),
             average=report.average if report else None,
         )
-        self._journal.update_intent(done.client_order_id, state=done.state, filled=done.filled, average=done.average)
+        with self._journal.transaction():
+            self._journal.update_intent(
+                done.client_order_id, state=done.state, filled=done.filled, average=done.average
+            )
+            if report is not None:
+                self._journal.record_order(report, pair_id=watch.send.pair_id, ref=watch.send.ref)
         del self._watches[outcome.client_order_id]
         now_ms = self._clock.now_ms()
         self._bus.publish(

@@ -37,8 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.json:
             output_path(options.json)
         bot = LiveTradingBot(options.config, environ=os.environ, choice=data_choice(options))
-        for warning in bot.load().warnings:
+        config = bot.load()
+        for warning in config.warnings:
             print(f"warning: {warning.path}: {warning.message}", file=sys.stderr)
+        if config.model.notifications.enabled:
+            print("warning: notifications: this version sends none; watch the screen and the logs", file=sys.stderr)
         display = StatusDisplay(console)
         bot.add_listener(display.on_event)
         result = bot.run(showing=display.showing)
