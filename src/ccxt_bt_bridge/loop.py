@@ -15,7 +15,7 @@ import time
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from ccxt_bt_bridge.errors import LoopDeadlock
+from ccxt_bt_bridge.errors import BridgeClosed, LoopDeadlock
 from ccxt_bt_bridge.hub import Hub, LockStepHub
 
 CLOCK_RESOLUTION_S = 1e-6
@@ -97,9 +97,10 @@ class LoopThread:
     def call(self, coroutine: Coroutine[Any, Any, Result], timeout_s: float = 60.0) -> Result:
         """Run on the loop and wait (start and stop only; never from the loop, never in ``next``).
 
-        Raises what the coroutine raises, ``TimeoutError`` when it takes longer than ``timeout_s`` of wall time.
+        Raises what the coroutine raises, ``TimeoutError`` when it takes longer than ``timeout_s`` of wall time, and
+        ``BridgeClosed`` after ``stop``.
         """
-        future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+        future = self.post(coroutine)
         future.add_done_callback(lambda _: self.hub.kick())
         if not self.hub.wait_until(future.done, timeout_s):
             future.cancel()
@@ -107,7 +108,10 @@ class LoopThread:
         return future.result()
 
     def post(self, coroutine: Coroutine[Any, Any, Any]) -> concurrent.futures.Future[Any]:
-        """Start on the loop and return at once. From Backtrader's thread."""
+        """Start on the loop and return at once. From Backtrader's thread. Raises ``BridgeClosed`` after ``stop``."""
+        if self.loop.is_closed():
+            coroutine.close()
+            raise BridgeClosed("the exchange loop has been stopped: nothing can be asked of it any more")
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
 
     def stop(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -13,6 +12,7 @@ from rich.console import Console
 
 from trading.backtest import BacktestOutcome, run_backtest
 from trading.command_line import BAD_INPUT, EXPECTED, INTERRUPTED, OK, command_parser, data_choice
+from trading.config.environment import process_environment
 from trading.config.loader import load_config
 from trading.config.model import LoadedConfig
 from trading.market_input import market_input
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         for path in filter(None, (options.json, options.trades_csv, options.plot)):
             output_path(path)
-        config = load_config(options.config, environ=os.environ, dotenv=Path(".env"))
+        config = load_config(options.config, environ=process_environment())
         for warning in config.warnings:
             print(f"warning: {warning.path}: {warning.message}", file=sys.stderr)
         outcome = _run(config, options)

@@ -160,11 +160,10 @@ class LiveSession:
         complete = [(pair, step) for bar in bars for pair in self._pairs if (step := self._put(pair, bar))]
         if not complete:
             return
-        for pair, step in complete:
-            for bar in step:
-                self.progress.prices[bar.symbol] = bar.close
-                self._board.put((pair.pair_id, bar.symbol), bar)
+        keyed = [((pair.pair_id, bar.symbol), bar) for pair, step in complete for bar in step]
+        self.progress.prices.update({bar.symbol: bar.close for _, bar in keyed})
         self._mark(ms_to_datetime(complete[0][1][0].time_ms))
+        self._board.put_step(keyed)
         self._board.hub.kick()
 
     def _put(self, pair: Pair, bar: Bar) -> tuple[Bar, ...] | None:

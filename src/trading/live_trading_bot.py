@@ -17,6 +17,7 @@ from typing import Any
 import backtrader as bt
 
 from trading.assembly import LivePath, build_cerebro, build_live_path, load_history, state_paths
+from trading.config.environment import process_environment
 from trading.config.loader import load_config
 from trading.config.model import LoadedConfig
 from trading.events import Event
@@ -39,7 +40,7 @@ Showing = Callable[[LivePath], AbstractContextManager[None]]
 
 
 class LiveTradingBot:
-    """One bot, by its config file. ``environ`` is the process's environment, the only place secrets come from."""
+    """One bot, by its config file. ``environ``: what may override it; by default the process's environment and .env."""
 
     def __init__(
         self,
@@ -50,7 +51,7 @@ class LiveTradingBot:
         choice: DataChoice | None = None,
     ) -> None:
         self._config_path = config_path
-        self._environ = environ or {}
+        self._environ = process_environment() if environ is None else environ
         self._overrides = overrides
         self._choice = choice or DataChoice()
         self._listeners: list[Listener] = []
@@ -65,7 +66,7 @@ class LiveTradingBot:
 
     def load(self) -> LoadedConfig:
         """Raises ConfigError with everything that is wrong."""
-        return load_config(self._config_path, environ=self._environ, overrides=self._overrides, dotenv=Path(".env"))
+        return load_config(self._config_path, environ=self._environ, overrides=self._overrides)
 
     def run(self, *, showing: Showing | None = None) -> RunResult:
         """Run until the market ends, ``stop`` is called, or Ctrl+C or SIGTERM comes. ``showing`` wraps the trading.

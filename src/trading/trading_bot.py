@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from trading.command_line import (
     command_parser,
     data_choice,
 )
+from trading.config.environment import process_environment
 from trading.live_trading_bot import LiveTradingBot
 from trading.reports.output_files import output_path
 from trading.reports.result_files import write_json
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.json:
             output_path(options.json)
-        bot = LiveTradingBot(options.config, environ=os.environ, choice=data_choice(options))
+        bot = LiveTradingBot(options.config, environ=process_environment(), choice=data_choice(options))
         config = bot.load()
         for warning in config.warnings:
             print(f"warning: {warning.path}: {warning.message}", file=sys.stderr)
