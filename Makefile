@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 
 LOCKED := setup.cfg pyproject.toml constraints/packages.txt constraints/tools.txt tools/install.sh
 
-.PHONY: run backtest validate test check bench lock clean
+.PHONY: run backtest validate test check bench docs lock clean
 
 run: $(VENV)/.installed
 	$(BIN)/python trading_bot.py $(CONFIG) $(ARGS)
@@ -30,6 +30,11 @@ check: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	@set -e; for script in benchmarks/[!_]*.py; do echo "$$script"; $(BIN)/python "$$script"; done
+
+# What is generated: the config's schema and the page of rules.
+docs: $(VENV)/.installed
+	$(BIN)/python -m trading.config.schema
+	$(BIN)/python tools/rules_page.py
 
 # The locked versions, anew: one file for Python 3.11 to 3.13.
 lock: $(VENV)/.installed
