@@ -25,8 +25,8 @@ anything: sizing, RiskGuard and the execution engine come after. What is decided
 Every answer carries a reason, and the journal keeps it for each bar. After any exit but `reversion` a pair is latched
 until its |z| is back at the exit level, then waits for the exit rule's cool-down.
 
-A rule of your own is named by its dotted path, `my_rules:MyEntryMixin`; [`examples/my_rules.py`](../examples/my_rules.py)
-shows one and says what a rule needs.
+A rule of your own is named by its dotted path, `my_rules:MyEntryMixin`. The one in
+[`examples/my_rules.py`](../examples/my_rules.py) says what a rule needs.
 """
 
 
