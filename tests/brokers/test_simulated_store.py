@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from brokers.funding import FundingSchedule
-from brokers.simulated import ExchangeStore, StoreError
+from brokers.simulated.store import ExchangeStore, StoreError
 from ccxt_bt_bridge.words import NotPlaced, Placed
 from tests.brokers.markets import Session, bars, flat, hours, market_order, open_exchange, source
 from tests.virtual_time import run_virtual
