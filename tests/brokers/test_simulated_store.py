@@ -59,7 +59,11 @@ async def until(exchange, stop_ms: int) -> None:
 
 def in_one_go() -> tuple:
     async def main():
-        return await state((await Session(open_exchange(MARKET, **TERMS)).play(ORDERS)).exchange)
+        exchange = open_exchange(MARKET, **TERMS)
+        await Session(exchange).play(ORDERS)
+        seen = await state(exchange)
+        exchange.close()
+        return seen
 
     return run_virtual(main())
 
