@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from brokers.simulated import ExchangeStore
+from brokers.simulated.store import ExchangeStore
 
 
 @pytest.fixture(autouse=True)
