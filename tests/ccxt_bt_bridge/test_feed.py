@@ -77,6 +77,14 @@ def test_a_silent_leader_does_not_hold_back_the_others_by_a_step():
     assert steps == ["1: ABCD", "wait", "2: CD", "wait", "3: CD", "wait", "4: ABCD", "wait", "5: AB", "wait"]
 
 
+def test_nobody_waits_while_any_feed_has_bars():
+    board = board_of(*FOUR, history=1)
+    board.hub.script = [lambda: [put(board, "CD", number)() for number in (2, 3, 4)]]
+    log, _ = run(board, FOUR)
+    steps = [line for line in log if ":" in line or line == "wait"]
+    assert steps == ["1: ABCD", "wait", "2: CD", "3: CD", "4: CD", "wait"]
+
+
 def test_history_of_unequal_length_is_merged_by_time():
     board = board_of("A", "B", history=3)
     board.pop("B")

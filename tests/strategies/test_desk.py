@@ -77,8 +77,9 @@ def test_a_trade_is_entered_held_and_left_and_every_bar_says_why():
 def test_bars_held_count_the_bars_that_closed_since_the_entry_was_decided():
     for bars in (1, 2, 7):
         spy, _, _ = ran(**steady(x_bars=bars), trade_after=at(20))
-        exits = [seen.bar for seen in spy.decisions if seen.answer == "exit"]
-        assert exits[0] == 21 + bars
+        entries, exits = ([s.bar for s in spy.decisions if s.answer == word] for word in ("enter_long", "exit"))
+        assert entries[0] == 21 and len(exits) > 10
+        assert {left - entered for entered, left in zip(entries, exits, strict=False)} == {bars}
 
 
 def test_while_in_a_position_the_exit_rule_alone_is_asked():
