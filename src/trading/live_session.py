@@ -115,7 +115,9 @@ class LiveSession:
         return mismatches
 
     async def begin(self, market: Coroutine[Any, Any, None]) -> None:
-        """Let bars flow; ``market`` is what makes them come."""
+        """Finish what an earlier process left half-done, and let bars flow; ``market`` is what makes them come."""
+        for pair_id in self.floor.recovery.interrupted():
+            self._tasks.add(asyncio.create_task(self.floor.engine.finish_interrupted(pair_id), name=f"finish:{pair_id}"))
         self._tasks.add(asyncio.create_task(self._pump_bars(self.floor.market.bars()), name="bars"))
         self._tasks.add(asyncio.create_task(market, name="market"))
 
