@@ -26,7 +26,13 @@ FIRST_PRICES = {
     "BNBUSDT": 550.0,
     "SOLUSDT": 150.0,
     "LTCUSDT": 80.0,
+    "BCHUSDT": 400.0,
+    "LINKUSDT": 15.0,
+    "DOTUSDT": 7.0,
+    "NEARUSDT": 4.0,
     "XRPUSDT": 0.6,
+    "ADAUSDT": 0.5,
+    "DOGEUSDT": 0.15,
 }
 HOURLY_VOLATILITY = 0.006
 SHARED_SHARE = 0.5  # how much of a walk's variance is the market's

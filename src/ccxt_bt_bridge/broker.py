@@ -6,6 +6,7 @@ Orders leave through an ``OrderGateway``; what becomes of them comes back as ``O
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -15,6 +16,8 @@ from typing import Any, Protocol
 import backtrader as bt
 
 from ccxt_bt_bridge.bt_time import ms_to_num
+
+DUST = 1e-9  # of a size; no venue's step is so small a part of an order
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +146,9 @@ class BridgeBroker(bt.BrokerBase):
     def _apply_fill(self, order: bt.Order | None, update: OrderUpdate) -> None:
         amount, price, fee = float(update.amount), float(update.price), float(update.fee)
         position = self._position(update.key)
+        # Fills of 0.1, three times, are not 0.3 in floats: dust would keep a closed position and its trade open.
+        if math.isclose(-amount, position.size, rel_tol=DUST):
+            amount = -position.size
         entry_price = position.price
         size, average, opened, closed = position.update(amount, price)
         if order is None:
@@ -153,6 +159,9 @@ class BridgeBroker(bt.BrokerBase):
             ms_to_num(update.time_ms), amount, price, closed, closed * price, fee * share, opened, opened * price,
             fee * (1.0 - share), 0.0, profit, size, average,
         )  # fmt: skip
+        if math.isclose(order.executed.size, order.size, rel_tol=DUST):
+            order.executed.remsize = 0.0
+            order.completed()
 
     def _position(self, key: object) -> bt.Position:
         return self._positions.setdefault(key, bt.Position())

@@ -6,6 +6,7 @@ stamped at their close. ``LIVE`` is announced with the first live bar, before th
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Iterable
 
@@ -19,31 +20,42 @@ IDLE_WAIT_S = 0.5
 
 
 class FeedBoard:
-    """The bars of all feeds of one bridge on their way from the loop's thread to Backtrader's."""
+    """The bars of all feeds of one bridge on their way from the loop's thread to Backtrader's.
+
+    A step is put as a whole: whoever finds one bar of it finds the others too.
+    """
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
         self.ended = False
+        self._turn = threading.Lock()
         self._queues: dict[object, deque[tuple[Bar, bool]]] = {}
 
     def add(self, key: object, history: Iterable[Bar]) -> None:
         """A feed of its own for ``key``, beginning with closed bars of the past, oldest first."""
         self._queues[key] = deque((bar, False) for bar in history)
 
-    def put(self, key: object, bar: Bar) -> None:
-        """A live bar. The caller kicks the hub once all bars of a moment are in."""
-        self._queues[key].append((bar, True))
+    def put_step(self, step: Iterable[tuple[object, Bar]]) -> None:
+        """The live bars of one moment, by feed key. The caller kicks the hub."""
+        with self._turn:
+            for key, bar in step:
+                self._queues[key].append((bar, True))
 
     def end(self) -> None:
         """No bar will follow: feeds end once their queues are empty."""
         self.ended = True
         self.hub.kick()
 
-    def has_bars(self) -> bool:
-        return any(self._queues.values())
+    def has_bars(self, key: object | None = None) -> bool:
+        """Of one feed, or of any."""
+        with self._turn:
+            return any(self._queues.values()) if key is None else bool(self._queues[key])
 
-    def queue(self, key: object) -> deque[tuple[Bar, bool]]:
-        return self._queues[key]
+    def pop(self, key: object) -> tuple[Bar, bool] | None:
+        """The feed's next bar and whether it is live, or None."""
+        with self._turn:
+            queue = self._queues[key]
+            return queue.popleft() if queue else None
 
 
 class LiveFeed(bt.feed.DataBase):
@@ -54,14 +66,13 @@ class LiveFeed(bt.feed.DataBase):
     def __init__(self) -> None:
         super().__init__()
         self._board: FeedBoard = self.p.board
-        self._queue = self._board.queue(self.p.key)
         self._may_wait = True
 
     def islive(self) -> bool:
         return True
 
     def haslivedata(self) -> bool:
-        return bool(self._queue)
+        return self._board.has_bars(self.p.key)
 
     def start(self) -> None:
         super().start()
@@ -74,17 +85,18 @@ class LiveFeed(bt.feed.DataBase):
 
     def load(self) -> bool | None:
         # Look before Backtrader moves the lines forward: an idle cycle must not touch them.
-        if not self._queue and not self._barstack and not self._barstash:
+        if not self._barstack and not self._barstash and not self.haslivedata():
             if self.p.leader and self._may_wait and not self._board.ended and not self._board.has_bars():
                 self._board.hub.wait(IDLE_WAIT_S)
-            if not self._queue:
+            if not self.haslivedata():
                 return False if self._board.ended else None
         return super().load()
 
     def _load(self) -> bool | None:
-        if not self._queue:
+        entry = self._board.pop(self.p.key)
+        if entry is None:
             return False if self._board.ended else None
-        bar, is_live = self._queue.popleft()
+        bar, is_live = entry
         if is_live:
             self.put_notification(self.LIVE)
         lines = self.lines

@@ -11,6 +11,7 @@ virtual clock can only advance while Backtrader's thread is parked.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 from ccxt_bt_bridge.errors import BridgeClosed
@@ -90,10 +91,12 @@ class LockStepHub(Hub):
             self._raise_failure()
 
     def wait_until(self, done: Callable[[], bool], timeout_s: float) -> bool:
+        deadline = time.monotonic() + timeout_s
         with self._condition:
             while not done():
                 self._raise_failure()
-                self._park()
+                if not self._park(deadline - time.monotonic()):
+                    return False
             return True
 
     def take_turn(self) -> None:
@@ -109,9 +112,9 @@ class LockStepHub(Hub):
             self._closed = True
             self._condition.notify_all()
 
-    def _park(self) -> None:
+    def _park(self, timeout_s: float | None = None) -> bool:
+        """Give the turn away; False when it did not come back in time, and both sides may run."""
         self._seen = self._kicks
         self._loop_has_turn = True
         self._condition.notify_all()
-        while self._loop_has_turn and self._failure is None:
-            self._condition.wait()
+        return self._condition.wait_for(lambda: not self._loop_has_turn or self._failure is not None, timeout_s)

@@ -15,7 +15,7 @@ import time
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from ccxt_bt_bridge.errors import LoopDeadlock
+from ccxt_bt_bridge.errors import BridgeClosed, LoopDeadlock
 from ccxt_bt_bridge.hub import Hub, LockStepHub
 
 CLOCK_RESOLUTION_S = 1e-6
@@ -97,9 +97,10 @@ class LoopThread:
     def call(self, coroutine: Coroutine[Any, Any, Result], timeout_s: float = 60.0) -> Result:
         """Run on the loop and wait (start and stop only; never from the loop, never in ``next``).
 
-        Raises what the coroutine raises, ``TimeoutError`` when it takes longer than ``timeout_s`` of wall time.
+        Raises what the coroutine raises, ``TimeoutError`` when it takes longer than ``timeout_s`` of wall time, and
+        ``BridgeClosed`` after ``stop``.
         """
-        future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+        future = self.post(coroutine)
         future.add_done_callback(lambda _: self.hub.kick())
         if not self.hub.wait_until(future.done, timeout_s):
             future.cancel()
@@ -107,24 +108,35 @@ class LoopThread:
         return future.result()
 
     def post(self, coroutine: Coroutine[Any, Any, Any]) -> concurrent.futures.Future[Any]:
-        """Start on the loop and return at once. From Backtrader's thread."""
+        """Start on the loop and return at once. From Backtrader's thread. Raises ``BridgeClosed`` after ``stop``."""
+        if self.loop.is_closed():
+            coroutine.close()
+            raise BridgeClosed("the exchange loop has been stopped: nothing can be asked of it any more")
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
 
     def stop(self) -> None:
-        """Cancel what is left, stop the loop and join the thread. May be called again."""
-        if not self._thread.is_alive():
-            if not self.loop.is_closed() and not self.loop.is_running():
-                self.loop.close()
+        """Cancel what is left, stop the loop and join the thread. May be called again, also when the thread died."""
+        if self.loop.is_closed():
             return
-        self.loop.call_soon_threadsafe(lambda: self.loop.create_task(self._wind_down()))
-        self.hub.close()
-        self._thread.join(timeout=5.0)
-        if not self._thread.is_alive():
+        if self._thread.is_alive():
+            self.loop.call_soon_threadsafe(lambda: self.loop.create_task(self._stop_loop()))
+            self.hub.close()
+            self._thread.join(timeout=5.0)
+        elif self._thread.ident is not None:
+            self.hub.close()
+            self.loop.run_until_complete(self._cancel_all())
+
+    def close(self) -> None:
+        """After ``stop``: let go of the loop itself."""
+        if not self.loop.is_running():
             self.loop.close()
 
-    async def _wind_down(self) -> None:
+    async def _stop_loop(self) -> None:
+        await self._cancel_all()
+        self.loop.stop()
+
+    async def _cancel_all(self) -> None:
         others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
-        self.loop.stop()

@@ -89,9 +89,11 @@ def johansen_vector(prices: Array) -> Array:
 class KalmanRegression:
     """Ratio and intercept as a random walk, one bar at a time.
 
-    With f = (x, 1), state b and covariance P: ``R = P + δ/(1-δ) I``, ``Q = f R f' + V``, ``K = R f' / Q``, ``b += K e``,
-    ``P = R - K f R`` (Kalman 1960; E. Chan, Algorithmic Trading, 2013, example 3.3, whose zero state, zero P and missing
-    first prediction are kept). Raises ValueError unless ``0 < delta < 1`` and ``observation_variance > 0``.
+    With f = (x, 1), state b and covariance P: ``R = P + δ/(1-δ) I``, ``Q = f R f' + V``, ``K = R f' / Q``,
+    ``b += K e``, ``P = R - K f R`` (Kalman 1960; E. Chan, Algorithmic Trading, 2013, example 3.3, whose zero state,
+    zero P and missing first prediction are kept).
+
+    Raises ValueError unless ``0 < delta < 1`` and ``observation_variance > 0``.
     """
 
     def __init__(self, *, delta: float = 1e-4, observation_variance: float = 1e-3) -> None:
@@ -106,7 +108,7 @@ class KalmanRegression:
         self._p_rr = self._p_ri = self._p_ii = 0.0
 
     def step(self, y: float, x: float) -> tuple[float, float, float, float]:
-        """``(ratio, intercept, error, error_variance)``: the state predicted from the bars before, and this bar's error.
+        """``(ratio, intercept, error, error_variance)``: the state as predicted, and this bar's error.
 
         A bar that is not finite has NaN error and variance and teaches nothing.
         """
@@ -200,7 +202,7 @@ class HedgeTracker:
         self._errors: list[float] = []
 
     def step(self, y: Array, x: Array, bar_numbers: Array) -> Hedge:
-        """A new bar, the last of the trailing arrays, which hold ``spec.window`` bars at least once there are so many."""
+        """A new bar, the last of the trailing arrays, which hold ``spec.window`` bars once there are so many."""
         spec = self._spec
         if spec.method == "kalman":
             ratio, intercept, error, _ = self._kalman.step(float(y[-1]), float(x[-1]))

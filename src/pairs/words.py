@@ -107,7 +107,7 @@ class Action(Enum):
 
 @dataclass(frozen=True, slots=True)
 class LegOrder:
-    """``quantity``: signed base units, already on the venue's step. ``reference_price``: the close it was decided on."""
+    """``quantity``: signed base units, on the venue's step. ``reference_price``: the close it was decided on."""
 
     symbol: str
     quantity: Decimal

@@ -48,6 +48,7 @@ class Desk:
         self.zscore = math.nan
         self.previous_zscore = math.nan
         self._time: datetime | None = None
+        self._read_stamp = 0.0
         self.exit = plan.exit.build(self)
         self.entry = plan.entry.build(self)
         self._gate = ReEntryGate(self.exit.cooldown_bars)
@@ -105,12 +106,16 @@ class Desk:
     # a bar
 
     def has_bar(self, stamp: float) -> bool:
-        """True when every leg has the bar that closed at ``stamp``: bars of different times never reach a rule."""
-        return all(len(data) and data.datetime[0] == stamp for data in self.datas)
+        """True when every leg has the bar that closed at ``stamp``, not read yet.
+
+        Bars of different times never reach a rule, and a pair that is late does not make the others look twice.
+        """
+        return stamp > self._read_stamp and all(len(data) and data.datetime[0] == stamp for data in self.datas)
 
     def read(self, time: datetime) -> None:
         """Take the closes and the z of a new bar."""
         self._time = time
+        self._read_stamp = self.data.datetime[0]
         self.bars += 1
         self.price_a = self.data.close[0]
         if self.lines is not None:

@@ -31,6 +31,8 @@ def entry_legs(
     if not gross > 0.0:
         return (), "size_is_zero"
     wanted = _quantities(plan.sizing, view, gross)
+    if not all(0.0 < quantity < math.inf for quantity in wanted):
+        return (), "size_is_zero"
     assert answer.direction is not None
     sign = answer.direction.sign
     markets = [plan.markets[symbol] for symbol in view.pair.symbols]
@@ -49,8 +51,10 @@ def _on_steps(wanted: tuple[float, ...], markets: list[Market]) -> list[Decimal]
     """Quantities on the venue's steps: the coarser leg is rounded first, the other follows what was left of it."""
     exact = [Decimal(repr(quantity)) for quantity in wanted]
     rounded = [market.round_amount(quantity) for market, quantity in zip(markets, exact, strict=True)]
-    kept = min(done / quantity for done, quantity in zip(rounded, exact, strict=True))
-    return [market.round_amount(quantity * kept) for market, quantity in zip(markets, exact, strict=True)]
+    coarser = min(range(len(exact)), key=lambda leg: rounded[leg] / exact[leg])
+    # Its own amount is taken as it is: divided and multiplied again it may lose its last digit, and so a whole step.
+    follow = [quantity * rounded[coarser] / exact[coarser] for quantity in exact]
+    return [rounded[leg] if leg == coarser else markets[leg].round_amount(follow[leg]) for leg in range(len(exact))]
 
 
 def _inputs(plan: StrategyPlan, view: SizingView, answer: EntryAnswer, equity: float) -> SizingInputs:

@@ -17,11 +17,15 @@ from pairs.spread import RollingSpread, rolling_statistics, transform
 
 LINES = ("spread", "zscore", "hedge_ratio", "intercept", "mean", "std")
 
+MISALIGNED = "the legs' bars are of different times; align them first: keep only the times that both legs have"
+
 
 class SpreadLines(bt.Indicator):
     """Spread, z-score and the hedge in force of two datas whose bars are aligned one to one.
 
     Parameters: ``hedge`` (a HedgeSpec), ``window`` of the z, ``inclusive``, ``ddof``, ``interval_ms``.
+
+    Raises ValueError when the legs' bars turn out to be of different times.
     """
 
     lines = LINES
@@ -34,6 +38,8 @@ class SpreadLines(bt.Indicator):
         self._seen = 0
 
     def once(self, start: int, end: int) -> None:
+        if self.data0.datetime.array[:end] != self.data1.datetime.array[:end]:
+            raise ValueError(MISALIGNED)
         close_a, close_b, stamps = (
             np.frombuffer(line.array, dtype="f8", count=end)
             for line in (self.data0.close, self.data1.close, self.data0.datetime)
@@ -51,8 +57,11 @@ class SpreadLines(bt.Indicator):
     preonce = oncestart
 
     def next(self) -> None:
-        if len(self.data0) == self._seen:
+        # Live, the legs' bars of one close may come in two steps: the spread waits for the second.
+        if not len(self.data0) == len(self.data1) > self._seen:
             return
+        if self.data0.datetime[0] != self.data1.datetime[0]:
+            raise ValueError(MISALIGNED)
         self._seen = len(self.data0)
         y, x, numbers = self._tail(max(self.p.window + 1, self.p.hedge.window))
         now = self._hedges.step(y, x, numbers)

@@ -56,6 +56,10 @@ class LivePath:
     def floor(self) -> Floor:
         return self.session.floor
 
+    def market_now(self) -> datetime:
+        """Market time: the last moment that has happened."""
+        return ms_to_datetime(self.exchange.market_ms)
+
 
 def state_paths(config: LoadedConfig) -> tuple[Path, Path]:
     """Journal and exchange file: one of each per bot and mode."""
@@ -200,16 +204,17 @@ def build_cerebro(path: LivePath, *, trade_after: datetime) -> bt.Cerebro:
     return cerebro
 
 
-def market_now(path: LivePath) -> datetime:
-    return ms_to_datetime(path.exchange.market_ms)
-
-
 def _only(bars: list[Bar], times: set[int]) -> list[Bar]:
     return [bar for bar in bars if bar.time_ms in times]
 
 
 def _restore_positions(broker: BridgeBroker, path: LivePath) -> None:
-    for pair_id, position in path.floor.tracker.positions().items():
+    """The books as recovery left them: to Backtrader's broker, and to the strategy, which counts bars held by them."""
+    path.gateway.updates.clear()  # what recovery booked is in the positions already
+    positions = path.floor.tracker.positions()
+    equity = path.floor.tracker.equity(path.session.progress.prices)
+    path.gateway.publish_step(StepView(None, equity, equity, positions))
+    for pair_id, position in positions.items():
         for leg in position.legs:
             broker.restore((pair_id, leg.symbol), float(leg.quantity), float(leg.entry_price))
 

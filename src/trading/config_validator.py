@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 if __package__ in (None, ""):  # run as a script: the folder to import from is src, not this one
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from trading.config.environment import command_overrides, environment_overrides, with_dotenv
+from trading.config.environment import command_overrides, environment_overrides, process_environment
 from trading.config.examination import Examination, examine
 from trading.config.files import candidates, find_config, read_file
 from trading.config.position_json import read_document
@@ -68,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("config", help="a config file, such as config/trading/0001.json or 0001.json")
     parser.add_argument("--json", metavar="PATH", help="write the problems as a JSON list to PATH (- for the screen)")
     options = parser.parse_args(arguments)
-    report = ConfigValidator(environ=with_dotenv(os.environ, Path(".env"))).validate_file(options.config)
+    report = ConfigValidator(environ=process_environment()).validate_file(options.config)
     return _tell(report, options.json)
 
 

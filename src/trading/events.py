@@ -100,7 +100,7 @@ Listener = Callable[[Event], None]
 
 
 class EventBus:
-    """Tells every listener, in the order they were added. A listener that raises is dropped and reported to the rest."""
+    """Tells every listener, in the order they were added. One that raises is dropped and reported to the rest."""
 
     def __init__(self) -> None:
         self._listeners: list[Listener] = []
@@ -112,7 +112,7 @@ class EventBus:
         for listener in tuple(self._listeners):
             try:
                 listener(event)
-            except Exception as error:  # a listener must never stop a trade
+            except (Exception, SystemExit) as error:  # a listener must never stop a trade
                 self._listeners.remove(listener)
                 if not isinstance(event, Alarm):
                     self.publish(Alarm(_time_of(event), f"a listener was dropped: {error!r}"))

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from ccxt_bt_bridge.bt_time import ms_to_datetime
 from pairs.words import PairState
-from trading.assembly import LivePath, market_now, steps_before
+from trading.assembly import LivePath, steps_before
 from trading.events import (
     Alarm,
     BarMarked,
@@ -40,7 +40,7 @@ async def begin_run(path: LivePath) -> None:
     progress.bars = steps_before(path, path.exchange.market_ms)
     progress.equity = list(journal.equity(number))
     progress.bars_in_position = int((journal.risk_state(PROGRESS_KEY) or {}).get("bars_in_position", 0))
-    log.info("run_started run=%d bot_id=%s market_time=%s", number, path.config.bot_id, market_now(path).isoformat())
+    log.info("run_started run=%d bot_id=%s market_time=%s", number, path.config.bot_id, path.market_now().isoformat())
     await path.session.recover(number)
 
 
@@ -50,7 +50,7 @@ async def end_run(path: LivePath) -> None:
     await path.session.stop(close_positions=close)
     if path.exchange.has_ended:
         progress = path.session.progress
-        path.floor.journal.end_run(ended=market_now(path), bars=progress.bars, signals=progress.signals)
+        path.floor.journal.end_run(ended=path.market_now(), bars=progress.bars, signals=progress.signals)
     log.info("run_stopped ended=%s bars=%d", path.exchange.has_ended, path.session.progress.bars)
 
 
@@ -63,7 +63,7 @@ def live_result(path: LivePath, *, uptime_s: float) -> RunResult:
         mode=config.model.broker.type,
         bars=progress.bars,
         start=ms_to_datetime(int(path.market.source.closes_ms[0])),
-        end=progress.time or market_now(path),
+        end=progress.time or path.market_now(),
         bar_hours=config.model.bar_hours,
         equity_start=tracker.equity_start,
         equity_end=closed + sum((record.unrealised for record in still_open), Decimal(0)),
@@ -123,7 +123,7 @@ def _resumed_run(path: LivePath) -> int | None:
 def _new_run(path: LivePath) -> int:
     """A market that ended took its positions with it: a new run begins flat."""
     journal = path.floor.journal
-    now = market_now(path)
+    now = path.market_now()
     with journal.transaction():
         number = journal.start_run(started=now, config_sha256=path.config.sha256, code_version=_code_version())
         for pair_id in journal.positions():

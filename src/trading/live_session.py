@@ -7,6 +7,7 @@ thread, in this order, so that what a strategy sees at a bar never contains what
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -19,8 +20,8 @@ from ccxt_bt_bridge.feed import FeedBoard
 from ccxt_bt_bridge.loop import LoopThread
 from ccxt_bt_bridge.port import MarketPort, TradingPort
 from ccxt_bt_bridge.words import Bar, Fill, FundingPayment, OrderReport, UserEvent
-from pairs.words import Pair, PairOrder, PairState
-from trading.events import Alarm, BarMarked, EventBus
+from pairs.words import Action, Pair, PairOrder, PairState
+from trading.events import Alarm, BarMarked, EventBus, OrderFailed
 from trading.execution_engine import ExecutionEngine
 from trading.execution_statistics import ExecutionStatistics
 from trading.journal.writer import Journal
@@ -34,6 +35,9 @@ from trading.status import STATUS_KEY, status_row
 PROGRESS_KEY = "progress"
 STOP_POLL_S = 0.5
 STOP_LIMIT_S = 120.0
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -104,22 +108,20 @@ class LiveSession:
     async def recover(self, run: int) -> tuple[Mismatch, ...]:
         """Reconcile before anything is traded. A mismatch halts the guard: nothing is sent until a person looked."""
         floor = self.floor
-        self._tasks.add(asyncio.create_task(self._pump_events(floor.trading.events()), name="events"))
+        self._keep(self._pump_events(floor.trading.events()), "events")
         floor.recovery.restore(run)
         mismatches = await floor.recovery.reconcile(self.symbols)
         if mismatches:
-            now = ms_to_datetime(floor.clock.now_ms())
-            floor.guard.halt("ledger_mismatch", now)
             text = "; ".join(map(str, mismatches))
-            floor.bus.publish(Alarm(now, f"not trading: {text}. Close the difference by hand.", critical=True))
+            self._halt("ledger_mismatch", f"not trading: {text}. Close the difference by hand.")
         return mismatches
 
     async def begin(self, market: Coroutine[Any, Any, None]) -> None:
         """Finish what an earlier process left half-done, and let bars flow; ``market`` is what makes them come."""
         for pair_id in self.floor.recovery.interrupted():
-            self._tasks.add(asyncio.create_task(self.floor.engine.finish_interrupted(pair_id), name=f"finish:{pair_id}"))
-        self._tasks.add(asyncio.create_task(self._pump_bars(self.floor.market.bars()), name="bars"))
-        self._tasks.add(asyncio.create_task(market, name="market"))
+            self._keep(self.floor.engine.finish_interrupted(pair_id), f"finish {pair_id}")
+        self._keep(self._pump_bars(self.floor.market.bars()), "bars")
+        self._keep(market, "market")
 
     async def stop(self, *, close_positions: bool) -> None:
         """No new entries; finish what is half-done; close on request; write what waits."""
@@ -160,11 +162,10 @@ class LiveSession:
         complete = [(pair, step) for bar in bars for pair in self._pairs if (step := self._put(pair, bar))]
         if not complete:
             return
-        for pair, step in complete:
-            for bar in step:
-                self.progress.prices[bar.symbol] = bar.close
-                self._board.put((pair.pair_id, bar.symbol), bar)
+        keyed = [((pair.pair_id, bar.symbol), bar) for pair, step in complete for bar in step]
+        self.progress.prices.update({bar.symbol: bar.close for _, bar in keyed})
         self._mark(ms_to_datetime(complete[0][1][0].time_ms))
+        self._board.put_step(keyed)
         self._board.hub.kick()
 
     def _put(self, pair: Pair, bar: Bar) -> tuple[Bar, ...] | None:
@@ -225,15 +226,41 @@ class LiveSession:
 
     def _start(self, order: PairOrder) -> None:
         self.progress.signals += 1
-        if not self._accepts_entries and order.action.value == "enter":
+        if not self._accepts_entries and order.action is Action.ENTER:
+            now = ms_to_datetime(self.floor.clock.now_ms())
+            self.floor.bus.publish(OrderFailed(now, order, "stopping"))
             return
         task = asyncio.get_running_loop().create_task(self._execute(order))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _execute(self, order: PairOrder) -> None:
-        self._save_guard()
-        await self.floor.engine.execute(order)
+        """A defect in here must not pass in silence: nothing more is opened, and the person is told."""
+        try:
+            self._save_guard()
+            await self.floor.engine.execute(order)
+        except Exception as error:
+            log.exception("engine_failed ref=%s", order.ref)
+            self._halt(f"engine_error:{order.pair_id}", f"{order.ref} failed: {error!r}; look at this pair by hand")
+            self.floor.bus.publish(OrderFailed(ms_to_datetime(self.floor.clock.now_ms()), order, "engine_error"))
+
+    def _halt(self, reason: str, message: str) -> None:
+        now = ms_to_datetime(self.floor.clock.now_ms())
+        self.floor.guard.halt(reason, now)
+        self.floor.bus.publish(Alarm(now, message, critical=True))
+
+    def _keep(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """A stream for as long as the session lives; one that breaks halts the guard and ends the run."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        task.add_done_callback(self._on_stream_done)
+        self._tasks.add(task)
+
+    def _on_stream_done(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or task.exception() is None:
+            return
+        log.error("stream_failed name=%s", task.get_name(), exc_info=task.exception())
+        self._halt(f"stream_failed:{task.get_name()}", f"the {task.get_name()} stream broke: {task.exception()!r}")
+        self._board.end()
 
     def _close_all(self) -> None:
         now = ms_to_datetime(self.floor.clock.now_ms())

@@ -6,16 +6,18 @@ bot wrote.
 
 from __future__ import annotations
 
+import logging
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import backtrader as bt
 
-from trading.assembly import LivePath, build_cerebro, build_live_path, load_history, market_now, state_paths
+from trading.assembly import LivePath, build_cerebro, build_live_path, load_history, state_paths
+from trading.config.environment import process_environment
 from trading.config.loader import load_config
 from trading.config.model import LoadedConfig
 from trading.events import Event
@@ -24,17 +26,21 @@ from trading.journal.reads import JournalReader
 from trading.live_run import begin_run, end_run, live_result, log_events
 from trading.market_input import DataChoice, market_input
 from trading.records import RunResult
+from trading.risk_guard import Breaker
 from trading.run_logs import LogPlan, RunLogs
 from trading.status import STATUS_KEY
 
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 180.0
 
+log = logging.getLogger(__name__)
+
 Listener = Callable[[Event], None]
+Showing = Callable[[LivePath], AbstractContextManager[None]]
 
 
 class LiveTradingBot:
-    """One bot, by its config file. ``environ`` is the process's environment, the only place secrets come from."""
+    """One bot, by its config file. ``environ``: what may override it; by default the process's environment and .env."""
 
     def __init__(
         self,
@@ -45,12 +51,14 @@ class LiveTradingBot:
         choice: DataChoice | None = None,
     ) -> None:
         self._config_path = config_path
-        self._environ = environ or {}
+        self._environ = process_environment() if environ is None else environ
         self._overrides = overrides
         self._choice = choice or DataChoice()
         self._listeners: list[Listener] = []
         self._cerebro: bt.Cerebro | None = None
-        self.was_stopped = False
+        self._stopping = False
+        self.was_interrupted = False
+        self.was_halted = False
 
     def add_listener(self, listener: Listener) -> None:
         """Told of every event, on the exchange loop's thread; must be quick and never raises into a trade."""
@@ -58,10 +66,10 @@ class LiveTradingBot:
 
     def load(self) -> LoadedConfig:
         """Raises ConfigError with everything that is wrong."""
-        return load_config(self._config_path, environ=self._environ, overrides=self._overrides, dotenv=Path(".env"))
+        return load_config(self._config_path, environ=self._environ, overrides=self._overrides)
 
-    def run(self, *, on_start: Callable[[LivePath], None] | None = None) -> RunResult:
-        """Run until the market ends, ``stop`` is called, or Ctrl+C or SIGTERM comes.
+    def run(self, *, showing: Showing | None = None) -> RunResult:
+        """Run until the market ends, ``stop`` is called, or Ctrl+C or SIGTERM comes. ``showing`` wraps the trading.
 
         Raises ConfigError, InputError, BrokerUnavailable, StoreError or JournalError before anything was traded.
         """
@@ -72,11 +80,11 @@ class LiveTradingBot:
             log_events(path.floor.bus, logs)
             for listener in self._listeners:
                 path.floor.bus.add(listener)
-            return self._run(path, on_start)
+            return self._run(path, showing or _unseen)
 
     def stop(self) -> None:
         """Ask a running bot to stop; open pairs are kept or closed as ``trading.on_shutdown`` says."""
-        self.was_stopped = True
+        self._stopping = True
         if self._cerebro is not None:
             self._cerebro.runstop()
 
@@ -90,20 +98,26 @@ class LiveTradingBot:
             status = reader.risk_state(STATUS_KEY) or {}
             return status | {"bot_id": config.bot_id, "running": is_held(lock_path(journal))}
 
-    def _run(self, path: LivePath, on_start: Callable[[LivePath], None] | None) -> RunResult:
+    def _run(self, path: LivePath, showing: Showing) -> RunResult:
         started = time.monotonic()
         path.loop.start()
         path.loop.call(begin_run(path), START_TIMEOUT_S)
         path.loop.call(load_history(path), START_TIMEOUT_S)
-        self._cerebro = build_cerebro(path, trade_after=market_now(path))
-        if on_start is not None:
-            on_start(path)
-        path.loop.call(path.session.begin(path.exchange.run_market()), START_TIMEOUT_S)
-        with _signals(self.stop):
-            if not self.was_stopped:
-                self._cerebro.run(runonce=False, preload=False)
-            path.loop.call(end_run(path), STOP_TIMEOUT_S)
+        self._cerebro = build_cerebro(path, trade_after=path.market_now())
+        with _signals(self._interrupt), showing(path):
+            path.loop.call(path.session.begin(path.exchange.run_market()), START_TIMEOUT_S)
+            try:
+                if not self._stopping:
+                    self._cerebro.run(runonce=False, preload=False)
+            finally:
+                # Also when a rule raised: what is half-done is finished before the process ends.
+                path.loop.call(end_run(path), STOP_TIMEOUT_S)
+        self.was_halted = path.floor.guard.breaker is Breaker.HALTED
         return live_result(path, uptime_s=time.monotonic() - started)
+
+    def _interrupt(self) -> None:
+        self.was_interrupted = True
+        self.stop()
 
 
 def log_plan(config: LoadedConfig) -> LogPlan:
@@ -122,14 +136,23 @@ def log_plan(config: LoadedConfig) -> LogPlan:
 
 
 @contextmanager
+def _unseen(path: LivePath) -> Iterator[None]:
+    yield
+
+
+@contextmanager
 def _closing(path: LivePath) -> Iterator[None]:
-    """Whatever happens, loop, exchange file and journal are let go of."""
-    try:
-        yield
-    finally:
-        path.loop.stop()
-        path.exchange.close()
-        path.floor.journal.close()
+    """Whatever happens, loop, exchange file and journal are let go of, in this order; the errors log has the why."""
+    with ExitStack() as last:
+        last.callback(path.loop.close)
+        last.callback(path.floor.journal.close)
+        last.callback(path.exchange.close)
+        last.callback(path.loop.stop)
+        try:
+            yield
+        except Exception:
+            log.exception("run_failed")
+            raise
 
 
 @contextmanager

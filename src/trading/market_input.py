@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -73,13 +73,7 @@ def market_input(config: LoadedConfig, choice: DataChoice) -> MarketInput:
         funding = _funding(config, choice, source)
     except (HistoryError, ValueError) as error:
         raise InputError(str(error)) from error
-    rules = markets_for(
-        series,
-        source.first_prices(),
-        _overrides(model),
-        kind=model.market,
-        taker_fee=Decimal(repr(model.broker.commission)),
-    )
+    rules = _rules(model, source)
     notes = (*_data_notes(series), *_hole_notes(config, source), *_funding_notes(config, source, funding))
     return MarketInput(source, rules, funding, model.data.lookback_bars, notes)
 
@@ -137,6 +131,19 @@ def _funding(config: LoadedConfig, choice: DataChoice, source: MarketSource) -> 
         )
         for symbol in config.symbols
     }
+
+
+def _rules(model: Config, source: MarketSource) -> dict[str, Market]:
+    """The venue's rules, and no order smaller than the config wants any to be."""
+    smallest = Decimal(repr(model.execution.min_order_value))
+    known = markets_for(
+        source.series,
+        source.first_prices(),
+        _overrides(model),
+        kind=model.market,
+        taker_fee=Decimal(repr(model.broker.commission)),
+    )
+    return {symbol: replace(one, min_notional=max(one.min_notional, smallest)) for symbol, one in known.items()}
 
 
 def _overrides(model: Config) -> dict[str, dict[str, float]]:

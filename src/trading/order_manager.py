@@ -168,13 +168,13 @@ class OrderManager:
     async def _create(self, watch: _Watch) -> LegOutcome:
         match await self._port.create_order(watch.request):
             case Placed(report):
-                self._note(watch.request.client_order_id, IntentState.PLACED)
+                self._note(replace(_intent(watch), state=IntentState.PLACED))
                 watch.take(report)
                 return await self._until_settled(watch)
             case NotPlaced(code, reason):
                 return LegOutcome(watch.request.client_order_id, ZERO, False, f"{code} {reason}")
             case Ambiguous(reason):
-                self._note(watch.request.client_order_id, IntentState.UNKNOWN)
+                self._note(replace(_intent(watch), state=IntentState.UNKNOWN))
                 return await self._resolve(watch, reason)
 
     async def _resolve(self, watch: _Watch, reason: str) -> LegOutcome:
@@ -233,10 +233,15 @@ class OrderManager:
         timeout_s = watch.send.timeout_s
         return timeout_s is not None and self._clock.now_ms() - watch.created_ms >= timeout_s * 1000.0
 
-    def _note(self, client_id: str, state: IntentState, **numbers: Decimal | None) -> None:
-        """The state of what has been sent. A disk that refuses it costs a look-up at the next start, nothing more."""
+    def _note(self, intent: Intent, report: OrderReport | None = None) -> None:
+        """What became of something sent. A disk that refuses it costs a look-up at the next start, nothing more."""
         try:
-            self._journal.update_intent(client_id, state=state, **numbers)
+            with self._journal.transaction():
+                self._journal.update_intent(
+                    intent.client_order_id, state=intent.state, filled=intent.filled, average=intent.average
+                )
+                if report is not None:
+                    self._journal.record_order(report, pair_id=intent.pair_id, ref=intent.ref)
         except JournalUnwritable as error:
             self.on_unwritable(error)
 
@@ -248,7 +253,7 @@ class OrderManager:
             filled=abs(outcome.filled),
             average=report.average if report else None,
         )
-        self._note(done.client_order_id, done.state, filled=done.filled, average=done.average)
+        self._note(done, report)
         del self._watches[outcome.client_order_id]
         now_ms = self._clock.now_ms()
         self._bus.publish(

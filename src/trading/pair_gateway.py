@@ -109,7 +109,7 @@ class PairGateway:
 
     def _ticket_of(self, event: LegFilled) -> OrderTicket | None:
         """The strategy's own order that this fill belongs to: same pair, same symbol, same side."""
-        for tickets in self._tickets.values():
+        for tickets in list(self._tickets.values()):
             ticket = tickets.get(event.fill.symbol)
             if ticket is None or ticket.info["pair_order"].pair_id != event.pair_id:
                 continue

@@ -73,7 +73,7 @@ def _sizing(model: Config) -> SizingSpec:
     return SizingSpec(
         method=wanted.method,
         neutrality=wanted.neutrality,
-        position_size=model.position_size,
+        position_size=min(model.position_size, model.execution.max_position_size),
         risk_per_trade=model.risk_per_trade,
         target_volatility=wanted.target_volatility / math.sqrt(HOURS_PER_YEAR / model.bar_hours),
         kelly_shrink=wanted.kelly_shrink,

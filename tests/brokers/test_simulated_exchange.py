@@ -361,7 +361,7 @@ def test_the_series_mark_price_is_used_when_there_is_one():
     orders = {hours(2): [market_order("in", "A", "-2")]}
     session = play(source(bars("A", RISING)), orders, funding={"A": schedule(3, mark="200")})
     (payment,) = of_kind(FundingPayment, session)
-    assert (payment.mark_price, payment.amount, payment.payment_id) == (200, D("0.4"), f"A-{hours(3)}")
+    assert (payment.mark_price, payment.amount, payment.payment_id) == (200, D("0.4"), f"1-A-{hours(3)}")
 
 
 def test_funding_inside_an_outage_uses_the_last_close_before_it():

@@ -97,7 +97,9 @@ class Venue:
     def _pay(self, symbol: str, amount: Decimal, event: FundingEvent) -> None:
         mark = event.mark_price or self.tape.last_close(symbol) or self.ledger.position(symbol).entry_price
         change = funding_amount(amount, mark, event.rate)
-        payment = FundingPayment(f"{symbol}-{event.time_ms}", symbol, change, event.rate, mark, event.time_ms)
+        # A later run plays the same times again: an id is given once in the file's life.
+        payment_id = f"{self._store.run}-{symbol}-{event.time_ms}"
+        payment = FundingPayment(payment_id, symbol, change, event.rate, mark, event.time_ms)
         self.ledger.apply_funding(payment)
         self._store.save_payment(payment, self.ledger)
         self.payments.append(payment)

@@ -4,6 +4,7 @@ make a run safer."""
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path as FilePath
 from typing import Any
@@ -24,6 +25,11 @@ _LIMITS: dict[str, Path] = {
     "MAX_DRAWDOWN_PCT": ("trading", "max_drawdown_pct"),
     "DAILY_LOSS_LIMIT_PCT": ("risk_management", "max_daily_loss_pct"),
 }
+
+
+def process_environment() -> dict[str, str]:
+    """This process's environment on top of the working directory's ``.env``: the one place where it is read."""
+    return with_dotenv(os.environ, FilePath(".env"))
 
 
 def with_dotenv(environ: Mapping[str, str], dotenv: FilePath) -> dict[str, str]:

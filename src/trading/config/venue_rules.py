@@ -11,9 +11,11 @@ from pairs.symbols import compact_symbol
 from trading.config.check import Check, PairFacts
 from trading.config.position_json import Path
 from trading.config.report import WARNING, Problem
+from trading.config.sections import INTERVAL_HOURS
 from trading.config.source import HIDDEN, finite, is_secret_key, is_secret_value
 
 _DATA_OF_BROKER = {"binance": "binance", "binance_paper": "binance", "ibkr": "ibkr"}
+SHORTEST_BAR_MS = 50.0
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _WRITTEN = (("logging", "log_file"), ("logging", "json_dir"), ("logging", "error_file"), ("state", "dir"))
 _ROOTED = re.compile(r"[/\\~]|[A-Za-z]:")
@@ -68,6 +70,24 @@ def mock_symbols(check: Check) -> Iterator[Problem]:
     missing = [symbol for symbol in check.symbols() if symbol not in known]
     if names and missing and check.facts.text("data", "data_source") == "mock":
         yield check.source.problem(("mock", "symbols"), f"lacks {', '.join(missing[:5])}, which the config trades")
+
+
+def offered(check: Check) -> Iterator[Problem]:
+    """What the schema knows and this version does not do is refused, never ignored."""
+    if check.facts.text("data", "missing_leg") == "carry":
+        message = "carrying a missing leg's last bar comes with a later version"
+        yield check.source.problem(("data", "missing_leg"), message, expected='"wait" or "skip"')
+
+
+def market_speed(check: Check) -> Iterator[Problem]:
+    """Orders take real milliseconds: when a bar lasts hardly longer, they miss it."""
+    speed, interval = check.facts.number("mock", "speed"), check.facts.text("data", "interval")
+    if speed is None or speed <= 0 or interval not in INTERVAL_HOURS:
+        return
+    lasts_ms = INTERVAL_HOURS[interval] * 3_600_000.0 / speed
+    if lasts_ms < SHORTEST_BAR_MS:
+        message = f"a bar would last {lasts_ms:.3g} ms, too short for orders to keep up"
+        yield check.source.problem(("mock", "speed"), message, expected='"max" or slower', severity=WARNING)
 
 
 def shorts(check: Check) -> Iterator[Problem]:

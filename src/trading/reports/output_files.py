@@ -1,4 +1,4 @@
-"""Writing a file a person asked for: inside the working directory, and whole or not at all."""
+"""Writing a file that a person asked for: whole or not at all."""
 
 from __future__ import annotations
 
@@ -11,23 +11,27 @@ class OutputPathError(Exception):
 
 
 def output_path(path: str | Path) -> Path:
-    """The real place of an output file. Raises ``OutputPathError`` outside the working directory or for a folder."""
-    here = Path.cwd().resolve()
-    wanted = (here / path).resolve()
-    if wanted == here or not wanted.is_relative_to(here):
-        raise OutputPathError(f"{path} leaves the working directory {here}: name a file inside it")
-    if wanted.is_dir():
+    """The real place of an output file that the command line named; it may lie anywhere. Makes its folder.
+
+    Raises ``OutputPathError`` for a folder, or where no file can be written: ask before a long run, not after it.
+    """
+    target = Path(path).resolve()
+    if target.is_dir():
         raise OutputPathError(f"{path} is a folder: name a file")
-    return wanted
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise OutputPathError(f"{path}: a file stands where a folder is wanted; move it or name another path") from None
+    except OSError as error:
+        raise OutputPathError(f"{path}: its folder cannot be made ({error.strerror}); name another path") from None
+    if not os.access(target.parent, os.W_OK):
+        raise OutputPathError(f"{path}: the folder cannot be written to; name another path")
+    return target
 
 
 def write_atomically(path: str | Path, content: bytes) -> Path:
     """Write under another name, then rename: a reader finds the former file or this one, never half of it."""
     target = output_path(path)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise OutputPathError(f"{path}: a file stands where a folder is wanted; move it or name another path") from None
     draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         draft.write_bytes(content)

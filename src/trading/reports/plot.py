@@ -99,7 +99,7 @@ SINGLE_PANELS = (2.6,)
 
 
 def plot_run(result: RunResult, views: Sequence[PairPlotData], path: str | Path) -> Path:
-    """Write the picture as PNG; returns where. Raises ``OutputPathError`` outside the working directory."""
+    """Write the picture as PNG; returns where. Raises ``OutputPathError`` where it cannot be written."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -60,7 +60,7 @@ def by_exit(result: RunResult) -> tuple[TradeRecord, ...]:
 
 
 def write_json(path: str | Path, result: RunResult) -> Path:
-    """Write the result; returns where. Raises ``OutputPathError`` for a path outside the working directory."""
+    """Write the result; returns where. Raises ``OutputPathError`` where it cannot be written."""
     text = json.dumps(result_json(result), allow_nan=False, indent=1)
     return write_atomically(path, f"{text}\n".encode())
 

@@ -49,6 +49,7 @@ FORM: list[tuple[dict[str, Any], str, str, str]] = [
     ({"pairs.1.hedge_ratio": -0.9}, '"hedge_ratio": |-0.9', "pairs[1].hedge_ratio", "out of bounds"),
     ({"pairs.0.leg_a": "ETH USDT"}, '"leg_a": |"ETH USDT"', "pairs[0].leg_a", "not written as"),
     ({"execution.order_type": "limit"}, '"order_type": |"limit"', "execution.order_type", "come with a later version"),
+    ({"data.missing_leg": "carry"}, '"missing_leg": |"carry"', "data.missing_leg", "comes with a later version"),
     ({"mock.speed": 0}, '"speed": |0', "mock.speed", "is no speed"),
     ({"broker": REMOVED}, "|{\n", "broker", "is missing"),
     ({"pairs": []}, '"pairs": |[]', "pairs", "is empty"),
@@ -287,3 +288,8 @@ def test_numbers_that_are_none_are_told_once() -> None:
     problem = only(check(text))
     assert (problem.path, problem.found) == ("broker.commission", "NaN")
     assert (problem.line, problem.column) == place(text, '"commission": |NaN')
+
+
+def test_a_speed_at_which_orders_miss_their_bar_is_a_warning() -> None:
+    values = {**pair_config({"data.interval": "1m", "mock.speed": 3600})}
+    _is_told(values, '"speed": |3600', "mock.speed", "a bar would last 16.7 ms", "warning")

@@ -97,9 +97,9 @@ def test_a_z_that_never_was_is_no_hindrance() -> None:
         assert picture(replace(run_of((drawn,)), trades=()), (drawn,)).shape[0] > 1000
 
 
-def test_no_picture_is_written_outside_the_working_directory() -> None:
-    with pytest.raises(OutputPathError):
-        plot_run(empty_result(), (), "../run.png")
+def test_a_picture_is_not_written_over_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(OutputPathError, match="is a folder"):
+        plot_run(empty_result(), (), tmp_path)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 6])

@@ -1,0 +1,34 @@
+"""The ``tandem`` command: one word per thing to do, each with its own --help."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+# verb → (module with ``main(arguments) -> exit code``, what it does); imported only when asked for
+COMMANDS = {
+    "run": ("trading.trading_bot", "run a config as a bot"),
+    "backtest": ("trading.backtest_command", "test a config on history"),
+    "validate": ("trading.config_validator", "report everything that is wrong with a config"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    parser = argparse.ArgumentParser(
+        prog="tandem",
+        description="Pair trading on Backtrader, from a scan of the market to live orders, with one JSON config.",
+        epilog="commands: "
+        + "; ".join(f"{verb}: {text}" for verb, (_, text) in COMMANDS.items())
+        + ". Each has its own --help.",
+    )
+    parser.add_argument("command", choices=sorted(COMMANDS))
+    options = parser.parse_args(given[:1])
+    command: Callable[[Sequence[str]], int] = import_module(COMMANDS[options.command][0]).main
+    return command(given[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""What a person sees of a running bot: a live panel in a terminal, plain lines anywhere else.
+
+A listener and a reader of published views: it never asks the engine, and a display that fails stops nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from trading.assembly import LivePath
+from trading.events import Alarm, BarMarked, Event, PairClosed, PairOpened
+
+REFRESH_PER_S = 8
+PLAIN_PARTS = 10
+
+
+class PatientConsole(Console):
+    """A console whose reader may go away: then it falls silent, where rich would end the process."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class StatusDisplay:
+    """Add ``on_event`` as a listener and wrap the run in ``showing(path)``."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._path: LivePath | None = None
+        self._next_part = 1
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def showing(self, path: LivePath) -> Iterator[None]:
+        """Show the status while the block runs."""
+        self._path = path
+        self._line(_start_line(path))
+        if not self._console.is_terminal:
+            yield
+            return
+        with Live(get_renderable=self._panel, console=self._console, refresh_per_second=REFRESH_PER_S, transient=True):
+            yield
+
+    def on_event(self, event: Event) -> None:
+        match event:
+            case PairOpened(order=order):
+                zscore = "" if order.zscore is None else f" at z {order.zscore:+.2f}"
+                self._line(
+                    f"{event.order.decided_at:%Y-%m-%d %H:%M}  {order.pair_id} opened {order.direction.word}{zscore}"
+                )
+            case PairClosed(trade=trade):
+                self._line(
+                    f"{trade.exit_time:%Y-%m-%d %H:%M}  {trade.pair_id} closed ({trade.exit_reason}), "
+                    f"profit {trade.pnl:+.2f}"
+                )
+            case Alarm():
+                self._line(f"{event.time:%Y-%m-%d %H:%M}  {'ALARM' if event.critical else 'note'}: {event.message}")
+            case BarMarked() if not self._console.is_terminal:
+                self._plain_status(event)
+
+    def _plain_status(self, event: BarMarked) -> None:
+        """Without a terminal: one line for every tenth of the market."""
+        path = self._path
+        if path is None:
+            return
+        first, last = path.market.source.start_ms(path.market.warmup_bars), path.market.source.end_ms
+        done = (event.time.timestamp() * 1000.0 - first) / max(1, last - first)
+        if done * PLAIN_PARTS >= self._next_part:
+            self._next_part = math.floor(done * PLAIN_PARTS) + 1
+            self._line(f"{event.time:%Y-%m-%d %H:%M}  {_status_text(path, event.equity)}")
+
+    def _line(self, text: str) -> None:
+        with self._lock:
+            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def _panel(self) -> Table:
+        path = self._path
+        table = Table.grid(padding=(0, 2))
+        if path is None or path.gateway.view.time is None:
+            table.add_row("waiting for the first bar")
+            return table
+        view = path.gateway.view
+        table.add_row(f"{view.time:%Y-%m-%d %H:%M} UTC", _status_text(path, view.equity))
+        return table
+
+
+def _start_line(path: LivePath) -> str:
+    model = path.config.model
+    speed = "as fast as possible" if path.loop.is_virtual else f"{model.mock.speed:g} times real time"
+    state = "resumes" if path.floor.tracker.trades or path.floor.tracker.open_pairs else "starts"
+    return (
+        f"{path.config.name}: {len(path.config.pairs)} pairs on {model.broker.type}, {speed}; "
+        f"run {path.session.progress.run} {state} at {path.market_now():%Y-%m-%d %H:%M} UTC. Ctrl+C stops."
+    )
+
+
+def _status_text(path: LivePath, equity: float) -> str:
+    view, zscores = path.gateway.view, dict(path.recorder.zscores)
+    pairs = []
+    for pair in path.config.pairs:
+        zscore, held = zscores.get(pair.pair_id, math.nan), view.positions.get(pair.pair_id)
+        mark = "" if held is None else f" {held.direction.word if held.is_open else held.state.value}"
+        pairs.append(f"{pair.pair_id} {'' if math.isnan(zscore) else f'z {zscore:+.2f}'}{mark}".rstrip())
+    return f"equity {equity:,.2f}  positions {len(view.positions)}  " + "  ".join(pairs)
