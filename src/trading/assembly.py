@@ -209,7 +209,12 @@ def _only(bars: list[Bar], times: set[int]) -> list[Bar]:
 
 
 def _restore_positions(broker: BridgeBroker, path: LivePath) -> None:
-    for pair_id, position in path.floor.tracker.positions().items():
+    """The books as recovery left them: to Backtrader's broker, and to the strategy, which counts bars held by them."""
+    path.gateway.updates.clear()  # what recovery booked is in the positions already
+    positions = path.floor.tracker.positions()
+    equity = path.floor.tracker.equity(path.session.progress.prices)
+    path.gateway.publish_step(StepView(None, equity, equity, positions))
+    for pair_id, position in positions.items():
         for leg in position.legs:
             broker.restore((pair_id, leg.symbol), float(leg.quantity), float(leg.entry_price))
 

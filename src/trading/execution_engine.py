@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -41,6 +42,8 @@ ZERO = Decimal(0)
 HEDGE_TRIES = 3
 FLATTEN_TRIES = 12
 HALTED_POLL_S = 30.0
+DISK_POLL_S = 5.0
+HEDGE_TOLERANCE = Decimal("0.05")  # of the hedge leg: a rest that is too small to be ordered may be this large
 FLATTEN_WAIT_S = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 
@@ -83,6 +86,7 @@ class ExecutionEngine:
         self._traded_value: dict[str, float] = {}
         orders.on_fill = self._on_fill
         orders.on_foreign_fill = self._on_foreign_fill
+        orders.on_unwritable = self._on_unwritable
 
     # asked from outside
 
@@ -95,9 +99,7 @@ class ExecutionEngine:
         try:
             await (self._enter(order) if order.action is Action.ENTER else self._exit(order))
         except JournalUnwritable as error:
-            self._guard.halt("journal_unwritable", self._now())
-            self._alarm(f"nothing more is sent: {error}", order.pair_id, critical=True)
-            self._bus.publish(OrderFailed(self._now(), order, "journal_unwritable"))
+            await self._wait_for_disk(order, error)
         finally:
             self._busy.discard(order.pair_id)
 
@@ -110,36 +112,77 @@ class ExecutionEngine:
         self._traded_value[symbol] = traded_value
 
     def apply_funding(self, payment: FundingPayment) -> None:
-        """Share a payment among the pairs that hold the symbol, by quantity; legs keep summing to the account's."""
-        holders = self._tracker.pairs_of(payment.symbol)
-        net = sum(holders.values(), ZERO)
-        left = payment.amount
+        """Share a payment among the pairs that held the symbol, by quantity; legs keep summing to the account's."""
+        shares = self._funding_shares(payment)
+        try:
+            with self._journal.transaction():
+                new = {p: share for p, share in shares.items() if self._journal.record_funding(payment, p, share)}
+        except JournalUnwritable as error:
+            self._on_unwritable(error)  # recovery asks for it again
+            return
+        for pair_id, share in new.items():
+            self._tracker.apply_funding(pair_id, payment.symbol, share)
+            self._bus.publish(FundingBooked(self._now(), pair_id, payment.symbol, share))
+
+    def _funding_shares(self, payment: FundingPayment) -> dict[str, Decimal]:
+        """A payment may be asked for again long after it: pairs that were entered since had no part in it."""
+        due = ms_to_datetime(payment.time_ms)
+        positions = self._tracker.positions()
+        holders = {
+            pair_id: quantity
+            for pair_id, quantity in self._tracker.pairs_of(payment.symbol).items()
+            if positions[pair_id].entry_time < due
+        }
+        net, left, shares = sum(holders.values(), ZERO), payment.amount, {}
         for number, (pair_id, quantity) in enumerate(holders.items(), start=1):
             last = number == len(holders)
-            share = left if last or not net else payment.amount * quantity / net
-            left -= share
-            if self._journal.record_funding(payment, pair_id, share):
-                self._tracker.apply_funding(pair_id, payment.symbol, share)
-                self._bus.publish(FundingBooked(self._now(), pair_id, payment.symbol, share))
+            shares[pair_id] = left if last or not net else payment.amount * quantity / net
+            left -= shares[pair_id]
+        return shares
 
     def adopt(self, entry: PairOrder) -> None:
         """Recovery: the entry order of a pair that an earlier process held."""
         self._entries[entry.pair_id] = entry
 
     async def finish_interrupted(self, pair_id: str) -> None:
-        """Recovery: bring a pair that was under way to OPEN or to FLAT."""
-        entry, state = self._entries[pair_id], self._tracker.state(pair_id)
+        """Recovery: bring a pair that was under way to OPEN or to FLAT. Needs a market that moves."""
+        entry = self._entries[pair_id]
         self._busy.add(pair_id)
         try:
-            if state in (PairState.ENTERING, PairState.HEDGING) and self._first_filled(entry):
-                await self._hedge(entry)
-            elif state in (PairState.ENTERING, PairState.HEDGING):
-                self._drop(entry, "interrupted")
-            elif state in (PairState.EXITING, PairState.UNWINDING, PairState.HALTED):
-                when, zscore, reason = self._tracker.exit_of(pair_id)
-                await self._flatten(pair_id, state, None, reason or "recovered")
+            await self._finish(entry, None)
+        except JournalUnwritable as error:
+            await self._wait_for_disk(entry, error)
         finally:
             self._busy.discard(pair_id)
+
+    async def _finish(self, entry: PairOrder, order: PairOrder | None) -> None:
+        """From whatever state the pair is in; ``order`` is the exit that the strategy waits for, if it does."""
+        state = self._tracker.state(entry.pair_id)
+        if state in (PairState.ENTERING, PairState.HEDGING):
+            if self._first_filled(entry):
+                await self._complete(entry)
+            else:
+                self._drop(entry, "interrupted")
+        elif state is PairState.EXITING and not self._tracker.has_left(entry.pair_id):
+            await self._leave(entry, order)
+        elif state.is_busy:
+            _, _, reason = self._tracker.exit_of(entry.pair_id)
+            await self._flatten(entry.pair_id, state, order, reason or "recovered")
+
+    async def _wait_for_disk(self, order: PairOrder, error: JournalUnwritable) -> None:
+        """Nothing is sent that is not on disk first: a half-done pair waits, with an alarm, until the disk writes."""
+        self._on_unwritable(error)
+        pair_id = order.pair_id
+        entry = self._entries.get(pair_id)
+        if entry is None or self._tracker.state(pair_id) is PairState.ENTERING and not self._first_filled(entry):
+            self._forget(order)
+            self._bus.publish(OrderFailed(self._now(), order, "journal_unwritable"))
+            return
+        leaving = order if order.action is Action.EXIT else None
+        while self._tracker.state(pair_id).is_busy:
+            await asyncio.sleep(DISK_POLL_S)
+            with suppress(JournalUnwritable):
+                await self._finish(entry, leaving)
 
     # entering
 
@@ -158,19 +201,28 @@ class ExecutionEngine:
         self._save(order.pair_id)
         first = (await self._ordered(order))[0]
         outcome = await self._orders.send(self._entry_send(order, first, first.quantity, first_leg=True))
-        if not outcome.filled:
-            self._drop(order, outcome.reason)
-            return
-        if len(order.legs) == 1:
-            self._open(order)
-        elif abs(outcome.filled) < abs(first.quantity) * Decimal(repr(self._settings.min_fill_ratio)):
-            await self._unwind(order, f"partial_fill:{abs(outcome.filled / first.quantity):.2f}")
+        if outcome.filled:
+            await self._complete(order)
         else:
-            await self._hedge(order)
+            self._drop(order, outcome.reason)
 
-    async def _hedge(self, order: PairOrder) -> None:
+    async def _complete(self, order: PairOrder) -> None:
+        """The first leg has filled, whole or in part: hedge what there is, or unwind too little of it."""
+        # Which leg came first is what filled more: liquidity may have turned since, and a restart does not know it.
+        first, *others = sorted(order.legs, key=lambda leg: self._share_filled(order, leg), reverse=True)
+        share = self._share_filled(order, first)
+        if not others:
+            self._open(order)
+        elif share < Decimal(repr(self._settings.min_fill_ratio)):
+            await self._unwind(order, f"partial_fill:{share:.2f}")
+        else:
+            await self._hedge(order, first, others[0])
+
+    def _share_filled(self, order: PairOrder, leg: LegOrder) -> Decimal:
+        return self._tracker.quantity(order.pair_id, leg.symbol) / leg.quantity
+
+    async def _hedge(self, order: PairOrder, first: LegOrder, hedge: LegOrder) -> None:
         """Fill the hedge leg to match the first; unwind both when that cannot be had in time."""
-        first, hedge = await self._ordered(order)
         started_ms = self._clock.now_ms()
         price_before = await self._price(hedge.symbol)
         self._set_state(order.pair_id, PairState.HEDGING)
@@ -188,13 +240,13 @@ class ExecutionEngine:
             self._open(order)
 
     def _missing_hedge(self, order: PairOrder, first: LegOrder, hedge: LegOrder) -> Decimal:
-        """Signed, on the venue's step; zero when what is missing is too small to be ordered."""
+        """Signed, on the venue's step; zero when what is missing is little and too small to be ordered."""
         filled = self._tracker.quantity(order.pair_id, first.symbol)
         wanted = hedge.quantity * filled / first.quantity
         missing = self._rules[hedge.symbol].round_amount(wanted - self._tracker.quantity(order.pair_id, hedge.symbol))
         reference = Decimal(repr(hedge.reference_price))
-        held = self._tracker.quantity(order.pair_id, hedge.symbol)
-        if held and self._rules[hedge.symbol].shortfall(missing, reference):
+        little = abs(missing) <= abs(wanted) * HEDGE_TOLERANCE
+        if little and self._rules[hedge.symbol].shortfall(missing, reference):
             return ZERO
         return missing if missing * hedge.quantity > 0 else ZERO
 
@@ -206,16 +258,20 @@ class ExecutionEngine:
 
     def _drop(self, order: PairOrder, reason: str) -> None:
         """Nothing filled: the pair is flat, as before."""
-        self._tracker.finish(order.pair_id)
-        self._entries.pop(order.pair_id, None)
-        self._guard.release(order.pair_id)
         self._journal.save_position(order.pair_id, PairState.FLAT, {})
+        self._forget(order)
         self._bus.publish(OrderFailed(self._now(), order, reason))
+
+    def _forget(self, order: PairOrder) -> None:
+        if self._entries.pop(order.pair_id, None) is not None:
+            self._tracker.finish(order.pair_id)
+            self._guard.release(order.pair_id)
 
     async def _unwind(self, order: PairOrder, reason: str) -> None:
         self._alarm(f"{order.pair_id} is unwound: {reason}", order.pair_id, critical=True)
         self._tracker.begin_exit(order.pair_id, when=self._now(), zscore=None, reason=f"unwound:{reason}")
         await self._flatten(order.pair_id, PairState.UNWINDING, None, reason)
+        self._bus.publish(OrderFailed(self._now(), order, f"unwound:{reason}"))
 
     # leaving
 
@@ -225,12 +281,18 @@ class ExecutionEngine:
             return
         self._tracker.begin_exit(order.pair_id, when=order.decided_at, zscore=order.zscore, reason=order.reason)
         self._set_state(order.pair_id, PairState.EXITING)
-        closed = await self._wait_for_quotes(order)
-        if closed:
-            self._set_state(order.pair_id, PairState.OPEN)
-            self._bus.publish(OrderFailed(self._now(), order, f"exit_deferred:market_closed:{','.join(closed)}"))
+        await self._leave(self._entries[order.pair_id], order)
+
+    async def _leave(self, entry: PairOrder, order: PairOrder | None) -> None:
+        """Close a whole pair once both legs can be; ``order`` None: an exit that an earlier process decided."""
+        closed = await self._wait_for_quotes(entry)
+        _, _, reason = self._tracker.exit_of(entry.pair_id)
+        if not closed:
+            await self._flatten(entry.pair_id, PairState.EXITING, order, reason)
             return
-        await self._flatten(order.pair_id, PairState.EXITING, order, order.reason)
+        self._set_state(entry.pair_id, PairState.OPEN)
+        deferred = f"exit_deferred:market_closed:{','.join(closed)}"
+        self._bus.publish(OrderFailed(self._now(), order or entry, deferred))
 
     async def _wait_for_quotes(self, order: PairOrder) -> list[str]:
         """A hedged pair is left with both legs or not yet: while one is halted, selling the other would bare it.
@@ -248,9 +310,9 @@ class ExecutionEngine:
         for number in range(FLATTEN_TRIES):
             await asyncio.sleep(FLATTEN_WAIT_S[min(number, len(FLATTEN_WAIT_S) - 1)])
             for leg in await self._ordered(self._entries[pair_id]):
-                held = self._tracker.quantity(pair_id, leg.symbol)
-                if held:
-                    await self._orders.send(self._closing_send(pair_id, leg, held, action, order))
+                if self._tracker.quantity(pair_id, leg.symbol):
+                    reference = await self._closing_reference(leg, order)
+                    await self._orders.send(self._closing_send(pair_id, leg, action, reference))
             if not any(self._tracker.quantity(pair_id, leg.symbol) for leg in self._entries[pair_id].legs):
                 self._close(pair_id, order)
                 return
@@ -259,11 +321,12 @@ class ExecutionEngine:
         self._alarm(f"{pair_id} could not be closed ({reason}); close it by hand", pair_id, critical=True)
 
     def _close(self, pair_id: str, order: PairOrder | None) -> None:
+        trade = self._tracker.trade_of(pair_id)
         with self._journal.transaction():
-            trade = self._tracker.finish(pair_id)
             if trade is not None:
                 self._journal.save_trade(trade)
             self._journal.save_position(pair_id, PairState.FLAT, {})
+        self._tracker.finish(pair_id)
         self._entries.pop(pair_id, None)
         if trade is not None:
             self._bus.publish(PairClosed(self._now(), trade, order))
@@ -284,10 +347,9 @@ class ExecutionEngine:
         )
 
     def _closing_send(
-        self, pair_id: str, leg: LegOrder, held: Decimal, action: str, order: PairOrder | None
+        self, pair_id: str, leg: LegOrder, action: str, reference_price: Decimal
     ) -> LegSend:
-        entry = self._entries[pair_id]
-        decided = next((wanted for wanted in order.legs if wanted.symbol == leg.symbol), leg) if order else leg
+        entry, held = self._entries[pair_id], self._tracker.quantity(pair_id, leg.symbol)
         return LegSend(
             pair_id=pair_id,
             ref=entry.ref,
@@ -296,8 +358,15 @@ class ExecutionEngine:
             symbol=leg.symbol,
             amount=-held,
             reduce_only=self._only_reduces(leg.symbol, held),
-            reference_price=Decimal(repr(decided.reference_price)),
+            reference_price=reference_price,
         )
+
+    async def _closing_reference(self, leg: LegOrder, order: PairOrder | None) -> Decimal:
+        """The close that the exit was decided on; the price now where the engine itself decided it."""
+        decided = {wanted.symbol: wanted.reference_price for wanted in order.legs} if order else {}
+        if leg.symbol in decided:
+            return Decimal(repr(decided[leg.symbol]))
+        return await self._price(leg.symbol) or Decimal(repr(leg.reference_price))
 
     def _only_reduces(self, symbol: str, held: Decimal) -> bool:
         """With shared symbols the account holds the net: an exit is reduce-only as far as it reduces that."""
@@ -372,6 +441,10 @@ class ExecutionEngine:
             None,
             critical=True,
         )
+
+    def _on_unwritable(self, error: JournalUnwritable) -> None:
+        self._guard.halt("journal_unwritable", self._now())
+        self._alarm(f"nothing more is sent: {error}", None, critical=True)
 
     def _note_legging(self, pair_id: str, outcome: LegOutcome, before: Decimal | None, after: Decimal | None) -> None:
         """What the market moved against the hedge between the first leg's fill and the hedge's."""

@@ -117,7 +117,9 @@ class LiveSession:
         return mismatches
 
     async def begin(self, market: Coroutine[Any, Any, None]) -> None:
-        """Let bars flow; ``market`` is what makes them come."""
+        """Finish what an earlier process left half-done, and let bars flow; ``market`` is what makes them come."""
+        for pair_id in self.floor.recovery.interrupted():
+            self._keep(self.floor.engine.finish_interrupted(pair_id), f"finish {pair_id}")
         self._keep(self._pump_bars(self.floor.market.bars()), "bars")
         self._keep(market, "market")
 

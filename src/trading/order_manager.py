@@ -28,12 +28,14 @@ from ccxt_bt_bridge.words import (
     Side,
 )
 from trading.events import Alarm, EventBus, OrderFinished
+from trading.journal.errors import JournalUnwritable
 from trading.journal.words import Intent, IntentState, client_order_id
 from trading.journal.writer import Journal
 
 ZERO = Decimal(0)
 POLL_S = (1.0, 2.0, 5.0, 15.0, 60.0)
 RESOLVE_S = (0.5, 1.0, 2.0, 5.0)
+FILLS_OVERLAP_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +82,12 @@ class _Watch:
         self.changed.set()
 
     @property
+    def is_done(self) -> bool:
+        return self.report is not None and self.report.status.is_done
+
+    @property
     def is_settled(self) -> bool:
-        return self.report is not None and self.report.status.is_done and self.booked >= self.report.filled
+        return self.is_done and self.report is not None and self.booked >= self.report.filled
 
 
 class OrderManager:
@@ -97,17 +103,19 @@ class OrderManager:
         self._own_ids = client_order_id(bot_id, journal.epoch, 0, 0, "enter").rsplit("-", 2)[0] + "-"
         self.on_foreign_fill: Callable[[Fill], None] = lambda fill: None
         self.on_fill: Callable[[LegSend, Fill], None] = lambda send, fill: None
+        self.on_unwritable: Callable[[JournalUnwritable], None] = lambda error: None
 
     async def send(self, send: LegSend) -> LegOutcome:
         """Send once and wait for the end. Raises JournalUnwritable before anything was sent when the disk refuses."""
-        watch = self._register(send, self._new_id(send), self._clock.now_ms())
+        watch = _watch(send, self._new_id(send), self._clock.now_ms())
         self._journal.write_intent(_intent(watch))
+        self._watches[watch.request.client_order_id] = watch
         outcome = await self._create(watch)
         self._finish(watch, outcome)
         return outcome
 
     async def resume(self, intent: Intent) -> LegOutcome:
-        """Bring an intent of an earlier process to its end: it is looked up, never sent again."""
+        """Bring an intent of an earlier process to its end: looked up, cancelled if it still works, never sent again."""
         send = LegSend(
             pair_id=intent.pair_id,
             ref=intent.ref,
@@ -117,8 +125,9 @@ class OrderManager:
             amount=intent.amount * intent.side.sign,
             reduce_only=intent.reduce_only,
             reference_price=Decimal(repr(intent.reference_price)),
+            timeout_s=0.0,
         )
-        watch = self._register(send, intent.client_order_id, intent.created_ms)
+        watch = self._watches[intent.client_order_id] = _watch(send, intent.client_order_id, intent.created_ms)
         known = self._journal.fills_of(intent.pair_id, intent.ref)
         watch.booked = sum((f.amount for f in known if f.client_order_id == intent.client_order_id), ZERO)
         outcome = await self._resolve(watch, "an earlier process ended before it knew")
@@ -131,14 +140,19 @@ class OrderManager:
         if watch is None:
             self._note_foreign(fill)
             return
-        if self._journal.record_fill(fill, watch.send.pair_id, watch.send.ref):
+        try:
+            is_new = self._journal.record_fill(fill, watch.send.pair_id, watch.send.ref)
+        except JournalUnwritable as error:
+            self.on_unwritable(error)  # whoever waits for this order asks for its fills again
+            return
+        if is_new:
             watch.booked += fill.amount
             self.on_fill(watch.send, fill)
         watch.changed.set()
 
     def _note_foreign(self, fill: Fill) -> None:
-        """A fill of no order under way: a late copy of one of ours, or something we never sent."""
-        if not fill.client_order_id.startswith(self._own_ids):
+        """A fill of no order under way: a late copy of one of ours, or something that our ledger has no place for."""
+        if not (fill.client_order_id.startswith(self._own_ids) and self._journal.has_fill(fill)):
             self.on_foreign_fill(fill)
 
     def take_report(self, report: OrderReport) -> None:
@@ -151,29 +165,16 @@ class OrderManager:
     def _new_id(self, send: LegSend) -> str:
         return client_order_id(self._bot_id, self._journal.epoch, self._journal.next_sequence(), send.leg, send.action)
 
-    def _register(self, send: LegSend, client_id: str, created_ms: int) -> _Watch:
-        request = OrderRequest(
-            client_order_id=client_id,
-            symbol=send.symbol,
-            side=Side.BUY if send.amount > 0 else Side.SELL,
-            amount=abs(send.amount),
-            reduce_only=send.reduce_only,
-            group=send.ref,
-        )
-        watch = _Watch(send, request, created_ms)
-        self._watches[request.client_order_id] = watch
-        return watch
-
     async def _create(self, watch: _Watch) -> LegOutcome:
         match await self._port.create_order(watch.request):
             case Placed(report):
-                self._journal.update_intent(watch.request.client_order_id, state=IntentState.PLACED)
+                self._note(replace(_intent(watch), state=IntentState.PLACED))
                 watch.take(report)
                 return await self._until_settled(watch)
             case NotPlaced(code, reason):
                 return LegOutcome(watch.request.client_order_id, ZERO, False, f"{code} {reason}")
             case Ambiguous(reason):
-                self._journal.update_intent(watch.request.client_order_id, state=IntentState.UNKNOWN)
+                self._note(replace(_intent(watch), state=IntentState.UNKNOWN))
                 return await self._resolve(watch, reason)
 
     async def _resolve(self, watch: _Watch, reason: str) -> LegOutcome:
@@ -194,7 +195,7 @@ class OrderManager:
 
     async def _until_settled(self, watch: _Watch) -> LegOutcome:
         """Wait for a terminal report with all its fills booked; the stream may lose, so poll as well."""
-        tries, cancelled = 0, False
+        tries = 0
         while not watch.is_settled:
             watch.changed.clear()
             try:
@@ -202,8 +203,7 @@ class OrderManager:
             except TimeoutError:
                 tries += 1
                 await self._poll(watch)
-            if not cancelled and self._is_overdue(watch):
-                cancelled = True
+            if self._is_overdue(watch) and not watch.is_done:
                 await self._port.cancel_order(watch.send.symbol, watch.request.client_order_id)
         sign = watch.request.side.sign
         report = watch.report
@@ -219,7 +219,7 @@ class OrderManager:
 
     async def _fetch_fills(self, watch: _Watch) -> None:
         try:
-            fills = await self._port.fills(since_ms=max(0, self._clock.now_ms() - 86_400_000))
+            fills = await self._port.fills(since_ms=max(0, watch.created_ms - FILLS_OVERLAP_MS))
         except ExchangeUnreachable:
             return
         for fill in fills:
@@ -233,6 +233,18 @@ class OrderManager:
         timeout_s = watch.send.timeout_s
         return timeout_s is not None and self._clock.now_ms() - watch.created_ms >= timeout_s * 1000.0
 
+    def _note(self, intent: Intent, report: OrderReport | None = None) -> None:
+        """What became of something sent. A disk that refuses it costs a look-up at the next start, nothing more."""
+        try:
+            with self._journal.transaction():
+                self._journal.update_intent(
+                    intent.client_order_id, state=intent.state, filled=intent.filled, average=intent.average
+                )
+                if report is not None:
+                    self._journal.record_order(report, pair_id=intent.pair_id, ref=intent.ref)
+        except JournalUnwritable as error:
+            self.on_unwritable(error)
+
     def _finish(self, watch: _Watch, outcome: LegOutcome) -> None:
         report = watch.report
         done = replace(
@@ -241,12 +253,7 @@ class OrderManager:
             filled=abs(outcome.filled),
             average=report.average if report else None,
         )
-        with self._journal.transaction():
-            self._journal.update_intent(
-                done.client_order_id, state=done.state, filled=done.filled, average=done.average
-            )
-            if report is not None:
-                self._journal.record_order(report, pair_id=watch.send.pair_id, ref=watch.send.ref)
+        self._note(done, report)
         del self._watches[outcome.client_order_id]
         now_ms = self._clock.now_ms()
         self._bus.publish(
@@ -261,6 +268,18 @@ class OrderManager:
 
     def _alarm(self, watch: _Watch, message: str) -> None:
         self._bus.publish(Alarm(ms_to_datetime(self._clock.now_ms()), message, watch.send.pair_id))
+
+
+def _watch(send: LegSend, client_id: str, created_ms: int) -> _Watch:
+    request = OrderRequest(
+        client_order_id=client_id,
+        symbol=send.symbol,
+        side=Side.BUY if send.amount > 0 else Side.SELL,
+        amount=abs(send.amount),
+        reduce_only=send.reduce_only,
+        group=send.ref,
+    )
+    return _Watch(send, request, created_ms)
 
 
 def _intent(watch: _Watch) -> Intent:

@@ -159,15 +159,12 @@ class PositionTracker:
         self._holdings[pair_id].legging_cost += cost
 
     def finish(self, pair_id: str) -> TradeRecord | None:
-        """The pair is flat. The finished trade, or None when nothing ever filled."""
-        holding = self._holdings.pop(pair_id)
-        if any(leg.quantity for leg in holding.legs.values()):
-            raise ValueError(f"{pair_id} is not flat: {[(leg.symbol, leg.quantity) for leg in holding.legs.values()]}")
-        if not any(leg.entered for leg in holding.legs.values()):
-            return None
-        trade = self._trade_of(holding)
-        self.trades.append(trade)
-        self._realised += trade.pnl
+        """The pair is flat and forgotten. The finished trade, or None when nothing ever filled."""
+        trade = self.trade_of(pair_id)
+        del self._holdings[pair_id]
+        if trade is not None:
+            self.trades.append(trade)
+            self._realised += trade.pnl
         return trade
 
     def restore_trades(self, trades: list[TradeRecord], turnover_notional: Decimal) -> None:
@@ -203,6 +200,17 @@ class PositionTracker:
         """When, at which z and why the pair is being left."""
         holding = self._holdings[pair_id]
         return holding.exit_time, holding.exit_z, holding.exit_reason
+
+    def trade_of(self, pair_id: str) -> TradeRecord | None:
+        """What ``finish`` would book. Raises ValueError while the pair holds anything."""
+        holding = self._holdings[pair_id]
+        if any(leg.quantity for leg in holding.legs.values()):
+            raise ValueError(f"{pair_id} is not flat: {[(leg.symbol, leg.quantity) for leg in holding.legs.values()]}")
+        return self._trade_of(holding) if any(leg.entered for leg in holding.legs.values()) else None
+
+    def has_left(self, pair_id: str) -> bool:
+        """True once any part of the pair has been closed again."""
+        return any(leg.left for leg in self._holdings[pair_id].legs.values())
 
     def legging_cost(self, pair_id: str) -> Decimal:
         return self._holdings[pair_id].legging_cost

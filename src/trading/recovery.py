@@ -54,6 +54,7 @@ class Recovery:
         self._engine = engine
         self._tracker = tracker
         self._guard = guard
+        self._agrees = False
 
     def restore(self, run: int) -> None:
         """From the journal alone: finished trades, open pairs with their fills and funding, risk state."""
@@ -67,14 +68,18 @@ class Recovery:
                 self._restore_pair(stored)
 
     async def reconcile(self, symbols: Iterable[str]) -> tuple[Mismatch, ...]:
-        """Resolve what was under way, finish half-done pairs, then compare with the exchange, exactly."""
+        """Resolve what was under way, then compare with the exchange, exactly. Sends nothing but cancels."""
         for intent in self._journal.unresolved_intents():
             await self._orders.resume(intent)
         await self._adopt_funding()
-        for pair_id in self._tracker.open_pairs:
-            if self._tracker.state(pair_id).is_busy:
-                await self._engine.finish_interrupted(pair_id)
-        return await self.compare(symbols)
+        mismatches = await self.compare(symbols)
+        self._agrees = not mismatches
+        return mismatches
+
+    def interrupted(self) -> tuple[str, ...]:
+        """Pairs for the engine to finish, once the market moves again; none where ledger and exchange disagree."""
+        busy = (pair_id for pair_id in self._tracker.open_pairs if self._tracker.state(pair_id).is_busy)
+        return tuple(busy) if self._agrees else ()
 
     async def compare(self, symbols: Iterable[str]) -> tuple[Mismatch, ...]:
         """Raises ExchangeUnreachable when the exchange cannot be asked: a failed read is never "flat"."""

@@ -146,7 +146,7 @@ class RiskGuard:
     @property
     def drawdown_pct(self) -> float:
         peak = self.state.peak_equity
-        return 100.0 * (1.0 - self.state.equity / peak) if peak > 0.0 else 0.0
+        return 100.0 * (peak - self.state.equity) / peak if peak > 0.0 else 0.0
 
     @property
     def daily_loss(self) -> float:
@@ -165,6 +165,7 @@ class RiskGuard:
             ("max_positions", float(len(self._exposure)), float(limits.max_positions)),
             ("max_exposure", self.gross_exposure / equity, limits.max_exposure),
             ("max_leverage", self.gross_exposure / equity, limits.max_leverage),
+            ("initial_margin", self.gross_exposure / equity, limits.account_leverage),
             ("max_drawdown_pct", self.drawdown_pct, limits.max_drawdown_pct),
             ("max_daily_loss", self.daily_loss, limits.max_daily_loss),
             ("max_daily_loss_pct", self.daily_loss_pct, limits.max_daily_loss_pct),

@@ -52,6 +52,11 @@ class JournalReads:
         wanted = select(tables.fills).where(tables.fills.c.pair_id == pair_id, tables.fills.c.ref == ref)
         return tuple(_fill(row) for row in self._rows(wanted.order_by(tables.fills.c.id)))
 
+    def has_fill(self, fill: Fill) -> bool:
+        """True when this fill (symbol and trade id) has been booked."""
+        same = (tables.fills.c.symbol == fill.symbol, tables.fills.c.trade_id == fill.trade_id)
+        return bool(self._rows(select(tables.fills.c.id).where(*same)))
+
     def last_fill_ms(self) -> int | None:
         """The time of the newest fill, from which on the exchange is asked for more."""
         newest: int | None = self._rows(select(func.max(tables.fills.c.time_ms)))[0][0]

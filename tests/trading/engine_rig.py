@@ -1,0 +1,344 @@
+"""The engine on the real simulated exchange with a real journal file, in virtual time: what engine tests stand on."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from sqlalchemy import Engine, NullPool, create_engine, select
+
+from brokers.simulated import ExchangeStore, MarketSource, SimulatedExchange
+from brokers.simulated.exchange import market_start_ms
+from brokers.simulated.store import ORDERS
+from ccxt_bt_bridge.bt_time import ms_to_datetime
+from ccxt_bt_bridge.clock import LoopClock
+from ccxt_bt_bridge.words import Fill, FundingPayment, Market, OrderReport, OrderRequest
+from pairs.words import Action, Direction, LegOrder, Pair, PairOrder, PairState, SpreadStatistics
+from tests.brokers.markets import bars, source
+from trading.events import Alarm, Event, EventBus
+from trading.execution_engine import ExecutionEngine, ExecutionSettings
+from trading.journal import schema
+from trading.journal.reads import _intent
+from trading.journal.words import Intent
+from trading.journal.writer import Journal
+from trading.order_manager import OrderManager
+from trading.position_tracker import PositionTracker
+from trading.recovery import Mismatch, Recovery
+from trading.risk_guard import RiskGuard, RiskLimits
+
+D = Decimal
+PAIR = Pair("A_B", "A", "B")
+STATISTICS = SpreadStatistics(1.0, 0.0, 0.0, 0.01)
+EQUITY = 10_000.0
+ENTRY = {"A": D("2"), "B": D("-4")}
+ACCOUNT = {"bot_id": "rig", "mode": "mock", "account": "simulated"}
+OPEN_LIMITS = RiskLimits(max_exposure=None, max_drawdown_pct=None, max_daily_loss_pct=None)
+
+
+def rule(symbol: str, *, step: str = "0.001", min_notional: str = "5") -> Market:
+    return Market(symbol, "USDT", "usdm", D("0.01"), D(step), D(step), D(min_notional), D("0.0005"))
+
+
+RULES = {symbol: rule(symbol) for symbol in ("A", "B", "C")}
+
+
+def still_market(count: int = 40) -> MarketSource:
+    """A at 100 and B at 50, hardly moving."""
+    return source(
+        bars("A", [(100 + at % 3, 100 + (at + 1) % 3) for at in range(count)]),
+        bars("B", [(50 + at % 2, 50 + (at + 1) % 2) for at in range(count)]),
+    )
+
+
+class OneEngine:
+    """SQLAlchemy compiles each statement once for all the connections of a test, not once for each of its files."""
+
+    def __init__(self, **terms: Any) -> None:
+        self._connect: Callable[[], sqlite3.Connection] = lambda: sqlite3.connect(":memory:", check_same_thread=False)
+        self._engine = create_engine("sqlite://", creator=lambda: self._connect(), poolclass=NullPool, **terms)
+
+    def __call__(self, url: str, *, creator: Callable[[], sqlite3.Connection] | None = None, **ignored: Any) -> Engine:
+        self._connect = creator or self._connect
+        return self._engine
+
+
+JOURNAL_ENGINE = OneEngine(isolation_level="AUTOCOMMIT", hide_parameters=True)
+EXCHANGE_ENGINE = OneEngine()
+
+
+@contextmanager
+def fast_files() -> Iterator[None]:
+    """Thousands of journals and exchanges in one test."""
+    with (
+        patch("trading.journal.file.create_engine", JOURNAL_ENGINE),
+        patch("brokers.simulated.store.sa.create_engine", EXCHANGE_ENGINE),
+    ):
+        yield
+
+
+class Crash(BaseException):
+    """The process dies here."""
+
+
+class CrashPlan:
+    """Dies at the ``at``-th point and stays dead: nothing that was under way goes on."""
+
+    def __init__(self, at: int | None = None) -> None:
+        self.at = at
+        self.points: list[str] = []
+        self.died = asyncio.Event()
+
+    def point(self, name: str) -> None:
+        if not self.died.is_set():
+            self.points.append(name)
+            if len(self.points) == self.at:
+                self.died.set()
+        if self.died.is_set():
+            raise Crash(name)
+
+
+class MortalJournal(Journal):
+    """A journal that can die before each of its commits. What a crash after one leaves is what one before the next does."""
+
+    crash: CrashPlan | None = None
+
+    @contextmanager
+    def transaction(self):
+        if self.crash is not None and not self._depth:
+            self.crash.point("commit")
+        with super().transaction():
+            yield
+
+    def hurry(self) -> None:
+        """No waiting for the disk: a killed process loses nothing that the system has."""
+        self._connection.exec_driver_sql("PRAGMA synchronous = OFF")
+
+    def die(self) -> None:
+        """Let go of the file as a killed process does: what waited in memory is gone."""
+        self._connection.close()
+        self._lock.release()
+
+
+class WatchedPort:
+    """The exchange as the engine sees it. Asks ``before`` at each send, counts what is sent, can die around each."""
+
+    def __init__(self, exchange: SimulatedExchange, crash: CrashPlan | None) -> None:
+        self._exchange = exchange
+        self._crash = crash
+        self.sent: list[OrderRequest] = []
+        self.before: Callable[[OrderRequest], None] = lambda request: None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._exchange, name)
+
+    async def create_order(self, request: OrderRequest) -> Any:
+        if self._crash is not None:
+            self._crash.point("send")
+        self.before(request)
+        self.sent.append(request)
+        outcome = await self._exchange.create_order(request)
+        if self._crash is not None:
+            self._crash.point("answer")
+        return outcome
+
+
+@dataclass
+class World:
+    """What outlives the bot: the exchange, its clock, the journal's file."""
+
+    exchange: SimulatedExchange
+    clock: LoopClock
+    journal_path: Path
+    journals: list[MortalJournal] = field(default_factory=list)
+
+    @property
+    def placed(self) -> list[str]:
+        """Client order ids of every order that the exchange ever took."""
+        return [row["client_order_id"] for row in self.exchange._store._rows(ORDERS)]
+
+    def held(self, symbol: str) -> Decimal:
+        return self.exchange._venue.ledger.amount(symbol)
+
+    def close(self) -> None:
+        for journal in self.journals:
+            journal.close()
+        self.exchange.close()
+
+
+def open_world(
+    folder: Path, market: MarketSource | None = None, *, faults: Iterable[Mapping[str, Any]] = (), **terms: Any
+) -> World:
+    """On the running loop; market time stands until someone runs the market."""
+    market = market or still_market()
+    store = ExchangeStore(None, fingerprint="rig")
+    clock = LoopClock(asyncio.get_running_loop().time, market_start_ms(market, store, warmup_bars=1))
+    wanted = {"initial_balance": D(10_000), "slippage_bps": D(1), "warmup_bars": 1, "markets": RULES} | terms
+    exchange = SimulatedExchange(market, store, clock=clock, faults=faults, **wanted)
+    return World(exchange, clock, folder / "rig.journal.sqlite")
+
+
+def empty_journal(path: Path) -> Path:
+    """The file of a journal whose first run has begun."""
+    with MortalJournal.open(path, **ACCOUNT) as journal:
+        journal.start_run(started=datetime(2024, 1, 1, tzinfo=UTC), config_sha256="0", code_version="0")
+        journal._connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    return path
+
+
+@dataclass
+class Rig:
+    """One life of the bot."""
+
+    world: World
+    port: WatchedPort
+    journal: MortalJournal
+    tracker: PositionTracker
+    guard: RiskGuard
+    orders: OrderManager
+    engine: ExecutionEngine
+    recovery: Recovery
+    events: list[Event]
+    tasks: list[asyncio.Task]
+
+    def enter(self, pair: str = "A_B", legs: Mapping[str, Decimal] | None = None, **fields: Any) -> PairOrder:
+        return entry_order(pair, legs or ENTRY, self.now, **fields)
+
+    def leave(self, pair: str = "A_B", reason: str = "reversion") -> PairOrder:
+        position = self.tracker.position(pair)
+        assert position is not None
+        prices = {leg.symbol: float(leg.entry_price) for leg in position.legs}
+        return position.exit_order(prices, self.now, reason)
+
+    @property
+    def now(self) -> datetime:
+        return ms_to_datetime(self.world.clock.now_ms())
+
+    def of(self, kind: type) -> list:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    @property
+    def alarms(self) -> list[str]:
+        return [event.message for event in self.of(Alarm)]
+
+    def state(self, pair: str = "A_B") -> PairState:
+        return self.tracker.state(pair)
+
+    def intents(self) -> list[Intent]:
+        return [_intent(row) for row in self.journal._rows(select(schema.intents).order_by(schema.intents.c.id))]
+
+    async def recover(self) -> tuple[Mismatch, ...]:
+        """As a session does: restore, reconcile, and only then finish what was half-done."""
+        self.recovery.restore(run=1)
+        mismatches = await self.recovery.reconcile(tuple(self.world.exchange._source.symbols))
+        for pair in self.recovery.interrupted():
+            await self.engine.finish_interrupted(pair)
+        return mismatches
+
+    async def stop(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+
+def entry_order(pair: str, legs: Mapping[str, Decimal], when: datetime, **fields: Any) -> PairOrder:
+    prices = {"A": 100.0, "B": 50.0, "C": 20.0}
+    first = next(iter(legs.values()))
+    values = {"zscore": -2.1 if first > 0 else 2.1, "statistics": STATISTICS, "half_life_bars": 12.0} | fields
+    return PairOrder(
+        ref=f"{pair}:enter:{when:%Y%m%dT%H%M%S.%fZ}",
+        pair_id=pair,
+        action=Action.ENTER,
+        direction=Direction.LONG if first > 0 else Direction.SHORT,
+        legs=tuple(LegOrder(symbol, amount, prices[symbol]) for symbol, amount in legs.items()),
+        decided_at=when,
+        reason="entry",
+        **values,
+    )
+
+
+def start_rig(
+    world: World,
+    *,
+    pairs: Iterable[Pair] = (PAIR,),
+    limits: RiskLimits = OPEN_LIMITS,
+    settings: ExecutionSettings = ExecutionSettings(),
+    crash: CrashPlan | None = None,
+    slow_disk: bool = False,
+) -> Rig:
+    """A new life of the bot in a world; the user stream is listened to from now on."""
+    journal = MortalJournal.open(world.journal_path, **ACCOUNT)
+    world.journals.append(journal)
+    if not slow_disk:
+        journal.hurry()
+    if journal.resume_run() is None:
+        journal.start_run(started=datetime(2024, 1, 1, tzinfo=UTC), config_sha256="0", code_version="0")
+    journal.crash = crash
+    port = WatchedPort(world.exchange, crash)
+    events: list[Event] = []
+    bus = EventBus()
+    bus.add(events.append)
+    tracker = PositionTracker(D(10_000), {pair.pair_id: pair for pair in pairs})
+    guard = RiskGuard(limits, EQUITY)
+    orders = OrderManager(port, journal, world.clock, bus, bot_id="rig")
+    engine = ExecutionEngine(
+        market=port,
+        orders=orders,
+        journal=journal,
+        tracker=tracker,
+        guard=guard,
+        clock=world.clock,
+        bus=bus,
+        rules=RULES,
+        settings=settings,
+    )
+    recovery = Recovery(journal=journal, trading=port, orders=orders, engine=engine, tracker=tracker, guard=guard)
+    pump = asyncio.get_running_loop().create_task(_pump(world.exchange, orders, engine))
+    return Rig(world, port, journal, tracker, guard, orders, engine, recovery, events, [pump])
+
+
+async def _pump(exchange: SimulatedExchange, orders: OrderManager, engine: ExecutionEngine) -> None:
+    async for event in exchange.events():
+        match event:
+            case Fill():
+                orders.book(event)
+            case OrderReport():
+                orders.take_report(event)
+            case FundingPayment():
+                engine.apply_funding(event)
+
+
+def assert_sound(rig: Rig) -> None:
+    """The invariants of a quiet bot: no duplicates, no lost fill, ledger and exchange equal, intents terminal."""
+    world = rig.world
+    intents = rig.intents()
+    assert len(set(world.placed)) == len(world.placed)
+    assert set(world.placed) <= {intent.client_order_id for intent in intents}, "an order without an intent"
+    assert len(rig.port.sent) == len({request.client_order_id for request in rig.port.sent}), "an intent sent twice"
+    assert not rig.journal.unresolved_intents()
+    for symbol in world.exchange._source.symbols:
+        assert rig.tracker.net(symbol) == world.held(symbol), symbol
+        assert rig.journal.ledger().get(symbol, D(0)) == world.held(symbol), symbol
+    booked = _booked(rig.journal)
+    assert booked == sorted(fill.trade_id for fill in world.exchange._venue.fills)
+    by_intent = {intent.client_order_id: intent.filled for intent in intents}
+    for fill in world.exchange._venue.fills:
+        by_intent[fill.client_order_id] -= fill.amount
+    assert not any(by_intent.values()), by_intent
+
+
+def _booked(journal: Journal) -> list[str]:
+    return sorted(row.trade_id for row in journal._rows(select(schema.fills.c.trade_id)))
+
+
+def is_hedged_or_flat(rig: Rig, pair: str = "A_B", legs: Mapping[str, Decimal] = ENTRY) -> bool:
+    """Flat, or every leg the same share of what was wanted (to a step)."""
+    shares = [rig.tracker.quantity(pair, symbol) / wanted for symbol, wanted in legs.items()]
+    return max(shares) - min(shares) <= D("0.001") and min(shares) >= 0
