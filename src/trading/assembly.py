@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -10,7 +11,7 @@ from pathlib import Path
 import backtrader as bt
 import numpy as np
 
-from brokers.broker_factory import MockTerms, check_broker, mock_exchange, open_mock_store
+from brokers.broker_factory import MockTerms, mock_exchange, open_mock_store
 from brokers.simulated.exchange import SimulatedExchange
 from ccxt_bt_bridge.broker import BridgeBroker
 from ccxt_bt_bridge.bt_time import ms_to_datetime
@@ -69,18 +70,18 @@ def state_paths(config: LoadedConfig) -> tuple[Path, Path]:
 
 
 def build_live_path(config: LoadedConfig, market: MarketInput) -> LivePath:
-    """Raises BrokerUnavailable, StoreError, JournalBusy or JournalRefused; nothing is left open then."""
+    """Raises StoreError, JournalBusy or JournalRefused; nothing is left open then."""
     model = config.model
-    check_broker(model.broker.type)
     journal_path, exchange_path = state_paths(config)
-    loop = LoopThread("max" if model.mock.speed == float("inf") else model.mock.speed)
     journal_path.parent.mkdir(parents=True, exist_ok=True)
-    journal = Journal.open(journal_path, bot_id=config.bot_id, mode=model.broker.type, account="simulated")
-    try:
+    with ExitStack() as opened:
+        loop = LoopThread("max" if model.mock.speed == float("inf") else model.mock.speed)
+        opened.callback(loop.close)
+        journal = opened.enter_context(
+            Journal.open(journal_path, bot_id=config.bot_id, mode=model.broker.type, account="simulated")
+        )
         exchange, clock = _exchange(model, market, exchange_path, loop)
-    except BaseException:
-        journal.close()
-        raise
+        opened.pop_all()
     return _wire(config, market, exchange, clock, loop, journal)
 
 

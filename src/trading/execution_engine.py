@@ -271,6 +271,8 @@ class ExecutionEngine:
         self._alarm(f"{order.pair_id} is unwound: {reason}", order.pair_id, critical=True)
         self._tracker.begin_exit(order.pair_id, when=self._now(), zscore=None, reason=f"unwound:{reason}")
         await self._flatten(order.pair_id, PairState.UNWINDING, None, reason)
+        if self._tracker.state(order.pair_id) is PairState.FLAT:
+            self._guard.release(order.pair_id)
         self._bus.publish(OrderFailed(self._now(), order, f"unwound:{reason}"))
 
     # leaving

@@ -197,13 +197,14 @@ class LiveSession:
     def _record(self, time: datetime, equity: float) -> None:
         journal = self.floor.journal
         journal.record_equity(time, equity)
-        journal.note_progress(bars=self.progress.bars, signals=self.progress.signals)
+        self._note_progress()
         if self.progress.bars % self._flush_bars == 0:
             self.save()
 
     def save(self) -> None:
         """Everything that is not money, in one commit: risk state, counters, status, waiting rows."""
         floor, progress = self.floor, self.progress
+        self._note_progress()
         with floor.journal.transaction():
             self._save_guard()
             floor.journal.save_risk_state(PROGRESS_KEY, {"bars_in_position": progress.bars_in_position})
@@ -221,6 +222,9 @@ class LiveSession:
             signals=self.progress.signals,
         )
 
+    def _note_progress(self) -> None:
+        self.floor.journal.note_progress(bars=self.progress.bars, signals=self.progress.signals)
+
     def _save_guard(self) -> None:
         self.floor.journal.save_risk_state(GUARD_KEY, self.floor.guard.snapshot())
 
@@ -237,6 +241,7 @@ class LiveSession:
     async def _execute(self, order: PairOrder) -> None:
         """A defect in here must not pass in silence: nothing more is opened, and the person is told."""
         try:
+            self._note_progress()
             self._save_guard()
             await self.floor.engine.execute(order)
         except Exception as error:

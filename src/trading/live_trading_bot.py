@@ -16,6 +16,7 @@ from typing import Any
 
 import backtrader as bt
 
+from brokers.broker_factory import check_broker
 from trading.assembly import LivePath, build_cerebro, build_live_path, load_history, state_paths
 from trading.config.environment import process_environment
 from trading.config.loader import load_config
@@ -74,6 +75,7 @@ class LiveTradingBot:
         Raises ConfigError, InputError, BrokerUnavailable, StoreError or JournalError before anything was traded.
         """
         config = self.load()
+        check_broker(config.model.broker.type)
         market = market_input(config, self._choice)
         path = build_live_path(config, market)
         with RunLogs(log_plan(config)) as logs, _closing(path):

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from tests.trading.engine_rig import (
-    ENTRY,
     Crash,
     CrashPlan,
     Rig,

@@ -222,6 +222,7 @@ def test_too_little_of_the_first_leg_is_unwound_and_told(tmp_path):
     (failed,) = rig.of(OrderFailed)
     assert failed.reason == "unwound:partial_fill:0.40", "the strategy's order must come to its end"
     assert rig.alarms == ["A_B is unwound: partial_fill:0.40"]
+    assert rig.guard.gross_exposure == 0.0, "or the pair could never be entered again"
     sold = trade.legs[0]
     bought, left = D("0.8") * (sold.entry_price - 100), D("0.8") * (101 - sold.exit_price)
     assert sold.slippage == -bought - left, "an unwind slips from the price at the time, not from the entry's"

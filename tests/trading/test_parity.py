@@ -126,7 +126,7 @@ def test_risk_exits_agree(tmp_path):
         ({"max_positions": 1}, {}, "max_positions"),
         ({"max_exposure": 0.15}, {}, "max_exposure"),
         ({}, {"max_daily_trades": 1}, "max_daily_trades"),
-        ({}, {"max_daily_loss": 5.0}, "max_daily_loss"),
+        ({}, {"max_daily_loss": 1.0}, "max_daily_loss"),
     ],
 )
 def test_refusals_agree(trading, risk, reason, tmp_path):

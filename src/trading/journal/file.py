@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from trading.journal.errors import JournalBusy, JournalRefused
 from trading.journal.schema import MIGRATIONS, SCHEMA_VERSION, meta, metadata
 
 BUSY_TIMEOUT_MS = 5000
+LOCK_TRIES = 10
+LOCK_WAIT_S = 0.02
 PRAGMAS = (
     f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}",
     "PRAGMA journal_mode = WAL",
@@ -53,17 +56,24 @@ class WriterLock:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file: IO[str] = open(path, "a+", encoding="ascii")  # closing it gives the lock up
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not self._acquired():
             holder = self._holder()
             self._file.close()
             raise JournalBusy(
                 f"{path} is held by another process{holder}: one bot writes one journal; stop the other one first"
-            ) from None
+            )
         self._file.truncate(0)
         self._file.write(f"{os.getpid()}\n")
         self._file.flush()
+
+    def _acquired(self) -> bool:
+        # More than once: whoever asks is_held touches the lock for a moment, which is no reason not to start.
+        for _ in range(LOCK_TRIES):
+            with suppress(OSError):
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            time.sleep(LOCK_WAIT_S)
+        return False
 
     def _holder(self) -> str:
         self._file.seek(0)
@@ -80,12 +90,12 @@ def lock_path(journal: Path) -> Path:
 
 
 def is_held(lock_path: Path) -> bool:
-    """True while some process holds the writer's lock."""
+    """True while some process holds the writer's lock. Several may ask at once."""
     if not lock_path.exists():
         return False
     with open(lock_path, "a+", encoding="ascii") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
             return True
     return False

@@ -1,0 +1,322 @@
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from brokers.broker_factory import BrokerUnavailable
+from brokers.simulated import StoreError
+from pairs.words import PairState
+from tests.trading.runs import CONFIGS, backtest, write_config
+from trading.assembly import state_paths
+from trading.config.loader import ConfigError
+from trading.events import BarMarked, Event, OrderFailed, PairClosed, PairOpened
+from trading.journal.errors import JournalBusy
+from trading.journal.file import WriterLock, is_held, lock_path
+from trading.journal.reads import JournalReader
+from trading.live_trading_bot import LiveTradingBot
+from trading.market_input import InputError
+
+SHORT = {"bars": 760, "seed": 7}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def short(tmp_path: Path) -> Path:
+    """A quick market with trades."""
+    return write_config(tmp_path, mock=SHORT, data={"lookback_bars": 200})
+
+
+def bot_of(config: Path, **terms) -> LiveTradingBot:
+    return LiveTradingBot(config, environ={}, **terms)
+
+
+def stopped_at(bot: LiveTradingBot, event_kind: type, count: int = 1):
+    """Run until the count-th event of a kind, then stop; the result and the events."""
+    events: list[Event] = []
+
+    def listen(event: Event) -> None:
+        events.append(event)
+        if sum(isinstance(one, event_kind) for one in events) == count and isinstance(event, event_kind):
+            bot.stop()
+
+    bot.add_listener(listen)
+    return bot.run(), events
+
+
+def reader(config: Path) -> JournalReader:
+    return JournalReader.open(state_paths(bot_of(config).load())[0])
+
+
+def nothing_is_left(config: Path, threads: set[threading.Thread]) -> None:
+    journal, _ = state_paths(bot_of(config).load())
+    assert set(threading.enumerate()) <= threads
+    assert not is_held(lock_path(journal))
+
+
+# what a bot is before it runs
+
+
+def test_making_a_bot_and_asking_it_writes_nothing(short, folder):
+    before = sorted(folder.rglob("*"))
+    bot = bot_of(short)
+    assert bot.get_status() == {}
+    assert bot.load().bot_id == "0001"
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_bare_name_is_the_shipped_config(monkeypatch):
+    monkeypatch.chdir(CONFIGS.parents[1])
+    assert LiveTradingBot("0001.json", environ={}).load().path.resolve() == (CONFIGS / "0001.json").resolve()
+
+
+# a whole run
+
+
+def test_the_shipped_run_ends_by_itself_and_its_numbers_add_up(folder):
+    threads = set(threading.enumerate())
+    bot = bot_of(CONFIGS / "0001.json")
+    result = bot.run()
+    assert len(result.trades) >= 5
+    assert (bot.was_halted, bot.was_interrupted) == (False, False)
+    assert result.mode == "mock" and result.config == "0001.json"
+    assert result.uptime_s > 0 and result.bars == len(result.equity) + 500
+    gained = sum(trade.pnl for trade in result.trades) + sum(one.unrealised for one in result.open)
+    assert result.equity_end - result.equity_start == gained
+    assert result.equity[-1][1] == pytest.approx(float(result.equity_end), abs=1e-6)
+    with reader(CONFIGS / "0001.json") as journal:
+        (run,) = journal.runs()
+        assert (run.bars, run.signals) == (result.bars, result.signals) and run.ended is not None
+        assert list(journal.trades(run.number)) == list(result.trades)
+        assert len(journal.decisions(run.number)) >= 3 * len(result.equity) - 100
+    nothing_is_left(CONFIGS / "0001.json", threads)
+
+
+def test_the_status_tells_what_was_done_also_when_the_bot_is_gone(short):
+    result = bot_of(short).run()
+    status = bot_of(short).get_status()
+    assert status["running"] is False
+    assert status["bot_id"] == "0001"
+    assert status["trades"] == {"closed": len(result.trades), "pnl": pytest.approx(float(sum(t.pnl for t in result.trades)))}
+    assert status["broker_status"]["value"] == status["equity"] == pytest.approx(float(result.equity_end))
+    assert status["data_feed_status"]["data_points"] == result.bars
+    assert status["engine"]["total_signals"] == result.signals
+    assert status["risk"]["breaker"] == "closed"
+    assert status["monitoring"]["execution"]["orders"] == 4 * len(result.trades) + 2 * len(result.open)
+    assert json.loads(json.dumps(status)) == status
+
+
+def test_the_status_can_be_asked_while_the_bot_runs(short):
+    seen: list[dict] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, PairClosed) and not seen:
+            seen.append(bot_of(short).get_status())
+
+    bot = bot_of(short)
+    bot.add_listener(listen)
+    bot.run()
+    assert seen[0]["running"] is True
+
+
+def test_a_second_run_is_a_new_run_of_the_same_market(short):
+    first, second = bot_of(short).run(), bot_of(short).run()
+    assert [trade.pnl for trade in first.trades] == [trade.pnl for trade in second.trades]
+    assert len(first.trades) >= 2
+    with reader(short) as journal:
+        assert [run.ended is None for run in journal.runs()] == [False, False]
+        assert len(journal.trades()) == len(first.trades) + len(second.trades)
+
+
+# stopping and going on
+
+
+def test_a_stopped_bot_keeps_its_position_and_goes_on_as_if_it_had_never_stopped(short):
+    stopped, _ = stopped_at(bot_of(short), PairOpened)
+    assert len(stopped.open) == 1
+    status = bot_of(short).get_status()
+    assert (status["running"], status["positions"]["total_positions"]) == (False, 1)
+    resumed = bot_of(short).run()
+    whole = backtest(short)
+    key = ("pair_id", "entry_time", "exit_time", "exit_reason", "direction")
+    held = [tuple(getattr(trade, name) for name in key) for trade in resumed.trades]
+    assert held == [tuple(getattr(trade, name) for name in key) for trade in whole.trades]
+    assert resumed.bars == whole.bars
+    assert [time for time, _ in resumed.equity] == [time for time, _ in whole.equity]
+    with reader(short) as journal:
+        assert len(journal.runs()) == 1
+
+
+def test_on_shutdown_close_leaves_the_bot_flat(tmp_path):
+    config = write_config(tmp_path, mock=SHORT, data={"lookback_bars": 200}, trading={"on_shutdown": "close"})
+    result, events = stopped_at(bot_of(config), PairOpened)
+    assert result.open == ()
+    assert [trade.exit_reason for trade in result.trades] == ["shutdown"]
+    with reader(config) as journal:
+        assert {one.state for one in journal.positions().values()} == {PairState.FLAT}
+        assert journal.runs()[0].ended is None
+
+
+def test_a_bot_stopped_before_it_runs_trades_nothing(short):
+    bot = bot_of(short)
+    bot.stop()
+    result = bot.run()
+    assert result.trades == ()
+
+
+def test_counters_go_on_where_they_were(short):
+    stopped, _ = stopped_at(bot_of(short), PairClosed)
+    resumed = bot_of(short).run()
+    whole = backtest(short)
+    assert 0 < stopped.signals < resumed.signals == whole.signals
+    assert resumed.bars_in_position == whole.bars_in_position
+
+
+# faults on the way
+
+
+def test_an_unwound_entry_does_not_block_its_pair_for_ever(tmp_path):
+    """The first entry fails half-way; the pair must trade again afterwards."""
+    faults = [{"kind": "partial_fill", "symbol": "ETHUSDT", "at": 1, "times": 3, "fill_ratio": 0.3}]
+    config = write_config(tmp_path, mock=SHORT, data={"lookback_bars": 200}, broker={"faults": faults})
+    events: list[Event] = []
+    bot = bot_of(config)
+    bot.add_listener(events.append)
+    result = bot.run()
+    reasons = [event.reason for event in events if isinstance(event, OrderFailed)]
+    assert reasons[0] in ("unwound:partial_fill:0.30", "unwound:hedge_failed")
+    eth = [trade.exit_reason for trade in result.trades if trade.pair_id == "ETH_BTC"]
+    assert eth[0].startswith("unwound:") and len(eth) > 1
+
+
+def test_faults_at_random_never_leave_the_books_apart(tmp_path):
+    faults = [{"kind": kind, "rate": 0.08, "times": 1000} for kind in
+              ("reject", "timeout_before_execution", "timeout_after_execution", "partial_fill")]  # fmt: skip
+    config = write_config(
+        tmp_path, mock=SHORT, data={"lookback_bars": 200}, broker={"faults": faults, "latency_ms": 150}
+    )
+    held: dict[str, object] = {}
+
+    @contextmanager
+    def look(path):
+        yield
+        held["books"] = [(path.floor.tracker.net(s), path.exchange._venue.ledger.amount(s)) for s in path.session.symbols]
+
+    result = bot_of(config).run(showing=look)
+    assert result.trades
+    assert all(ours == theirs for ours, theirs in held["books"])
+
+
+def test_a_rule_that_fails_ends_the_run_and_lets_go_of_everything(tmp_path, monkeypatch):
+    (tmp_path / "broken_rules.py").write_text(
+        "from mixins.zscore import ZScoreEntryMixin\n"
+        "class BrokenEntryMixin(ZScoreEntryMixin):\n"
+        "    def decide(self):\n"
+        "        raise ZeroDivisionError('a rule of mine')\n",
+        encoding="utf-8",
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    config = write_config(
+        tmp_path,
+        mock=SHORT,
+        data={"lookback_bars": 200},
+        strategy={"entry_logic": {"name": "broken_rules:BrokenEntryMixin"}},
+    )
+    threads = set(threading.enumerate())
+    with pytest.raises(ZeroDivisionError, match="a rule of mine"):
+        bot_of(config).run()
+    nothing_is_left(config, threads)
+    assert "a rule of mine" in Path("logs/errors.log").read_text(encoding="utf-8")
+
+
+# wrong input leaves nothing open
+
+
+def test_a_broker_that_cannot_run_is_told_and_leaves_nothing(tmp_path):
+    config = write_config(tmp_path, "0002_single_symbol.json")
+    threads = set(threading.enumerate())
+    with pytest.raises(BrokerUnavailable, match='"binance_paper" cannot be run yet'):
+        bot_of(config).run()
+    nothing_is_left(config, threads)
+    assert not Path("state").exists()
+
+
+def test_missing_data_are_told_and_leave_nothing(tmp_path):
+    config = write_config(tmp_path, data={"data_source": "replay"})
+    threads = set(threading.enumerate())
+    with pytest.raises(InputError, match="--data DIR"):
+        bot_of(config).run()
+    nothing_is_left(config, threads)
+
+
+def test_a_wrong_config_is_told_before_anything_is_opened(tmp_path):
+    config = write_config(tmp_path, trading={"max_positions": 0})
+    with pytest.raises(ConfigError, match="max_positions"):
+        bot_of(config).run()
+    assert not Path("state").exists()
+
+
+def test_a_second_process_on_the_same_journal_is_refused(short):
+    journal, _ = state_paths(bot_of(short).load())
+    threads = set(threading.enumerate())
+    lock = WriterLock(lock_path(journal))
+    try:
+        with pytest.raises(JournalBusy, match="one bot writes one journal"):
+            bot_of(short).run()
+        assert set(threading.enumerate()) <= threads
+    finally:
+        lock.release()
+    assert bot_of(short).run().trades
+
+
+def test_the_market_of_another_seed_does_not_continue_a_run(short, tmp_path):
+    stopped_at(bot_of(short), PairOpened)
+    threads = set(threading.enumerate())
+    other = write_config(tmp_path, mock={**SHORT, "seed": 8}, data={"lookback_bars": 200})
+    with pytest.raises(StoreError, match="another market"):
+        bot_of(other).run()
+    nothing_is_left(other, threads)
+
+
+def test_a_position_that_somebody_closed_meanwhile_halts_the_bot(short):
+    stopped, _ = stopped_at(bot_of(short), PairOpened)
+    _, exchange = state_paths(bot_of(short).load())
+    symbol = stopped.open[0].legs[0].symbol
+    connection = sqlite3.connect(exchange)
+    connection.execute("DELETE FROM positions WHERE symbol = ?", (symbol,))
+    connection.commit()
+    connection.close()
+    events: list[Event] = []
+    bot = bot_of(short)
+    bot.add_listener(events.append)
+    bot.run()
+    assert bot.was_halted
+    assert not any(isinstance(event, PairOpened) for event in events)
+    status = bot_of(short).get_status()
+    assert (status["risk"]["breaker"], status["risk"]["risk_violations"]) == ("halted", ["ledger_mismatch"])
+
+
+def test_a_run_in_accelerated_time_works_as_well(tmp_path):
+    config = write_config(tmp_path, mock={"bars": 260, "speed": 400_000}, data={"lookback_bars": 200})
+    begun = time.monotonic()
+    result = bot_of(config).run()
+    assert result.bars == len(result.equity) + 200
+    assert time.monotonic() - begun < 30
+
+
+def test_a_bar_is_told_once_in_order(short):
+    times = []
+    bot = bot_of(short)
+    bot.add_listener(lambda event: times.append(event.time) if isinstance(event, BarMarked) else None)
+    bot.run()
+    assert times == sorted(set(times))
