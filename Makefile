@@ -29,7 +29,7 @@ check: $(VENV)/.installed-dev
 	$(MAKE) test
 
 bench: $(VENV)/.installed-dev
-	@set -e; for script in benchmarks/[!_]*.py; do echo "$$script"; $(BIN)/python "$$script"; done
+	@set -e; for script in benchmarks/*_speed.py; do echo "$$script"; $(BIN)/python "$$script"; done
 
 # What is generated: the config's schema and the page of rules.
 docs: $(VENV)/.installed

@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from trading.reports.summary import ALL_IN_FORMATION, print_summary, summary_text
-
 from tests.trading.journal.journal_samples import START
 from tests.trading.reports.result_samples import empty_result, sample_result, sample_trade
+from trading.reports.summary import ALL_IN_FORMATION, print_summary, summary_text
 
 
 def facts(text: str) -> dict[str, str]:
@@ -134,7 +133,8 @@ def test_on_a_terminal_it_says_the_same_with_colour() -> None:
 
 def test_plain_text_needs_no_rich() -> None:
     source = Path(__file__).resolve().parents[3] / "src"
-    code = f"import sys; sys.path.insert(0, {str(source)!r}); import trading.reports.summary; sys.exit('rich' in sys.modules)"
+    load = f"import sys; sys.path.insert(0, {str(source)!r}); import trading.reports.summary"
+    code = f"{load}; sys.exit('rich' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
