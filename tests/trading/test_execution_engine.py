@@ -233,7 +233,9 @@ def test_min_fill_ratio_is_the_configs(tmp_path):
         await rig.engine.execute(rig.enter())
 
     faults = [fault("partial_fill", "A", fill_ratio=0.4)]
-    assert play(tmp_path, script, faults=faults, settings=ExecutionSettings(min_fill_ratio=0.4)).state() is PairState.OPEN
+    assert (
+        play(tmp_path, script, faults=faults, settings=ExecutionSettings(min_fill_ratio=0.4)).state() is PairState.OPEN
+    )
 
 
 def test_a_hedge_that_fills_in_parts_is_topped_up(tmp_path):
@@ -478,7 +480,10 @@ def test_funding_is_shared_by_quantity_and_booked_once(tmp_path):
             rig.engine.apply_funding(payment("0.01", 8))
 
     rig = play(tmp_path, script, market=shared_market(), pairs=SHARING)
-    assert [(event.pair_id, event.amount) for event in rig.of(FundingBooked)] == [("A_B", D("-0.02")), ("C_A", D("0.03"))]
+    assert [(event.pair_id, event.amount) for event in rig.of(FundingBooked)] == [
+        ("A_B", D("-0.02")),
+        ("C_A", D("0.03")),
+    ]
 
 
 def test_funding_due_before_a_pair_was_entered_is_not_its(tmp_path):
