@@ -77,15 +77,16 @@ def _read_csv(path: Path) -> Table:
     if not rows:
         raise HistoryError(f"{path}: the file is empty; expected a header such as timestamp,open,high,low,close,volume")
     names = [name.strip().lower() for name in rows[0][1].split(",")]
-    cells = [line.split(",") for _, line in rows[1:]]
-    lines = [number for number, _ in rows[1:]]
-    for number, row in zip(lines, cells, strict=True):
-        if len(row) != len(names):
+    for number, line in rows[1:]:
+        if line.count(",") != len(names) - 1:
+            found = line.count(",") + 1
             raise HistoryError(
-                f"{path}, line {number}: expected {len(names)} fields, found {len(row)}; mend or remove that row"
+                f"{path}, line {number}: expected {len(names)} fields, found {found}; mend or remove that row"
             )
-    columns = list(zip(*cells, strict=True)) if cells else [()] * len(names)
-    return Table(path, dict(zip(names, columns, strict=True)), lines)
+    # All cells in one list: a list a row would take twice the time and most of a backtest's memory.
+    cells = ",".join(line for _, line in rows[1:]).split(",") if len(rows) > 1 else []
+    columns = {name: cells[number :: len(names)] for number, name in enumerate(names)}
+    return Table(path, columns, [number for number, _ in rows[1:]])
 
 
 def _text(path: Path) -> str:

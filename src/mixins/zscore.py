@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from mixins.base import EntryAnswer, EntryMixin, ExitAnswer, ExitMixin, View
+from mixins.base import HOLD, EntryAnswer, EntryMixin, ExitAnswer, ExitMixin, View
 from mixins.params import parameter
 from pairs.words import Direction, SpreadStatistics
 
@@ -51,21 +51,24 @@ class ZScoreEntryMixin(EntryMixin):
         return self.view.pair.entry_z or self.params.e_entry_z
 
     def decide(self) -> EntryAnswer:
-        z, statistics = self.view.zscore, self.view.statistics
-        if statistics is None or not math.isfinite(z):
-            return EntryAnswer(None, 0.0, "not_ready")
-        refusal = self._refusal(z, statistics)
+        z = self.view.zscore
+        refusal = self._refusal(z)
         if refusal is not None:
             return EntryAnswer(None, 0.0, refusal)
         return EntryAnswer(Direction.SHORT if z > 0 else Direction.LONG, self._strength(abs(z)), "entry")
 
-    def _refusal(self, z: float, statistics: SpreadStatistics) -> str | None:
+    def _refusal(self, z: float) -> str | None:
+        if not math.isfinite(z):
+            return "not_ready"
         if abs(z) < self.entry_level:
             return "below_entry"
         if abs(z) >= self.view.stop_level:
             return "beyond_stop"
         if not self._crossed_now(z):
             return "no_fresh_crossing"
+        statistics = self.view.statistics
+        if statistics is None:
+            return "not_ready"
         if not (math.isfinite(statistics.hedge_ratio) and statistics.hedge_ratio > 0.0):
             return "bad_hedge_ratio"
         return None if self._pays(abs(z), statistics) else "edge_below_cost"
@@ -126,7 +129,7 @@ class ZScoreExitMixin(ExitMixin):
             return ExitAnswer(True, "stop")
         if loss_side <= self.exit_level:
             return ExitAnswer(True, "reversion")
-        return ExitAnswer(True, "half_life_timeout") if self._took_too_long() else ExitAnswer(False, "hold")
+        return ExitAnswer(True, "half_life_timeout") if self._took_too_long() else HOLD
 
     def is_calm(self) -> bool:
         return abs(self.view.zscore) <= self.exit_level

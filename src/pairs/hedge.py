@@ -184,7 +184,7 @@ def hedge_series(spec: HedgeSpec, y: ArrayLike, x: ArrayLike, bar_numbers: Array
     if spec.method == "fixed":
         ratios, intercepts = _constants(spec, len(y))
     else:
-        numbers = np.arange(len(y)) if bar_numbers is None else np.asarray(bar_numbers)
+        numbers = np.asarray(range(len(y)) if bar_numbers is None else bar_numbers)
         ratios, intercepts = _refuse_unusable(*_held_fits(spec, y, x, numbers))
     with np.errstate(all="ignore"):
         return Hedges(ratios, intercepts, y - intercepts - ratios * x)

@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike
 
 from pairs.windows import FLAT, Array, blocks, equal_series
 
+SMALLEST_STD = 1e-140  # the squares of anything smaller lose digits, or vanish
+
 
 @dataclass(frozen=True, slots=True)
 class RollingSpread:
@@ -137,7 +139,7 @@ def _window_statistics(y: Array, x: Array, ratio: Array, intercept: Array, ddof:
     spread -= mean[:, np.newaxis]
     np.square(spread, out=spread)
     std = np.sqrt(spread.sum(axis=1) / (y.shape[1] - ddof))
-    usable = (std > FLAT * size) & np.isfinite(std)
+    usable = (std > np.maximum(FLAT * size, SMALLEST_STD)) & np.isfinite(std)
     return np.where(usable, mean, np.nan), np.where(usable, std, np.nan)
 
 

@@ -49,6 +49,9 @@ class Desk:
         self.previous_zscore = math.nan
         self._time: datetime | None = None
         self._read_stamp = 0.0
+        self._stamps = [data.lines.datetime for data in datas]
+        self._closes = [data.lines.close for data in datas]
+        self._zscores = None if lines is None else lines.lines.zscore
         self.exit = plan.exit.build(self)
         self.entry = plan.entry.build(self)
         self._gate = ReEntryGate(self.exit.cooldown_bars)
@@ -110,17 +113,22 @@ class Desk:
 
         Bars of different times never reach a rule, and a pair that is late does not make the others look twice.
         """
-        return stamp > self._read_stamp and all(len(data) and data.datetime[0] == stamp for data in self.datas)
+        if not stamp > self._read_stamp:
+            return False
+        for stamps in self._stamps:
+            if not len(stamps) or stamps[0] != stamp:
+                return False
+        return True
 
     def read(self, time: datetime) -> None:
         """Take the closes and the z of a new bar."""
         self._time = time
-        self._read_stamp = self.data.datetime[0]
+        self._read_stamp = self._stamps[0][0]
         self.bars += 1
-        self.price_a = self.data.close[0]
-        if self.lines is not None:
-            self.price_b = self.datas[1].close[0]
-            self.previous_zscore, self.zscore = self.zscore, self.lines.zscore[0]
+        self.price_a = self._closes[0][0]
+        if self._zscores is not None:
+            self.price_b = self._closes[1][0]
+            self.previous_zscore, self.zscore = self.zscore, self._zscores[0]
 
     def watch(self, position: PairPosition | None) -> None:
         """Keep count of the bar: time in trade, latch, cool-down. Before any decision, also during warm-up."""

@@ -83,7 +83,7 @@ def _inputs(plan: StrategyPlan, view: SizingView, answer: EntryAnswer, equity: f
 
 def _quantities(spec: SizingSpec, view: SizingView, gross: float) -> tuple[float, ...]:
     if view.pair.leg_b is None:
-        return (gross / view.price_a,)
+        return (gross / view.price_a if view.price_a > 0.0 else 0.0,)
     statistics = view.statistics
     assert statistics is not None
     return split_gross(

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
-import backtrader as bt
 import numpy as np
 
 from ccxt_bt_bridge.bt_time import ms_to_datetime, num_to_ms
@@ -15,6 +13,7 @@ from feeds.array_feed import ArrayFeed
 from strategies.desk import Desk
 from strategies.desk_strategy import DeskStrategy
 from trading.backtest_broker import BacktestPairBroker, NextBarBroker
+from trading.backtest_loop import StepCerebro, StepMixin
 from trading.config.model import LoadedConfig
 from trading.market_input import MarketInput
 from trading.plan_builder import STRATEGIES, risk_limits, strategy_plan
@@ -48,17 +47,6 @@ class RefusalsOnly:
         self._refusals.append(RefusalRecord(time, pair_id, reasons))
 
 
-class QuietMixin:
-    """Skips Backtrader's per-bar bookkeeping on bars without an order or a trade to tell."""
-
-    _orderspending: list[Any]
-    _tradespending: list[Any]
-
-    def _notify(self, qorders: list[Any] = [], qtrades: list[Any] = []) -> None:  # noqa: B006 (Backtrader's signature)
-        if qorders or qtrades or self._orderspending or self._tradespending:
-            super()._notify(qorders, qtrades)  # type: ignore[misc]
-
-
 def run_backtest(config: LoadedConfig, market: MarketInput) -> BacktestOutcome:
     """Run it. Raises RuntimeError when Backtrader's broker and our ledger disagree: then neither is to be trusted."""
     equity = Decimal(repr(config.model.broker.initial_balance))
@@ -80,9 +68,9 @@ def run_backtest(config: LoadedConfig, market: MarketInput) -> BacktestOutcome:
     return BacktestOutcome(result, tuple(_view(desk) for desk in strategy.desks))
 
 
-def _cerebro(config: LoadedConfig, market: MarketInput, pair_broker: BacktestPairBroker) -> bt.Cerebro:
+def _cerebro(config: LoadedConfig, market: MarketInput, pair_broker: BacktestPairBroker) -> StepCerebro:
     model = config.model
-    cerebro = bt.Cerebro(stdstats=False)
+    cerebro = StepCerebro(stdstats=False)
     cerebro.broker = NextBarBroker(slippage_bps=Decimal(repr(model.broker.slippage_bps)), checksubmit=False)
     cerebro.broker.setcash(model.broker.initial_balance)
     cerebro.broker.setcommission(commission=model.broker.commission)
@@ -91,8 +79,8 @@ def _cerebro(config: LoadedConfig, market: MarketInput, pair_broker: BacktestPai
             cerebro.adddata(ArrayFeed(series=series, name=f"{pair.pair_id}:{series.symbol}"))
     kind = STRATEGIES[model.strategy.type]
     plan = strategy_plan(config, rules=market.rules, trade_after=market.trade_after)
-    quiet = type(kind.__name__, (QuietMixin, kind), {})
-    cerebro.addstrategy(quiet, plan=plan, broker=pair_broker, recorder=RefusalsOnly(pair_broker.refusals))
+    stepped = type(kind.__name__, (StepMixin, kind), {})
+    cerebro.addstrategy(stepped, plan=plan, broker=pair_broker, recorder=RefusalsOnly(pair_broker.refusals))
     return cerebro
 
 

@@ -190,8 +190,8 @@ class BacktestPairBroker:
             self.submit(positions[risk_exit.pair_id].exit_order(prices, time, risk_exit.reason))
 
     def _settle_funding(self, now_ms: int, prices: Mapping[str, float]) -> None:
-        for pair_id in self._tracker.open_pairs:
-            for leg in self._tracker.position(pair_id).legs:
+        for pair_id, position in self._tracker.positions().items():
+            for leg in position.legs:
                 self._fund_leg(pair_id, leg.symbol, leg.quantity, now_ms, prices)
         self._last_ms = now_ms
 

@@ -166,7 +166,7 @@ def _signals(stop: Callable[[], None]) -> Iterator[None]:
 
         def handle(number: int, frame: Any) -> None:
             stop()
-            signal.signal(number, before[number])
+            signal.signal(number, before[signal.Signals(number)])
 
         for name in names:
             signal.signal(name, handle)

@@ -87,6 +87,7 @@ class RiskGuard:
         self.state = RiskState(peak_equity=equity, equity=equity, day_start_equity=equity)
         self._exposure: dict[str, float] = {}
         self._reserved: dict[str, float] = {}
+        self._day: date | None = None
 
     # once per bar
 
@@ -180,7 +181,7 @@ class RiskGuard:
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         known = RiskState(**snapshot)
         known.trips = [(when, reason) for when, reason in known.trips]
-        self.state = known
+        self.state, self._day = known, None
 
     # the parts
 
@@ -203,6 +204,9 @@ class RiskGuard:
 
     def _count_exposure(self, positions: Mapping[str, PairPosition], prices: Mapping[str, float]) -> None:
         """What is held, and in full what is approved and not yet seen open."""
+        if not positions and not self._reserved:
+            self._exposure = {}
+            return
         for pair_id in [p for p in self._reserved if p in positions and positions[p].is_open]:
             del self._reserved[pair_id]
         held = {p: _gross(position, prices) for p, position in positions.items()}
@@ -210,6 +214,9 @@ class RiskGuard:
 
     def _begin_day(self, time: datetime, equity: float) -> None:
         day = _utc_day(time)
+        if day == self._day:
+            return
+        self._day = day
         if day.isoformat() == self.state.day:
             return
         # The day's reference is what the last bar of yesterday left.
@@ -229,9 +236,11 @@ class RiskGuard:
             (self.daily_loss, self.limits.max_daily_loss, "max_daily_loss"),
             (self.daily_loss_pct, self.limits.max_daily_loss_pct, "max_daily_loss_pct"),
         ):
-            told = any(when[:10] == self.state.day and why == reason for when, why in self.state.trips[-4:])
-            if _reaches(used, limit) and not told:
+            if _reaches(used, limit) and not self._was_told_today(reason):
                 self.state.trips.append((time.isoformat(), reason))
+
+    def _was_told_today(self, reason: str) -> bool:
+        return any(when[:10] == self.state.day and why == reason for when, why in self.state.trips[-4:])
 
     def _trip(self, breaker: Breaker, reason: str, time: datetime) -> None:
         order = (Breaker.CLOSED, Breaker.REDUCE_ONLY, Breaker.HALTED)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from brokers.simulated import ExchangeStore, MarketSource, SimulatedExchange
-from brokers.simulated.exchange import market_start_ms
+from brokers.simulated.exchange import SimulatedExchange, market_start_ms
+from brokers.simulated.source import MarketSource
+from brokers.simulated.store import ExchangeStore
 from ccxt_bt_bridge.clock import LoopClock
 from ccxt_bt_bridge.series import BarSeries
 from ccxt_bt_bridge.words import OrderRequest, Side

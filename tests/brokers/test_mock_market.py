@@ -7,7 +7,7 @@ import pytest
 
 from brokers.market_rules import tick_and_step
 from brokers.mock_market import MockMarket, MockPair
-from brokers.simulated import MarketSource
+from brokers.simulated.source import MarketSource
 from feeds.history import align
 from pairs.words import HedgeSpec, Pair
 

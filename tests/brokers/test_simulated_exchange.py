@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from brokers.funding import FundingSchedule
 from brokers.mock_market import MockMarket, MockPair
-from brokers.simulated import MarketSource
+from brokers.simulated.source import MarketSource
 from ccxt_bt_bridge.errors import ExchangeUnreachable, MarketUnknown
 from ccxt_bt_bridge.series import FundingSeries
 from ccxt_bt_bridge.words import (

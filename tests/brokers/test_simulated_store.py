@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from brokers.funding import FundingSchedule
-from brokers.simulated import ExchangeStore, StoreError
+from brokers.simulated.store import ExchangeStore, StoreError
 from ccxt_bt_bridge.words import NotPlaced, Placed
 from tests.brokers.markets import Session, bars, flat, hours, market_order, open_exchange, source
 from tests.virtual_time import run_virtual
@@ -59,7 +59,11 @@ async def until(exchange, stop_ms: int) -> None:
 
 def in_one_go() -> tuple:
     async def main():
-        return await state((await Session(open_exchange(MARKET, **TERMS)).play(ORDERS)).exchange)
+        exchange = open_exchange(MARKET, **TERMS)
+        await Session(exchange).play(ORDERS)
+        seen = await state(exchange)
+        exchange.close()
+        return seen
 
     return run_virtual(main())
 

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import gzip
 import sys
-import types
 from datetime import UTC, datetime
 from decimal import Decimal
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from ccxt_bt_bridge.bt_time import datetime_to_ms, ms_to_datetime
@@ -175,48 +176,34 @@ def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
         load_bars(tmp_path, "X", "1h")
 
 
-class FakeColumn:
-    def __init__(self, values) -> None:
-        self._values = np.array(values)
-
-    def to_numpy(self) -> np.ndarray:
-        return self._values
-
-
-class FakeTable:
-    """What ``pyarrow.parquet.read_table`` returns, as far as it is used."""
-
-    def __init__(self, columns) -> None:
-        self._columns = columns
-        self.column_names = list(columns)
-
-    def column(self, name):
-        return FakeColumn(self._columns[name])
-
-
-@pytest.fixture
-def parquet(monkeypatch):
-    """Make every Parquet file hold these columns."""
-
-    def install(columns) -> None:
-        module = types.ModuleType("pyarrow")
-        module.parquet = types.SimpleNamespace(read_table=lambda path: FakeTable(columns))
-        monkeypatch.setitem(sys.modules, "pyarrow", module)
-
-    return install
-
-
-@pytest.mark.parametrize("as_text", [False, True])
-def test_parquet_reads_like_csv(folder, parquet, as_text):
-    plain = load_bars(folder, "BTCUSDT", "1h")
-    opens = ["2024-01-01T00:00:00", "2024-01-01T01:00:00", "2024-01-01T03:00:00", "2024-01-01T04:00:00"]
-    times = [f"{one}Z" for one in opens] if as_text else np.array(opens, dtype="datetime64[ns]")
+def write_parquet(path, series, times, **options):
+    """A Parquet file of the series' bars, opened at ``times``."""
     names = ("open", "high", "low", "close", "volume")
-    times = np.array(times, dtype=object) if as_text else times
-    parquet({"timestamp": times} | {name: getattr(plain, name).tolist() for name in names})
-    (folder / "PQ.parquet").write_bytes(b"")
+    columns = {"timestamp": times} | {name: getattr(series, name) for name in names}
+    pyarrow.parquet.write_table(pyarrow.table(columns), path, **options)
+
+
+@pytest.mark.parametrize("kind", ["ms", "us", "ns", "text", "integer"])
+def test_parquet_reads_like_csv(folder, kind):
+    plain = load_bars(folder, "BTCUSDT", "1h")
+    opens = plain.time_ms - plain.interval_ms
+    if kind == "text":
+        times = pyarrow.array([f"{np.datetime64(int(one), 'ms')}Z" for one in opens])
+    elif kind == "integer":
+        times = pyarrow.array(opens)
+    else:
+        times = pyarrow.array(opens.astype("datetime64[ms]")).cast(pyarrow.timestamp(kind, tz="UTC"))
+
+    write_parquet(folder / "PQ.parquet", plain, times, row_group_size=3)
+
     loaded = load_bars(folder, "PQ", "1h")
     assert all(np.array_equal(a, b) for a, b in zip(loaded.columns, plain.columns, strict=True))
+
+
+def test_a_damaged_parquet_file_says_so(tmp_path):
+    (tmp_path / "X.parquet").write_bytes(b"PAR1 and then nothing")
+    with pytest.raises(HistoryError, match=r"X\.parquet: cannot be read as Parquet"):
+        load_bars(tmp_path, "X", "1h")
 
 
 def test_align_pairs_by_time_not_by_row(folder):

@@ -94,8 +94,11 @@ def random_bars(n: int = 400, seed: int = 1) -> Bars:
     return Bars(bars.open, bars.high + rng.random(n), bars.low - rng.random(n), bars.close, bars.volume)
 
 
-class ArrayFeed(bt.feed.DataBase):
-    """Backtrader data of ``Bars``, one bar an hour."""
+class BarsFeed(bt.feed.DataBase):
+    """Backtrader data of ``Bars``, one bar an hour.
+
+    Not called as the product's feed is: of two feed classes of one name Backtrader lets only the later one be pickled.
+    """
 
     params: Any = (("bars", None),)
 
@@ -230,8 +233,8 @@ def run(
 ) -> Any:
     """Run ``Asker`` over the bars and return it. Exits are asked from the bar after ``entry_bar`` on."""
     cerebro = bt.Cerebro(runonce=runonce, stdstats=False)
-    cerebro.adddata(ArrayFeed(bars=bars))
-    cerebro.adddata(ArrayFeed(bars=bars if other is None else other))
+    cerebro.adddata(BarsFeed(bars=bars))
+    cerebro.adddata(BarsFeed(bars=bars if other is None else other))
     first = ask_from if issubclass(rule, EntryMixin) else max(ask_from, entry_bar + 1)
     cerebro.addstrategy(Asker, rule=rule, settings=settings, direction=direction, entry_bar=entry_bar, ask_from=first)
     return cerebro.run()[0]

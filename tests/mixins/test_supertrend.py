@@ -10,7 +10,7 @@ import pytest
 
 from mixins.supertrend import SuperTrend
 from tests.mixins import reference
-from tests.mixins.harness import ArrayFeed, Bars, bars_from_closes, random_bars
+from tests.mixins.harness import Bars, BarsFeed, bars_from_closes, random_bars
 
 
 class Plot(bt.Strategy):
@@ -30,7 +30,7 @@ class Plot(bt.Strategy):
 
 def drawn(bars: Bars, runonce: bool, **params) -> tuple[np.ndarray, np.ndarray]:
     cerebro = bt.Cerebro(runonce=runonce, stdstats=False)
-    cerebro.adddata(ArrayFeed(bars=bars))
+    cerebro.adddata(BarsFeed(bars=bars))
     cerebro.addstrategy(Plot, **params)
     strategy = cerebro.run()[0]
     return np.array(strategy.band), np.array(strategy.direction)

@@ -184,6 +184,14 @@ def test_an_inclusive_z_never_exceeds_its_bound(spread, window, ddof):
     assert np.nanmax(np.abs(z), initial=0.0) <= largest_inclusive_z(window, ddof) * (1.0 + 1e-6)
 
 
+def test_a_window_whose_squares_would_underflow_counts_as_flat():
+    spread, zeros = np.array([7e-161, 0.0, 0.0]), np.zeros(3)
+
+    statistics = rolling_statistics(spread, zeros, zeros, zeros, 2, inclusive=True, ddof=0)
+
+    assert np.isnan(statistics.std).all() and np.isnan(statistics.zscore).all()
+
+
 def test_an_exclusive_window_sees_a_shock_that_an_inclusive_one_hides():
     series = market(200)
     series[0][-1] += 1.0

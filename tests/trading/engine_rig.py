@@ -15,9 +15,9 @@ from unittest.mock import patch
 
 from sqlalchemy import Engine, NullPool, create_engine, select
 
-from brokers.simulated import ExchangeStore, MarketSource, SimulatedExchange
-from brokers.simulated.exchange import market_start_ms
-from brokers.simulated.store import ORDERS
+from brokers.simulated.exchange import SimulatedExchange, market_start_ms
+from brokers.simulated.source import MarketSource
+from brokers.simulated.store import ORDERS, ExchangeStore
 from ccxt_bt_bridge.bt_time import ms_to_datetime
 from ccxt_bt_bridge.clock import LoopClock
 from ccxt_bt_bridge.words import Fill, FundingPayment, Market, OrderReport, OrderRequest

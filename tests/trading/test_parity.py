@@ -128,11 +128,11 @@ def test_risk_exits_agree(tmp_path):
         ({"max_positions": 1}, {}, "max_positions"),
         ({"max_exposure": 0.15}, {}, "max_exposure"),
         ({}, {"max_daily_trades": 1}, "max_daily_trades"),
-        ({}, {"max_daily_loss": 1.0}, "max_daily_loss"),
+        ({}, {"max_daily_loss": 0.5}, "max_daily_loss"),
     ],
 )
 def test_refusals_agree(trading, risk, reason, tmp_path):
-    result = agree(write_config(tmp_path, mock={"bars": 1200}, trading=trading, risk_management=risk))
+    result = agree(write_config(tmp_path, mock={"bars": 2000}, trading=trading, risk_management=risk))
     assert reason in {why for refusal in result.refused for why in refusal.reasons}
 
 

@@ -7,7 +7,7 @@ that an intent is on disk before its order is on the wire. Written synchronously
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -39,6 +39,28 @@ FLUSH_ROWS = 500
 KEPT_ROWS = 50_000  # while the disk refuses them; the oldest go first
 
 log = logging.getLogger(__name__)
+
+
+def _put(table: Table, *, key: str, changes: Iterable[str]) -> Executable:
+    """A new row, or these columns of the row that has its ``key``."""
+    statement = upsert(table)
+    return statement.on_conflict_do_update(
+        index_elements=[key], set_={name: statement.excluded[name] for name in changes}
+    )
+
+
+# Built once: building one costs SQLAlchemy more than running it.
+_ADD_INTENT = insert(tables.intents)
+_ADD_FILL = upsert(tables.fills).on_conflict_do_nothing()
+_ADD_FUNDING = upsert(tables.funding).on_conflict_do_nothing()
+_PUT_ORDER = _put(tables.orders, key="client_order_id", changes=OrderReport.__dataclass_fields__)
+_PUT_POSITION = _put(tables.pair_positions, key="pair_id", changes=("state", "payload"))
+_PUT_RISK_STATE = _put(tables.risk_state, key="key", changes=("value",))
+_COUNT = (
+    upsert(tables.sequences)
+    .on_conflict_do_update(index_elements=["name"], set_={"value": tables.sequences.c.value + 1})
+    .returning(tables.sequences.c.value)
+)
 
 
 def _now() -> datetime:
@@ -141,7 +163,7 @@ class Journal(JournalReads):
         """Put an intent on disk; only then may its order be sent. Raises ``IntentConflict`` for an id used before."""
         with self.transaction():
             try:
-                self._execute(insert(tables.intents).values(run=self._run, **_intent_values(intent)))
+                self._execute(_ADD_INTENT, {"run": self._run, **_intent_values(intent)})
             except IntegrityError:
                 raise IntentConflict(
                     f"intent {intent.client_order_id} is already in the journal: an intent is sent at most once"
@@ -160,42 +182,34 @@ class Journal(JournalReads):
 
     def record_order(self, report: OrderReport, *, pair_id: str, ref: str) -> None:
         """The order as the exchange last reported it."""
-        values = asdict(report) | {"side": report.side.value, "status": report.status.value}
-        statement = upsert(tables.orders).values(run=self._run, pair_id=pair_id, ref=ref, **values)
+        values = _row(report) | {"side": report.side.value, "status": report.status.value}
         with self.transaction():
-            self._execute(statement.on_conflict_do_update(index_elements=["client_order_id"], set_=values))
+            self._execute(_PUT_ORDER, {"run": self._run, "pair_id": pair_id, "ref": ref, **values})
 
     def record_fill(self, fill: Fill, pair_id: str, ref: str) -> bool:
         """False when this fill (symbol and trade id) is already there."""
-        values = asdict(fill) | {"side": fill.side.value}
-        statement = upsert(tables.fills).values(run=self._run, pair_id=pair_id, ref=ref, **values)
+        values = _row(fill) | {"side": fill.side.value}
         with self.transaction():
-            return self._execute(statement.on_conflict_do_nothing()).rowcount == 1
+            row = {"run": self._run, "pair_id": pair_id, "ref": ref, **values}
+            return self._execute(_ADD_FILL, row).rowcount == 1
 
     def record_funding(self, payment: FundingPayment, pair_id: str, amount: Decimal) -> bool:
         """The pair's share ``amount`` of a payment; False when it is already there."""
-        values = asdict(payment) | {"amount": amount}
-        statement = upsert(tables.funding).values(run=self._run, pair_id=pair_id, **values)
+        values = _row(payment) | {"amount": amount}
         with self.transaction():
-            return self._execute(statement.on_conflict_do_nothing()).rowcount == 1
+            return self._execute(_ADD_FUNDING, {"run": self._run, "pair_id": pair_id, **values}).rowcount == 1
 
     def next_sequence(self) -> int:
         """1, 2, 3, … and never one of them twice in this file's life: the number in a client order id."""
-        statement = upsert(tables.sequences).values(name="client_order_id", value=1)
-        counted = statement.on_conflict_do_update(
-            index_elements=["name"], set_={"value": tables.sequences.c.value + 1}
-        ).returning(tables.sequences.c.value)
         with self.transaction():
-            return int(self._execute(counted).scalar_one())
+            return int(self._execute(_COUNT, {"name": "client_order_id", "value": 1}).scalar_one())
 
     # Positions, trades, risk, runs
 
     def save_position(self, pair_id: str, state: PairState, payload: Mapping[str, Any]) -> None:
         """Replace what is known of a pair: its state and the JSON that restores it."""
-        values = {"state": state.value, "payload": dict(payload)}
-        statement = upsert(tables.pair_positions).values(pair_id=pair_id, **values)
         with self.transaction():
-            self._execute(statement.on_conflict_do_update(index_elements=["pair_id"], set_=values))
+            self._execute(_PUT_POSITION, {"pair_id": pair_id, "state": state.value, "payload": dict(payload)})
 
     def save_trade(self, trade: TradeRecord) -> None:
         """A closed round trip."""
@@ -203,9 +217,8 @@ class Journal(JournalReads):
             self._execute(insert(tables.trades).values(run=self._run, pnl=trade.pnl, **asdict(trade)))
 
     def save_risk_state(self, key: str, value: Mapping[str, Any]) -> None:
-        statement = upsert(tables.risk_state).values(key=key, value=dict(value))
         with self.transaction():
-            self._execute(statement.on_conflict_do_update(index_elements=["key"], set_={"value": dict(value)}))
+            self._execute(_PUT_RISK_STATE, {"key": key, "value": dict(value)})
 
     def start_run(self, *, started: datetime, config_sha256: str, code_version: str) -> int:
         """Open a new run; later rows carry its number."""
@@ -230,11 +243,11 @@ class Journal(JournalReads):
     # Rows of a bar, buffered
 
     def record_decision(self, decision: Decision) -> None:
-        numbers = {name: _finite(getattr(decision, name)) for name in ("spread", "zscore", "hedge_ratio")}
-        self._wait(tables.decisions, asdict(decision) | numbers)
+        row = _row(decision)
+        self._wait(tables.decisions, row | {name: _finite(row[name]) for name in ("spread", "zscore", "hedge_ratio")})
 
     def record_refusal(self, refusal: RefusalRecord) -> None:
-        self._wait(tables.refusals, asdict(refusal))
+        self._wait(tables.refusals, _row(refusal))
 
     def record_equity(self, time: datetime, equity: float) -> None:
         self._wait(tables.equity, {"time": time, "equity": float(equity)})
@@ -272,7 +285,9 @@ class Journal(JournalReads):
         with self.transaction():
             self._execute(update(tables.runs).where(tables.runs.c.number == self._run).values(**values))
 
-    def _execute(self, statement: Executable, rows: list[dict[str, Any]] | None = None) -> CursorResult[Any]:
+    def _execute(
+        self, statement: Executable, rows: dict[str, Any] | list[dict[str, Any]] | None = None
+    ) -> CursorResult[Any]:
         with self._writing():
             return self._connection.execute(statement, rows)
 
@@ -300,7 +315,12 @@ class Journal(JournalReads):
 
 
 def _intent_values(intent: Intent) -> dict[str, Any]:
-    return asdict(intent) | {"side": intent.side.value, "state": intent.state.value}
+    return _row(intent) | {"side": intent.side.value, "state": intent.state.value}
+
+
+def _row(value: Any) -> dict[str, Any]:
+    """A flat dataclass as a row; ``asdict`` would copy every value in it deeply, once a bar and pair."""
+    return {name: getattr(value, name) for name in value.__dataclass_fields__}
 
 
 def _finite(number: float | None) -> float | None:

@@ -1,0 +1,196 @@
+"""Live feeds in a real Cerebro: history first, then bars as they come, and nothing in between."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import backtrader as bt
+
+from ccxt_bt_bridge.bt_time import num_to_ms
+from ccxt_bt_bridge.feed import IDLE_WAIT_S
+from ccxt_bt_bridge.hub import Hub
+from tests.ccxt_bt_bridge.board_harness import HOUR_MS, board_of, cerebro_on, put
+
+TWO = ("A", "B")
+FOUR = ("A", "B", "C", "D")
+
+
+class Listener(bt.Strategy):
+    """Writes down what it is told, in order: statuses of its datas, and at each step which datas stand at it."""
+
+    params: Any = (("log", None),)
+
+    def notify_data(self, data: Any, status: int, *args: Any, **kwargs: Any) -> None:
+        self.p.log.append(f"{data._name} {data._getstatusname(status)}")
+
+    def prenext(self) -> None:
+        self.next()
+
+    def next(self) -> None:
+        now = self.datetime[0]
+        fresh = [data._name for data in self.datas if len(data) and data.datetime[0] == now]
+        self.p.log.append(f"{round(num_to_ms(now) / HOUR_MS)}: {''.join(fresh)}")
+
+
+def run(board, symbols) -> tuple[list[str], list[Any]]:
+    log: list[str] = []
+    if hasattr(board.hub, "on_wait"):
+        board.hub.on_wait = lambda: log.append("wait")
+    (strategy,) = cerebro_on(board, symbols, Listener, log=log).run()
+    return log, strategy.datas
+
+
+def test_history_comes_first_and_live_is_announced_before_the_first_live_bar():
+    board = board_of(*TWO, history=2)
+    board.hub.script = [put(board, TWO, 3), put(board, TWO, 4)]
+    log, _ = run(board, TWO)
+    assert log == [
+        *("A DELAYED", "B DELAYED", "1: AB", "2: AB", "wait"),
+        *("A LIVE", "B LIVE", "3: AB", "wait", "4: AB", "wait"),
+    ]
+
+
+def test_a_live_bar_arrives_whole_and_stamped_at_its_close():
+    board = board_of("A")
+    board.hub.script = [put(board, "A", 5)]
+    _, (data,) = run(board, "A")
+    assert num_to_ms(data.datetime[0]) == 5 * HOUR_MS
+    assert [line[0] for line in (data.open, data.high, data.low, data.close, data.volume)] == [100, 101, 99, 100, 10]
+
+
+def test_bars_of_one_moment_are_delivered_in_one_step():
+    board = board_of(*FOUR, history=1)
+    board.hub.script = [put(board, FOUR, number) for number in range(2, 20)]
+    log, datas = run(board, FOUR)
+    assert [line for line in log if ":" in line] == [f"{number}: ABCD" for number in range(1, 20)]
+    assert [len(data) for data in datas] == [19] * 4
+
+
+def test_a_silent_leader_does_not_hold_back_the_others_by_a_step():
+    """Asked again in the middle of a step, the leader must not wait: the bar that is there would be a step late."""
+    board = board_of(*FOUR, history=1)
+    board.hub.script = [put(board, "CD", 2), put(board, "CD", 3), put(board, FOUR, 4), put(board, "AB", 5)]
+    log, _ = run(board, FOUR)
+    steps = [line for line in log if ":" in line or line == "wait"]
+    assert steps == ["1: ABCD", "wait", "2: CD", "wait", "3: CD", "wait", "4: ABCD", "wait", "5: AB", "wait"]
+
+
+def test_nobody_waits_while_any_feed_has_bars():
+    board = board_of(*FOUR, history=1)
+    board.hub.script = [lambda: [put(board, "CD", number)() for number in (2, 3, 4)]]
+    log, _ = run(board, FOUR)
+    steps = [line for line in log if ":" in line or line == "wait"]
+    assert steps == ["1: ABCD", "wait", "2: CD", "3: CD", "4: CD", "wait"]
+
+
+def test_history_of_unequal_length_is_merged_by_time():
+    board = board_of("A", "B", history=3)
+    board.pop("B")
+    log, _ = run(board, TWO)
+    assert [line for line in log if ":" in line] == ["1: A", "2: AB", "3: AB"]
+
+
+def test_a_leg_that_comes_in_a_step_of_its_own_makes_a_second_step_of_the_same_time():
+    board = board_of(*FOUR)
+    board.hub.script = [put(board, "AB", 1), put(board, "CD", 1)]
+    log, _ = run(board, FOUR)
+    assert [line for line in log if ":" in line] == ["1: AB", "1: ABCD"]
+
+
+def test_the_end_comes_after_the_bars_that_are_still_there():
+    board = board_of(*TWO)
+
+    def last_bars():
+        for number in (1, 2, 3):
+            put(board, TWO, number)()
+        board.end()
+
+    board.hub.script = [last_bars]
+    log, _ = run(board, TWO)
+    assert [line for line in log if ":" in line] == ["1: AB", "2: AB", "3: AB"]
+    assert board.hub.waits == 1
+
+
+def test_a_board_that_has_ended_before_it_began_ends_the_run():
+    board = board_of(*TWO, history=1)
+    board.end()
+    log, _ = run(board, TWO)
+    assert log[-1] == "1: AB"
+
+
+def test_idle_cycles_wait_once_each_and_leave_the_lines_alone():
+    idle = 100
+    board = board_of(*FOUR, history=2)
+    board.hub.script = [lambda: None] * idle
+    log, datas = run(board, FOUR)
+    assert board.hub.waits == idle + 1
+    assert [len(data) for data in datas] == [2] * 4
+    for data in datas:
+        assert data.loads <= 2 + 2 * (idle + 3)
+        assert len(data.close.array) == 2
+    assert log.count("2: ABCD") == 1
+
+
+class StopsItself(Listener):
+    def next(self) -> None:
+        super().next()
+        self.env.runstop()
+
+
+def test_a_strategy_may_stop_the_run():
+    board = board_of(*TWO, history=5)
+    log: list[str] = []
+    cerebro_on(board, TWO, StopsItself, log=log).run()
+    assert [line for line in log if ":" in line] == ["1: AB"]
+
+
+class IdleSignal(Hub):
+    """A real hub that says when Backtrader's thread begins to wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_idle = threading.Event()
+
+    def wait(self, timeout_s: float) -> None:
+        self.is_idle.set()
+        super().wait(timeout_s)
+
+
+def stopped_after_s(*, kick: bool) -> float:
+    board = board_of(*TWO, hub=IdleSignal(), history=1)
+    cerebro = cerebro_on(board, TWO, Listener, log=[])
+    asked = []
+
+    def stop():
+        assert board.hub.is_idle.wait(10.0)
+        asked.append(time.monotonic())
+        cerebro.runstop()
+        if kick:
+            board.hub.kick()
+
+    other = threading.Thread(target=stop)
+    other.start()
+    cerebro.run()
+    ended = time.monotonic()
+    other.join()
+    return ended - asked[0]
+
+
+def test_a_stop_from_another_thread_is_seen_within_one_idle_wait():
+    assert stopped_after_s(kick=False) < IDLE_WAIT_S + 0.4
+
+
+def test_a_stop_with_a_kick_is_seen_at_once():
+    assert min(stopped_after_s(kick=True) for _ in range(3)) < IDLE_WAIT_S / 3
+
+
+def test_a_real_hub_does_not_spin_while_idle():
+    board = board_of(*TWO, hub=IdleSignal(), history=1)
+    cerebro = cerebro_on(board, TWO, Listener, log=[])
+    timer = threading.Timer(0.15, board.end)
+    timer.start()
+    (strategy,) = cerebro.run()
+    timer.join()
+    assert sum(data.loads for data in strategy.datas) < 20
