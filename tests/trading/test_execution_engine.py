@@ -17,13 +17,11 @@ from tests.brokers.markets import bars, hours, market_order, source
 from tests.trading.engine_rig import (
     ENTRY,
     PAIR,
-    RULES,
     Rig,
     assert_sound,
     fast_files,
     is_hedged_or_flat,
     open_world,
-    rule,
     start_rig,
     still_market,
 )
@@ -513,7 +511,3 @@ def test_funding_of_the_exchange_reaches_the_leg_that_holds(tmp_path):
     assert funded[0] < 0 == funded[1]
     wallet = rig.world.exchange._venue.ledger.wallet
     assert wallet == D(10_000) + rig.tracker.trades[0].pnl
-
-
-def test_the_rules_of_the_rig_are_those_of_its_exchange():
-    assert RULES["A"] == rule("A")
