@@ -348,9 +348,7 @@ class ExecutionEngine:
             timeout_s=self._settings.first_leg_timeout_s if first_leg else self._settings.max_unhedged_s,
         )
 
-    def _closing_send(
-        self, pair_id: str, leg: LegOrder, action: str, reference_price: Decimal
-    ) -> LegSend:
+    def _closing_send(self, pair_id: str, leg: LegOrder, action: str, reference_price: Decimal) -> LegSend:
         entry, held = self._entries[pair_id], self._tracker.quantity(pair_id, leg.symbol)
         return LegSend(
             pair_id=pair_id,

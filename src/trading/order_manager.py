@@ -115,7 +115,7 @@ class OrderManager:
         return outcome
 
     async def resume(self, intent: Intent) -> LegOutcome:
-        """Bring an intent of an earlier process to its end: looked up, cancelled if it still works, never sent again."""
+        """Bring an intent of an earlier process to its end: looked up, cancelled if it still works, never resent."""
         send = LegSend(
             pair_id=intent.pair_id,
             ref=intent.ref,

@@ -105,8 +105,11 @@ class CrashPlan:
             raise Crash(name)
 
 
+DEFAULT_SETTINGS = ExecutionSettings()
+
+
 class MortalJournal(Journal):
-    """A journal that can die before each of its commits. What a crash after one leaves is what one before the next does."""
+    """A journal that can die before each of its commits. A crash after one leaves what one before the next does."""
 
     crash: CrashPlan | None = None
 
@@ -269,15 +272,13 @@ def start_rig(
     *,
     pairs: Iterable[Pair] = (PAIR,),
     limits: RiskLimits = OPEN_LIMITS,
-    settings: ExecutionSettings = ExecutionSettings(),
+    settings: ExecutionSettings | None = None,
     crash: CrashPlan | None = None,
-    slow_disk: bool = False,
 ) -> Rig:
     """A new life of the bot in a world; the user stream is listened to from now on."""
     journal = MortalJournal.open(world.journal_path, **ACCOUNT)
     world.journals.append(journal)
-    if not slow_disk:
-        journal.hurry()
+    journal.hurry()
     if journal.resume_run() is None:
         journal.start_run(started=datetime(2024, 1, 1, tzinfo=UTC), config_sha256="0", code_version="0")
     journal.crash = crash
@@ -297,7 +298,7 @@ def start_rig(
         clock=world.clock,
         bus=bus,
         rules=RULES,
-        settings=settings,
+        settings=settings or ExecutionSettings(),
     )
     recovery = Recovery(journal=journal, trading=port, orders=orders, engine=engine, tracker=tracker, guard=guard)
     pump = asyncio.get_running_loop().create_task(_pump(world.exchange, orders, engine))

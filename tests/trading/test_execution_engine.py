@@ -17,13 +17,11 @@ from tests.brokers.markets import bars, hours, market_order, source
 from tests.trading.engine_rig import (
     ENTRY,
     PAIR,
-    RULES,
     Rig,
     assert_sound,
     fast_files,
     is_hedged_or_flat,
     open_world,
-    rule,
     start_rig,
     still_market,
 )
@@ -233,7 +231,9 @@ def test_min_fill_ratio_is_the_configs(tmp_path):
         await rig.engine.execute(rig.enter())
 
     faults = [fault("partial_fill", "A", fill_ratio=0.4)]
-    assert play(tmp_path, script, faults=faults, settings=ExecutionSettings(min_fill_ratio=0.4)).state() is PairState.OPEN
+    assert (
+        play(tmp_path, script, faults=faults, settings=ExecutionSettings(min_fill_ratio=0.4)).state() is PairState.OPEN
+    )
 
 
 def test_a_hedge_that_fills_in_parts_is_topped_up(tmp_path):
@@ -478,7 +478,10 @@ def test_funding_is_shared_by_quantity_and_booked_once(tmp_path):
             rig.engine.apply_funding(payment("0.01", 8))
 
     rig = play(tmp_path, script, market=shared_market(), pairs=SHARING)
-    assert [(event.pair_id, event.amount) for event in rig.of(FundingBooked)] == [("A_B", D("-0.02")), ("C_A", D("0.03"))]
+    assert [(event.pair_id, event.amount) for event in rig.of(FundingBooked)] == [
+        ("A_B", D("-0.02")),
+        ("C_A", D("0.03")),
+    ]
 
 
 def test_funding_due_before_a_pair_was_entered_is_not_its(tmp_path):
@@ -508,7 +511,3 @@ def test_funding_of_the_exchange_reaches_the_leg_that_holds(tmp_path):
     assert funded[0] < 0 == funded[1]
     wallet = rig.world.exchange._venue.ledger.wallet
     assert wallet == D(10_000) + rig.tracker.trades[0].pnl
-
-
-def test_the_rules_of_the_rig_are_those_of_its_exchange():
-    assert RULES["A"] == rule("A")

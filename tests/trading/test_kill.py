@@ -160,4 +160,6 @@ def assert_money_adds_up(bot: Bot, result: dict) -> None:
     if not result["open"]:
         assert result["equity_end"] == pytest.approx(float(initial + realised - fees + funding), abs=1e-6)
     gained = sum(trade["pnl"] for trade in result["trades"]) + sum(one["unrealised"] for one in result["open"])
-    assert result["equity_end"] - result["equity_start"] == pytest.approx(gained, abs=0.01 * (1 + len(result["trades"])))
+    assert result["equity_end"] - result["equity_start"] == pytest.approx(
+        gained, abs=0.01 * (1 + len(result["trades"]))
+    )

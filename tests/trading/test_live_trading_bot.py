@@ -107,7 +107,10 @@ def test_the_status_tells_what_was_done_also_when_the_bot_is_gone(short):
     status = bot_of(short).get_status()
     assert status["running"] is False
     assert status["bot_id"] == "0001"
-    assert status["trades"] == {"closed": len(result.trades), "pnl": pytest.approx(float(sum(t.pnl for t in result.trades)))}
+    assert status["trades"] == {
+        "closed": len(result.trades),
+        "pnl": pytest.approx(float(sum(t.pnl for t in result.trades))),
+    }
     assert status["broker_status"]["value"] == status["equity"] == pytest.approx(float(result.equity_end))
     assert status["data_feed_status"]["data_points"] == result.bars
     assert status["engine"]["total_signals"] == result.signals
@@ -210,7 +213,9 @@ def test_faults_at_random_never_leave_the_books_apart(tmp_path):
     @contextmanager
     def look(path):
         yield
-        held["books"] = [(path.floor.tracker.net(s), path.exchange._venue.ledger.amount(s)) for s in path.session.symbols]
+        held["books"] = [
+            (path.floor.tracker.net(s), path.exchange._venue.ledger.amount(s)) for s in path.session.symbols
+        ]
 
     result = bot_of(config).run(showing=look)
     assert result.trades

@@ -66,7 +66,9 @@ def assert_agree(bot: RunResult, test: RunResult) -> RunResult:
     assert [value for _, value in bot.equity] == pytest.approx([value for _, value in test.equity], abs=MONEY)
     assert len(bot.open) == len(test.open)
     for held, known in zip(bot.open, test.open, strict=True):
-        same((held.pair_id, held.direction, held.entry_time), (known.pair_id, known.direction, known.entry_time), "open")
+        same(
+            (held.pair_id, held.direction, held.entry_time), (known.pair_id, known.direction, known.entry_time), "open"
+        )
         same(held.unrealised, known.unrealised, f"open {held.pair_id}")
     for name in ("bars", "signals", "bars_in_position", "start", "end", "equity_start", "notes", "risk_trips"):
         same(getattr(bot, name), getattr(test, name), name)
@@ -126,11 +128,11 @@ def test_risk_exits_agree(tmp_path):
         ({"max_positions": 1}, {}, "max_positions"),
         ({"max_exposure": 0.15}, {}, "max_exposure"),
         ({}, {"max_daily_trades": 1}, "max_daily_trades"),
-        ({}, {"max_daily_loss": 1.0}, "max_daily_loss"),
+        ({}, {"max_daily_loss": 0.5}, "max_daily_loss"),
     ],
 )
 def test_refusals_agree(trading, risk, reason, tmp_path):
-    result = agree(write_config(tmp_path, mock={"bars": 1200}, trading=trading, risk_management=risk))
+    result = agree(write_config(tmp_path, mock={"bars": 2000}, trading=trading, risk_management=risk))
     assert reason in {why for refusal in result.refused for why in refusal.reasons}
 
 
@@ -160,9 +162,7 @@ def test_real_hours_agree(shared_data):
 
 def test_funding_from_a_series_and_from_the_constant_agrees(shared_data):
     """The recorded series begins on 2025-03-06: before it the constant is due, after it the series."""
-    choice = DataChoice(
-        shared_data("futures_1h"), shared_data("funding_8h"), day("2025-02-01"), day("2025-03-31")
-    )
+    choice = DataChoice(shared_data("futures_1h"), shared_data("funding_8h"), day("2025-02-01"), day("2025-03-31"))
     result = agree(CONFIGS / "real_pairs_1h.json", choice)
     (note,) = [note for note in result.notes if note.startswith("funding")]
     recorded, constant = int(note.split()[1]), int(note.split("series, ")[1].split()[0])

@@ -100,7 +100,8 @@ def test_daily_trades_count_what_was_approved_today():
 
 
 @pytest.mark.parametrize(
-    ("limits", "reason"), [({"max_daily_loss": 50.0}, "max_daily_loss"), ({"max_daily_loss_pct": 0.5}, "max_daily_loss_pct")]
+    ("limits", "reason"),
+    [({"max_daily_loss": 50.0}, "max_daily_loss"), ({"max_daily_loss_pct": 0.5}, "max_daily_loss_pct")],
 )
 def test_a_daily_loss_refuses_entries_from_exactly_the_limit_on(limits, reason):
     guard = guard_with(**limits)

@@ -101,6 +101,9 @@ class NullJournal:
     def fills_of(self, pair_id: str, ref: str) -> tuple[Fill, ...]:
         return ()
 
+    def has_fill(self, fill: Fill) -> bool:
+        return False
+
     def last_fill_ms(self) -> int | None:
         return None
 
