@@ -14,12 +14,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-import backtrader as bt
+import backtrader as bt  # noqa: E402
 
-from trading import backtest
-from trading.backtest_broker import BacktestPairBroker
-from trading.config.loader import load_config
-from trading.market_input import DataChoice, market_input
+from trading import backtest  # noqa: E402
+from trading.backtest_broker import BacktestPairBroker  # noqa: E402
+from trading.config.loader import load_config  # noqa: E402
+from trading.market_input import DataChoice, market_input  # noqa: E402
 
 FILLS: list[tuple[str, str, float, float]] = []
 

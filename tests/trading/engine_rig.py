@@ -105,6 +105,9 @@ class CrashPlan:
             raise Crash(name)
 
 
+DEFAULT_SETTINGS = ExecutionSettings()
+
+
 class MortalJournal(Journal):
     """A journal that can die before each of its commits. A crash after one leaves what one before the next does."""
 

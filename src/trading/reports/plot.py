@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trading.reports.output_files import write_atomically
-from trading.reports.performance import Metrics, drawdowns_pct, metrics
 from trading.records import RunResult, TradeRecord
+from trading.reports.output_files import write_atomically
 from trading.reports.panels import (
     ENTRY_BAND,
     INK,
@@ -37,6 +36,7 @@ from trading.reports.panels import (
     price_marks,
     z_marks,
 )
+from trading.reports.performance import Metrics, drawdowns_pct, metrics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

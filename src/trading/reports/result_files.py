@@ -9,10 +9,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from trading.records import LegRecord, RunResult, TradeRecord
 from trading.reports.output_files import OutputPathError, write_atomically
 from trading.reports.performance import Metrics, metrics
 from trading.reports.rows import number, open_row, refusal_row, trade_row
-from trading.records import LegRecord, RunResult, TradeRecord
 from trading.utc_text import utc_text
 
 __all__ = ["OutputPathError", "result_json", "write_json", "write_trades_csv"]

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from trading.reports.performance import Metrics, metrics, win_rate_pct
 from trading.records import LegRecord, OpenRecord, RunResult, TradeRecord
+from trading.reports.performance import Metrics, metrics, win_rate_pct
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

@@ -8,11 +8,10 @@ from decimal import Decimal
 
 import numpy as np
 
-from trading.records import LegRecord, RunResult, TradeRecord
-from trading.reports.plot import PairPlotData
-
 from tests.trading.journal.journal_samples import START
 from tests.trading.reports.result_samples import sample_result
+from trading.records import LegRecord, RunResult, TradeRecord
+from trading.reports.plot import PairPlotData
 
 
 def cointegrated_view(pair_id: str, *, seed: int, bars: int = 2000, window: int = 100) -> PairPlotData:

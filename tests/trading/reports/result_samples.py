@@ -7,9 +7,8 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from trading.records import LegRecord, OpenRecord, RefusalRecord, RunResult, TradeRecord
-
 from tests.trading.journal.journal_samples import START
+from trading.records import LegRecord, OpenRecord, RefusalRecord, RunResult, TradeRecord
 
 HOUR = timedelta(hours=1)
 

@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 
 import trading.reports.performance as performance
 from pairs.metrics import max_drawdown_pct
-from trading.reports.performance import drawdowns_pct, equity_curve, metrics, periods_per_year
-
 from tests.trading.journal.journal_samples import START
 from tests.trading.reports.result_samples import empty_result, sample_result, sample_trade
+from trading.reports.performance import drawdowns_pct, equity_curve, metrics, periods_per_year
 
 
 def test_sharpe_is_mean_over_deviation_annualised() -> None:

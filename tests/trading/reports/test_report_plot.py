@@ -12,14 +12,13 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
-from trading.reports import panels as panels
-from trading.reports.output_files import OutputPathError
-from trading.records import RunResult
-from trading.reports.plot import PairPlotData, Sheet, plot_run
-
 from tests.trading.journal.journal_samples import START
 from tests.trading.reports.plot_samples import cointegrated_view, run_of, single_view, traded
 from tests.trading.reports.result_samples import empty_result
+from trading.records import RunResult
+from trading.reports import panels as panels
+from trading.reports.output_files import OutputPathError
+from trading.reports.plot import PairPlotData, Sheet, plot_run
 
 NAMES = ("ETH_BTC", "SOL_ADA", "LTC_BCH", "DOT_LINK", "NEAR_XRP", "DOGE_BNB")
 

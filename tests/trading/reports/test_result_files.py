@@ -13,11 +13,10 @@ from typing import Any
 
 import pytest
 
-from trading.reports.output_files import output_path
-from trading.reports.result_files import OutputPathError, result_json, write_json, write_trades_csv
-
 from tests.trading.journal.journal_samples import START
 from tests.trading.reports.result_samples import empty_result, sample_result, sample_trade
+from trading.reports.output_files import output_path
+from trading.reports.result_files import OutputPathError, result_json, write_json, write_trades_csv
 
 
 @pytest.fixture(autouse=True)
@@ -137,7 +136,9 @@ def test_a_run_without_trades_gives_a_csv_with_its_head() -> None:
     assert len(write_trades_csv("t.csv", empty_result()).read_text().splitlines()) == 1
 
 
-def test_a_file_named_on_the_command_line_may_lie_anywhere(here: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_file_named_on_the_command_line_may_lie_anywhere(
+    here: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     elsewhere = tmp_path_factory.mktemp("elsewhere") / "new" / "run.json"
     assert write_json(elsewhere, sample_result()) == elsewhere
     assert json.loads(elsewhere.read_text())["mode"] == sample_result().mode

@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from trading.reports.summary import ALL_IN_FORMATION, print_summary, summary_text
-
 from tests.trading.journal.journal_samples import START
 from tests.trading.reports.result_samples import empty_result, sample_result, sample_trade
+from trading.reports.summary import ALL_IN_FORMATION, print_summary, summary_text
 
 
 def facts(text: str) -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""What a finished run is told with: summary, files, picture."""
