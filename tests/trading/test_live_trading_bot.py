@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from brokers.broker_factory import BrokerUnavailable
-from brokers.simulated import StoreError
+from brokers.simulated.store import StoreError
 from pairs.words import PairState
 from tests.trading.runs import CONFIGS, backtest, write_config
 from trading.assembly import state_paths
