@@ -47,6 +47,7 @@ ALLOWED = {
     ("ccxt_bt_bridge/hub.py", "time.monotonic"): "wall time after which a caller gives a hanging loop up",
     ("trading/live_trading_bot.py", "time.monotonic"): "uptime, printed and never acted on",
     ("trading/journal/writer.py", "datetime.datetime.now"): "when a journal file was made, never acted on",
+    ("trading/journal/file.py", "time.sleep"): "before the run: an onlooker may touch the writer's lock for a moment",
     ("trading/journal/words.py", "secrets.choice"): "a lost journal's order ids must never come again, seed or not",
 }
 

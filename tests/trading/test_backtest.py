@@ -96,8 +96,8 @@ def test_every_fill_is_the_next_bars_open_and_slips_against_us(tmp_path):
                 (trade.exit_time, leg.exit_price, -1 if leg.quantity > 0 else 1),
             ):
                 opened = next(opens[when + n * hour][0] for n in range(1, 6) if when + n * hour in opens)
-                assert abs(price - market_fill_price(D(repr(opened)), sign, D(25))) < D("1e-7")
-                assert (price - D(repr(opened))) * sign > 0
+                assert abs(price - market_fill_price(D(repr(float(opened))), sign, D(25))) < D("1e-7")
+                assert (price - D(repr(float(opened)))) * sign > 0
     assert result.trades
 
 
