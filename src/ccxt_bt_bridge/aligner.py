@@ -9,11 +9,15 @@ from __future__ import annotations
 from ccxt_bt_bridge.words import Bar
 
 
+MOST_WAITING = 1_000
+
+
 class BarAligner:
     """Collects the bars of ``symbols`` and gives out complete steps in ascending time.
 
     A bar at or before the last step given out is a duplicate and is dropped. When a later step completes, earlier
-    incomplete ones can no longer complete in order: they are dropped and counted in ``dropped``.
+    incomplete ones can no longer complete in order: they are dropped and counted in ``dropped``. So is the oldest when
+    more than ``MOST_WAITING`` wait for a leg that stays silent.
     """
 
     def __init__(self, symbols: tuple[str, ...]) -> None:
@@ -29,8 +33,15 @@ class BarAligner:
         step = self._waiting.setdefault(bar.time_ms, {})
         step.setdefault(bar.symbol, bar)
         if len(step) < len(self.symbols):
+            self._forget_the_oldest()
             return None
         return self._give_out(bar.time_ms)
+
+    def _forget_the_oldest(self) -> None:
+        if len(self._waiting) > MOST_WAITING:
+            oldest = min(self._waiting)
+            del self._waiting[oldest]
+            self.dropped.append(oldest)
 
     def _give_out(self, time_ms: int) -> tuple[Bar, ...]:
         step = self._waiting.pop(time_ms)

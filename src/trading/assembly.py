@@ -13,6 +13,7 @@ import numpy as np
 
 from brokers.broker_factory import MockTerms, mock_exchange, open_mock_store
 from brokers.simulated.exchange import SimulatedExchange
+from brokers.simulated.store import StoreError
 from ccxt_bt_bridge.broker import BridgeBroker
 from ccxt_bt_bridge.bt_time import ms_to_datetime
 from ccxt_bt_bridge.clock import LoopClock
@@ -80,9 +81,18 @@ def build_live_path(config: LoadedConfig, market: MarketInput) -> LivePath:
         journal = opened.enter_context(
             Journal.open(journal_path, bot_id=config.bot_id, mode=model.broker.type, account="simulated")
         )
+        _refuse_a_lost_exchange(journal, exchange_path)
         exchange, clock = _exchange(model, market, exchange_path, loop)
         opened.pop_all()
     return _wire(config, market, exchange, clock, loop, journal)
+
+
+def _refuse_a_lost_exchange(journal: Journal, path: Path) -> None:
+    """A new exchange would give the ids of the old one again, and the journal would take new fills for known ones."""
+    if journal.runs() and not path.exists():
+        raise StoreError(
+            f"{path} is gone, but the journal knows trades on it: bring it back, or move the journal away too"
+        )
 
 
 def _exchange(model: Config, market: MarketInput, path: Path, loop: LoopThread) -> tuple[SimulatedExchange, LoopClock]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ccxt_bt_bridge.aligner import BarAligner
+from ccxt_bt_bridge.aligner import MOST_WAITING, BarAligner
 from ccxt_bt_bridge.words import Bar
 
 SYMBOLS = ("AAAUSDT", "BBBUSDT", "CCCUSDT")
@@ -89,3 +89,11 @@ def test_a_step_overtaken_by_a_later_one_is_dropped_and_said_so():
 
 def test_bars_of_other_symbols_are_none_of_its_business():
     assert steps_of(BarAligner(("AAAUSDT",)), [bar("BBBUSDT", 1), bar("AAAUSDT", 1)]) == [(bar("AAAUSDT", 1),)]
+
+
+def test_a_leg_that_stays_silent_does_not_fill_the_memory():
+    aligner = BarAligner(("AAAUSDT", "BBBUSDT"))
+    for number in range(1, MOST_WAITING + 6):
+        assert aligner.put(bar("AAAUSDT", number)) is None
+    assert aligner.dropped == [1, 2, 3, 4, 5]
+    assert aligner.put(bar("BBBUSDT", 6)) is not None

@@ -293,6 +293,15 @@ def test_the_market_of_another_seed_does_not_continue_a_run(short, tmp_path):
     nothing_is_left(other, threads)
 
 
+def test_an_exchange_file_that_is_gone_is_not_made_anew_beside_an_old_journal(short):
+    bot_of(short).run()
+    _, exchange = state_paths(bot_of(short).load())
+    exchange.unlink()
+    with pytest.raises(StoreError, match="move the journal away too"):
+        bot_of(short).run()
+    assert not exchange.exists()
+
+
 def test_a_position_that_somebody_closed_meanwhile_halts_the_bot(short):
     stopped, _ = stopped_at(bot_of(short), PairOpened)
     _, exchange = state_paths(bot_of(short).load())
