@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from ccxt_bt_bridge.words import Bar
 
-
 MOST_WAITING = 1_000
 
 

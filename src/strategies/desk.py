@@ -49,6 +49,7 @@ class Desk:
         self.previous_zscore = math.nan
         self._time: datetime | None = None
         self._read_stamp = 0.0
+        self._risk_exit: str | None = None
         self._stamps = [data.lines.datetime for data in datas]
         self._closes = [data.lines.close for data in datas]
         self._zscores = None if lines is None else lines.lines.zscore
@@ -137,8 +138,12 @@ class Desk:
         self.position = position
         if position is not None and self.time > position.entry_time:
             self.bars_held += 1
-        self._recall_last_exit()
         self._gate.on_bar(self.exit.is_calm())
+        # An exit latches from the next bar on, whoever decided it: the bar it was decided on does not unlatch it.
+        self._recall_last_exit()
+        if self._risk_exit is not None:
+            self._gate.on_exit(self._risk_exit)
+            self._risk_exit = None
 
     def decide(self, broker: PairBroker, recorder: Recorder) -> None:
         position = self.position
@@ -150,8 +155,8 @@ class Desk:
             recorder.decision(self, self.time, "broker", "wait", position.state.value)
 
     def on_exit(self, reason: str) -> None:
-        """An exit of this pair was decided, by its rule or by risk."""
-        self._gate.on_exit(reason)
+        """Risk has demanded an exit of this pair, at this bar and before the desk looks at it."""
+        self._risk_exit = reason
 
     # the parts
 
@@ -180,7 +185,7 @@ class Desk:
             recorder.decision(self, self.time, name, "hold", answer.reason)
             return
         recorder.decision(self, self.time, name, "exit", answer.reason)
-        self.on_exit(answer.reason)
+        self._gate.on_exit(answer.reason)
         prices = dict(zip(self.pair.symbols, (self.price_a, self.price_b), strict=False))
         broker.submit(position.exit_order(prices, self.time, answer.reason))
 

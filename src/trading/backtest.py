@@ -59,6 +59,7 @@ def run_backtest(config: LoadedConfig, market: MarketInput) -> BacktestOutcome:
         fee_rate=Decimal(repr(config.model.broker.commission)),
         trade_after=market.trade_after,
         opens_ms=market.opens_ms(),
+        series=market.source.series,
     )
     cerebro = _cerebro(config, market, pair_broker)
     strategy = cerebro.run()[0]

@@ -8,10 +8,12 @@ from decimal import Decimal
 from typing import Any
 
 import backtrader as bt
+import numpy as np
 
 from brokers.fills import fee, market_fill_price
 from brokers.funding import FundingSchedule, funding_amount
 from ccxt_bt_bridge.bt_time import datetime_to_ms
+from ccxt_bt_bridge.series import BarSeries
 from pairs.words import Action, PairOrder, PairPosition, PairState, Refused
 from trading.position_tracker import PositionTracker
 from trading.records import RefusalRecord
@@ -79,6 +81,7 @@ class BacktestPairBroker:
         fee_rate: Decimal,
         trade_after: datetime,
         opens_ms: Mapping[str, frozenset[int]],
+        series: Mapping[str, BarSeries],
     ) -> None:
         self._tracker = tracker
         self._guard = guard
@@ -86,12 +89,12 @@ class BacktestPairBroker:
         self._fee_rate = fee_rate
         self._trade_after = trade_after
         self._opens_ms = opens_ms
+        self._series = series
         self._strategy: Any = None
         self._orders: dict[int, tuple[PairOrder, int]] = {}
         self._unfilled: dict[str, int] = {}
         self._equity = float(tracker.equity_start)
         self._last_ms = datetime_to_ms(trade_after)
-        self._last_prices: dict[str, float] = {}
         self.equity_curve: list[tuple[datetime, float]] = []
         self.refusals: list[RefusalRecord] = []
         self.bars_in_position = 0
@@ -103,9 +106,8 @@ class BacktestPairBroker:
     def begin_step(self, time: datetime, prices: Mapping[str, float]) -> None:
         """Funding due since the last step, equity at the closes, and what risk demands."""
         if time > self._trade_after:
-            self._settle_funding(datetime_to_ms(time), prices)
+            self._settle_funding(datetime_to_ms(time))
             self._mark(time, prices)
-        self._last_prices = dict(prices)
 
     def submit(self, order: PairOrder) -> str:
         self.signals += 1
@@ -189,16 +191,21 @@ class BacktestPairBroker:
             self._strategy.desk(risk_exit.pair_id).on_exit(risk_exit.reason)
             self.submit(positions[risk_exit.pair_id].exit_order(prices, time, risk_exit.reason))
 
-    def _settle_funding(self, now_ms: int, prices: Mapping[str, float]) -> None:
+    def _settle_funding(self, now_ms: int) -> None:
         for pair_id, position in self._tracker.positions().items():
             for leg in position.legs:
-                self._fund_leg(pair_id, leg.symbol, leg.quantity, now_ms, prices)
+                self._fund_leg(pair_id, leg.symbol, leg.quantity, now_ms)
         self._last_ms = now_ms
 
-    def _fund_leg(self, pair_id: str, symbol: str, quantity: Decimal, now_ms: int, prices: Mapping[str, float]) -> None:
+    def _last_close(self, symbol: str, time_ms: int) -> Decimal:
+        """The symbol's own, also of a bar that had no partner: what the exchange would take as its mark."""
+        series = self._series[symbol]
+        at = int(np.searchsorted(series.time_ms, time_ms, side="right")) - 1
+        return Decimal(repr(float(series.close[at])))
+
+    def _fund_leg(self, pair_id: str, symbol: str, quantity: Decimal, now_ms: int) -> None:
         for event in self._funding[symbol].between(self._last_ms, now_ms):
-            closes = prices if event.time_ms == now_ms else self._last_prices
-            mark = event.mark_price or Decimal(repr(closes[symbol]))
+            mark = event.mark_price or self._last_close(symbol, event.time_ms)
             amount = funding_amount(quantity, mark, event.rate)
             self._tracker.apply_funding(pair_id, symbol, amount)
             self._strategy.broker.add_cash(float(amount))

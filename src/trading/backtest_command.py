@@ -15,6 +15,7 @@ from trading.command_line import BAD_INPUT, EXPECTED, INTERRUPTED, OK, command_p
 from trading.config.environment import process_environment
 from trading.config.loader import load_config
 from trading.config.model import LoadedConfig
+from trading.console import PatientConsole
 from trading.market_input import market_input
 from trading.reports.output_files import output_path
 from trading.reports.result_files import write_json, write_trades_csv
@@ -54,7 +55,6 @@ def _run(config: LoadedConfig, options: argparse.Namespace) -> BacktestOutcome:
 
 
 def _write(outcome: BacktestOutcome, options: argparse.Namespace) -> None:
-    print_summary(outcome.result, Console())
     if options.json:
         write_json(options.json, outcome.result)
     if options.trades_csv:
@@ -63,3 +63,4 @@ def _write(outcome: BacktestOutcome, options: argparse.Namespace) -> None:
         from trading.reports.plot import plot_run
 
         plot_run(outcome.result, outcome.views, options.plot)
+    print_summary(outcome.result, PatientConsole())

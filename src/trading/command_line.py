@@ -42,6 +42,6 @@ def utc_time(text: str) -> datetime:
     """``2024-01-31`` or ``2024-01-31T08:00Z``; without a zone it is UTC."""
     try:
         when = datetime.fromisoformat(text)
-    except ValueError:
+        return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(f"{text!r} is no time; wanted one such as 2024-01-31T08:00Z") from None
-    return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)

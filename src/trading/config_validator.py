@@ -22,6 +22,7 @@ from trading.config.examination import Examination, examine
 from trading.config.files import candidates, find_config, read_file
 from trading.config.position_json import read_document
 from trading.config.report import ERROR, Problem, Report
+from trading.saying import say
 
 GOOD, BAD = 0, 2
 
@@ -76,7 +77,7 @@ def _tell(report: Report, json_path: str | None) -> int:
     if reconfigure is not None:
         reconfigure(errors="backslashreplace")
     listing = json.dumps(report.as_json(), indent=2)
-    print(listing if json_path == "-" else report.text())
+    say(listing if json_path == "-" else report.text())
     if json_path not in (None, "-"):
         try:
             Path(str(json_path)).write_text(listing + "\n", encoding="utf-8")

@@ -292,7 +292,10 @@ class ExecutionEngine:
         if not closed:
             await self._flatten(entry.pair_id, PairState.EXITING, order, reason)
             return
-        self._set_state(entry.pair_id, PairState.OPEN)
+        # It stays EXITING: asking again at every bar would change nothing.
+        if len(closed) < len(entry.legs):
+            text = f"{entry.pair_id} cannot be left: {', '.join(closed)} trades no more; close the other leg by hand"
+            self._alarm(text, entry.pair_id, critical=True)
         deferred = f"exit_deferred:market_closed:{','.join(closed)}"
         self._bus.publish(OrderFailed(self._now(), order or entry, deferred))
 

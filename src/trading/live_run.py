@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from decimal import Decimal
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from ccxt_bt_bridge.bt_time import ms_to_datetime
 from pairs.words import PairState
@@ -22,6 +24,7 @@ from trading.events import (
     PairClosed,
     PairOpened,
 )
+from trading.journal.errors import JournalRefused
 from trading.journal.writer import Journal
 from trading.live_session import PROGRESS_KEY
 from trading.records import RunResult
@@ -42,6 +45,23 @@ async def begin_run(path: LivePath) -> None:
     progress.bars_in_position = int((journal.risk_state(PROGRESS_KEY) or {}).get("bars_in_position", 0))
     log.info("run_started run=%d bot_id=%s market_time=%s", number, path.config.bot_id, path.market_now().isoformat())
     await path.session.recover(number)
+
+
+def _refuse_a_changed_config(path: LivePath, known: Mapping[str, Any]) -> None:
+    """A run goes on with the account and the pairs it began with. Raises JournalRefused with what differs."""
+    balance = str(path.floor.tracker.equity_start)
+    if known.get("initial_balance", balance) != balance:
+        raise JournalRefused(
+            f"this run began with broker.initial_balance {known['initial_balance']}, the config now says {balance}: "
+            "set it back; the next run may begin with another"
+        )
+    pairs = {pair.pair_id: set(pair.symbols) for pair in path.config.pairs}
+    for stored in path.floor.journal.positions().values():
+        if stored.state is not PairState.FLAT and pairs.get(stored.pair_id) != set(stored.payload["targets"]):
+            raise JournalRefused(
+                f"{stored.pair_id} ({', '.join(stored.payload['targets'])}) is open, but the config does not name it "
+                "so: put the pair back until it is closed"
+            )
 
 
 async def end_run(path: LivePath) -> None:
@@ -116,6 +136,7 @@ def _resumed_run(path: LivePath) -> int | None:
     known = journal.risk_state(RUN_KEY) or {}
     if run is None or known.get("exchange_run") != path.exchange.run:
         return None
+    _refuse_a_changed_config(path, known)
     path.session.progress.signals = run.signals
     return run.number
 
@@ -133,7 +154,8 @@ def _new_run(path: LivePath) -> int:
 
 
 def _forget(journal: Journal, path: LivePath) -> None:
-    journal.save_risk_state(RUN_KEY, {"exchange_run": path.exchange.run})
+    balance = str(path.floor.tracker.equity_start)
+    journal.save_risk_state(RUN_KEY, {"exchange_run": path.exchange.run, "initial_balance": balance})
     journal.save_risk_state(GUARD_KEY, path.floor.guard.snapshot())
     journal.save_risk_state(PROGRESS_KEY, {"bars_in_position": 0})
 

@@ -6,8 +6,6 @@ A listener and a reader of published views: it never asks the engine, and a disp
 from __future__ import annotations
 
 import math
-import os
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,14 +19,6 @@ from trading.events import Alarm, BarMarked, Event, PairClosed, PairOpened
 
 REFRESH_PER_S = 8
 PLAIN_PARTS = 10
-
-
-class PatientConsole(Console):
-    """A console whose reader may go away: then it falls silent, where rich would end the process."""
-
-    def on_broken_pipe(self) -> None:
-        self.quiet = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class StatusDisplay:

@@ -20,11 +20,12 @@ from trading.command_line import (
     data_choice,
 )
 from trading.config.environment import process_environment
+from trading.console import PatientConsole
 from trading.live_trading_bot import LiveTradingBot
 from trading.reports.output_files import output_path
 from trading.reports.result_files import write_json
 from trading.reports.summary import print_summary
-from trading.status_display import PatientConsole, StatusDisplay
+from trading.status_display import StatusDisplay
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,9 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         print(f"the run failed: {error!r}. Details are in the errors log; start again to resume.", file=sys.stderr)
         return FAILURE
-    print_summary(result, console)
     if options.json:
         write_json(options.json, result)
+    print_summary(result, console)
     if bot.was_halted:
         print("halted: see the alarms above and logs/errors.log before starting again", file=sys.stderr)
         return SAFETY_STOP

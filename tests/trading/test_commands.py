@@ -83,6 +83,44 @@ def test_a_reader_that_goes_away_does_not_stop_the_run(here: Path) -> None:
     assert len(json.loads((here / "run.json").read_text())["trades"]) >= 5
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("script", ["trading_bot.py", "backtest.py", "src/trading/config_validator.py"])
+def test_a_full_disk_behind_the_output_stops_nothing(here: Path, script: str) -> None:
+    wanted = "" if "validator" in script else "--json run.json"
+    done = subprocess.run(
+        f"{sys.executable} {PROJECT / script} small.json {wanted} > /dev/full", shell=True, cwd=here,
+        env={**os.environ, "PYTHONPATH": str(PROJECT / "src")}, stderr=subprocess.PIPE, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+    assert not wanted or json.loads((here / "run.json").read_text())["trades"]
+
+
+@pytest.mark.parametrize("change", ["balance", "name"])
+def test_a_run_does_not_go_on_with_another_account_or_without_an_open_pair(here: Path, change: str) -> None:
+    bot = subprocess.Popen(
+        [*RUN, "small.json"],
+        cwd=here,
+        env={**os.environ, "PYTHONPATH": str(PROJECT / "src"), "TANDEM__MOCK__SPEED": "36000"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert bot.stdout is not None
+    while "opened" not in bot.stdout.readline():
+        assert bot.poll() is None
+    bot.kill()
+    bot.communicate()
+    config = json.loads((here / "small.json").read_text())
+    if change == "balance":
+        config["broker"]["initial_balance"] = 50000.0
+    else:
+        for number, pair in enumerate(config["pairs"]):
+            pair["pair_id"] = f"N{number}"
+    (here / "small.json").write_text(json.dumps(config))
+    done = call(RUN, "small.json", cwd=here)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert ("initial_balance" if change == "balance" else "put the pair back") in done.stderr
+
+
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_a_stop_signal_ends_the_run_cleanly_and_the_next_start_resumes(here: Path, name: str) -> None:
     bot = subprocess.Popen(
@@ -133,6 +171,7 @@ def test_in_a_terminal_the_status_is_live(here: Path) -> None:
     [
         (["nowhere.json"], 2, "nowhere.json"),
         (["small.json", "--from", "tomorrow"], 2, "is no time"),
+        (["small.json", "--from", "0001-01-01T00:00+14:00"], 2, "is no time"),
         (["small.json", "--data", "nowhere"], 2, "no folder nowhere"),
         (["small.json", "--json", "."], 2, "is a folder"),
         (["small.json", "--from", "2040-01-01"], 2, "no bar between"),

@@ -26,7 +26,7 @@ from tests.trading.engine_rig import (
     still_market,
 )
 from tests.virtual_time import run_virtual
-from trading.events import EntryRefused, FundingBooked, OrderFailed, OrderFinished, PairClosed, PairOpened
+from trading.events import Alarm, EntryRefused, FundingBooked, OrderFailed, OrderFinished, PairClosed, PairOpened
 from trading.execution_engine import ExecutionSettings
 from trading.risk_guard import Breaker
 
@@ -323,7 +323,8 @@ def test_an_exit_in_a_market_that_is_over_is_put_off_and_the_pair_stays_whole(tm
         await rig.engine.execute(rig.leave())
 
     rig = play(tmp_path, script, market=ending)
-    assert rig.state() is PairState.OPEN
+    assert rig.state() is PairState.EXITING
+    assert [alarm.critical for alarm in rig.of(Alarm) if "close the other leg by hand" in alarm.message] == [True]
     assert rig.of(OrderFailed)[0].reason == "exit_deferred:market_closed:B"
     assert len(rig.port.sent) == 2
 
