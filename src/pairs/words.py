@@ -147,6 +147,11 @@ class Refused:
     reasons: tuple[str, ...]
 
 
+def entry_ref(pair_id: str, when: datetime) -> str:
+    """The reference of the entry that is decided on the bar closing at ``when``: one decision per pair and bar."""
+    return f"{pair_id}:enter:{when:%Y%m%dT%H%M%SZ}"
+
+
 class PairState(Enum):
     """The life of a pair position; journalled before each send."""
 

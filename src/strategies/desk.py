@@ -13,7 +13,17 @@ from typing import Any, Protocol
 import numpy as np
 
 from pairs.half_life import half_life
-from pairs.words import Action, Direction, LegOrder, Pair, PairBroker, PairOrder, PairPosition, SpreadStatistics
+from pairs.words import (
+    Action,
+    Direction,
+    LegOrder,
+    Pair,
+    PairBroker,
+    PairOrder,
+    PairPosition,
+    SpreadStatistics,
+    entry_ref,
+)
 from strategies.plan import StrategyPlan
 from strategies.re_entry import ReEntryGate
 from strategies.sizing import entry_legs
@@ -191,7 +201,7 @@ class Desk:
 
     def _entry_order(self, direction: Direction, legs: tuple[LegOrder, ...], reason: str) -> PairOrder:
         return PairOrder(
-            ref=f"{self.pair.pair_id}:enter:{self.time:%Y%m%dT%H%M%SZ}",
+            ref=entry_ref(self.pair.pair_id, self.time),
             pair_id=self.pair.pair_id,
             action=Action.ENTER,
             direction=direction,

@@ -37,6 +37,7 @@ class DeskStrategy(bt.Strategy):
         self.pair_broker: StrategyBroker = self.p.broker
         self.recorder: Recorder = self.p.recorder
         self.steps = 0
+        self._decided = self.plan.decided
         self.prices: dict[str, float] = {}
         self.desks = self._build_desks()
         self._by_pair = {desk.pair.pair_id: desk for desk in self.desks}
@@ -75,8 +76,10 @@ class DeskStrategy(bt.Strategy):
         trading = time > self.plan.trade_after
         for desk in fresh:
             desk.watch(broker.position(desk.pair.pair_id))
-            if trading:
+            if trading and desk.pair.pair_id not in self._decided:
                 desk.decide(broker, self.recorder)
+        if trading:
+            self._decided = frozenset()
 
     def notify_order(self, order: bt.Order) -> None:
         self.pair_broker.on_order(order)

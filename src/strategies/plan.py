@@ -18,7 +18,7 @@ class StrategyPlan:
     """``trade_after``: close of the last warm-up bar; bars up to it are only looked at.
 
     ``last_exits``: what happened before this process, ``{pair_id: (exit decision time, reason)}``, so that a latch
-    survives a restart.
+    survives a restart. ``decided``: pairs that have been decided on the first bar after ``trade_after`` before.
     """
 
     pairs: tuple[Pair, ...]
@@ -31,6 +31,7 @@ class StrategyPlan:
     trade_after: datetime
     stop_distance: float | None = None
     last_exits: Mapping[str, tuple[datetime, str]] | None = None
+    decided: frozenset[str] = frozenset()
 
     @property
     def bar_hours(self) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from ccxt_bt_bridge.feed import FeedBoard, LiveFeed
 from ccxt_bt_bridge.loop import LoopThread
 from ccxt_bt_bridge.words import Bar
 from feeds.array_feed import backtrader_timeframe
+from pairs.words import entry_ref
 from trading.config.model import Config, LoadedConfig
 from trading.events import EventBus
 from trading.execution_engine import ExecutionEngine, ExecutionSettings
@@ -36,8 +37,6 @@ from trading.plan_builder import STRATEGIES, risk_limits, strategy_plan
 from trading.position_tracker import PositionTracker
 from trading.recovery import Recovery
 from trading.risk_guard import RiskGuard
-
-VIRTUAL_FLUSH_BARS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +56,10 @@ class LivePath:
     @property
     def floor(self) -> Floor:
         return self.session.floor
+
+    def has_begun_trading(self) -> bool:
+        """True when market time is past the warm-up."""
+        return self.exchange.market_ms > self.market.source.start_ms(self.market.warmup_bars)
 
     def market_now(self) -> datetime:
         """Market time: the last moment that has happened."""
@@ -162,24 +165,29 @@ def _wire(
         pairs=config.pairs,
         mode=model.broker.type,
         statistics=statistics,
-        flush_bars=VIRTUAL_FLUSH_BARS if loop.is_virtual else 1,
         progress=Progress(),
     )
     gateway.connect(session, {(p.pair_id, symbol): (p.pair_id, symbol) for p in config.pairs for symbol in p.symbols})
     return LivePath(config, market, exchange, loop, session, gateway, board, LiveRecorder(journal), statistics)
 
 
-async def load_history(path: LivePath) -> int:
-    """Put the warm-up bars on the board, legs aligned; returns the number of time steps they make."""
-    steps: set[int] = set()
+async def load_history(path: LivePath) -> None:
+    """Put the bars of the past on the board, legs aligned.
+
+    The bar that closes at this very moment is not past when trading has begun: a process that was killed may not have
+    decided it. The session plays it again first.
+    """
+    held_back: dict[str, Bar] = {}
+    now_ms = path.exchange.market_ms
     for pair in path.config.pairs:
-        legs = [await path.exchange.history(s, limit=path.market.warmup_bars) for s in pair.symbols]
+        legs = [await path.exchange.history(s, limit=path.market.warmup_bars + 1) for s in pair.symbols]
         common = set.intersection(*({bar.time_ms for bar in leg} for leg in legs))
-        steps |= common
+        past = {time_ms for time_ms in common if time_ms < now_ms or not path.has_begun_trading()}
         for symbol, leg in zip(pair.symbols, legs, strict=True):
-            path.board.add((pair.pair_id, symbol), _only(leg, common))
+            path.board.add((pair.pair_id, symbol), _only(leg, past)[-path.market.warmup_bars :])
             path.session.progress.prices.update({symbol: leg[-1].close} if leg else {})
-    return len(steps)
+            held_back.update((symbol, bar) for bar in leg if bar.time_ms in common - past)
+    path.session.play_again(tuple(held_back.values()))
 
 
 def steps_before(path: LivePath, time_ms: int) -> int:
@@ -188,9 +196,10 @@ def steps_before(path: LivePath, time_ms: int) -> int:
     return int((np.unique(np.concatenate(times)) <= time_ms).sum())
 
 
-def build_cerebro(path: LivePath, *, trade_after: datetime) -> bt.Cerebro:
-    """Backtrader on the board's feeds and the gateway's broker, told what this bot exited last."""
+def build_cerebro(path: LivePath) -> bt.Cerebro:
+    """Backtrader on the board's feeds and the gateway's broker, told what this bot did last."""
     config = path.config
+    trade_after = path.market_now() - timedelta(milliseconds=1) if path.has_begun_trading() else path.market_now()
     cerebro = bt.Cerebro(stdstats=False, quicknotify=True)
     broker = BridgeBroker(path.gateway)
     cerebro.setbroker(broker)
@@ -207,7 +216,11 @@ def build_cerebro(path: LivePath, *, trade_after: datetime) -> bt.Cerebro:
         cerebro.adddata(feed)
     _restore_positions(broker, path)
     plan = strategy_plan(
-        config, rules=path.market.rules, trade_after=trade_after, last_exits=_last_exits(path.floor.tracker)
+        config,
+        rules=path.market.rules,
+        trade_after=trade_after,
+        last_exits=_last_exits(path.floor.tracker),
+        decided=_decided(path),
     )
     cerebro.addstrategy(
         STRATEGIES[config.model.strategy.type], plan=plan, broker=LivePairBroker(path.gateway), recorder=path.recorder
@@ -228,6 +241,17 @@ def _restore_positions(broker: BridgeBroker, path: LivePath) -> None:
     for pair_id, position in positions.items():
         for leg in position.legs:
             broker.restore((pair_id, leg.symbol), float(leg.quantity), float(leg.entry_price))
+
+
+def _decided(path: LivePath) -> frozenset[str]:
+    """Pairs for which an earlier process has ordered something on the bar of this moment already."""
+    now, journal, tracker = path.market_now(), path.floor.journal, path.floor.tracker
+    run = path.session.progress.run
+    entered = {p.pair_id for p in path.config.pairs if journal.intents_of(p.pair_id, entry_ref(p.pair_id, now), run)}
+    left = {trade.pair_id for trade in tracker.trades if trade.exit_time == now}
+    leaving = {pair_id for pair_id in tracker.open_pairs if tracker.exit_of(pair_id)[0] == now}
+    refused = {refusal.pair_id for refusal in journal.refusals(run) if refusal.time == now}
+    return frozenset(entered | left | leaving | refused)
 
 
 def _last_exits(tracker: PositionTracker) -> dict[str, tuple[datetime, str]]:

@@ -40,7 +40,7 @@ async def begin_run(path: LivePath) -> None:
     """Resume the run that was cut short, or open a new one; then reconcile with the exchange."""
     journal, progress = path.floor.journal, path.session.progress
     number = progress.run = _resumed_run(path) or _new_run(path)
-    progress.bars = steps_before(path, path.exchange.market_ms)
+    progress.bars = steps_before(path, path.exchange.market_ms - path.has_begun_trading())
     progress.equity = list(journal.equity(number))
     progress.bars_in_position = int((journal.risk_state(PROGRESS_KEY) or {}).get("bars_in_position", 0))
     log.info("run_started run=%d bot_id=%s market_time=%s", number, path.config.bot_id, path.market_now().isoformat())

@@ -70,7 +70,7 @@ class Floor:
 
 
 class LiveSession:
-    """Drives a floor. Every ``flush_bars`` bars the journal's waiting rows and the bot's status are written."""
+    """Drives a floor. The journal's waiting rows and the bot's status are written at every bar."""
 
     def __init__(
         self,
@@ -82,7 +82,6 @@ class LiveSession:
         pairs: tuple[Pair, ...],
         mode: str,
         statistics: ExecutionStatistics,
-        flush_bars: int,
         progress: Progress,
     ) -> None:
         self.floor = floor
@@ -93,10 +92,10 @@ class LiveSession:
         self._pairs = pairs
         self._mode = mode
         self._statistics = statistics
-        self._flush_bars = flush_bars
         self._aligners = {pair.pair_id: BarAligner(pair.symbols) for pair in pairs}
         self._tasks: set[asyncio.Task[None]] = set()
         self._accepts_entries = True
+        self._again: tuple[Bar, ...] = ()
         floor.bus.add(gateway.on_event)
 
     @property
@@ -116,10 +115,15 @@ class LiveSession:
             self._halt("ledger_mismatch", f"not trading: {text}. Close the difference by hand.")
         return mismatches
 
+    def play_again(self, bars: tuple[Bar, ...]) -> None:
+        """Bars of the moment at which an earlier process ended; ``begin`` delivers them before anything new."""
+        self._again = bars
+
     async def begin(self, market: Coroutine[Any, Any, None]) -> None:
         """Finish what an earlier process left half-done, and let bars flow; ``market`` is what makes them come."""
         for pair_id in self.floor.recovery.interrupted():
             self._keep(self.floor.engine.finish_interrupted(pair_id), f"finish {pair_id}")
+        self._on_bars(self._again)
         self._keep(self._pump_bars(self.floor.market.bars()), "bars")
         self._keep(market, "market")
 
@@ -180,10 +184,12 @@ class LiveSession:
         floor, progress = self.floor, self.progress
         equity = floor.tracker.equity(progress.prices)
         positions = floor.tracker.positions()
-        progress.bars += 1
-        progress.bars_in_position += bool(positions)
         progress.time = time
-        progress.equity.append((time, equity))
+        if not progress.equity or progress.equity[-1][0] < time:  # else an earlier process has counted this bar
+            progress.bars_in_position += bool(positions)
+            progress.equity.append((time, equity))
+            floor.journal.record_equity(time, equity)
+        progress.bars += 1
         exits = floor.guard.on_bar(time, equity, positions, progress.prices)
         leaving = {risk_exit.pair_id for risk_exit in exits}
         view = {p: replace(q, state=PairState.EXITING) if p in leaving else q for p, q in positions.items()}
@@ -192,14 +198,8 @@ class LiveSession:
         for risk_exit in exits:
             self._start(positions[risk_exit.pair_id].exit_order(progress.prices, time, risk_exit.reason))
         floor.bus.publish(BarMarked(time, equity))
-        self._record(time, equity)
-
-    def _record(self, time: datetime, equity: float) -> None:
-        journal = self.floor.journal
-        journal.record_equity(time, equity)
         self._note_progress()
-        if self.progress.bars % self._flush_bars == 0:
-            self.save()
+        self.save()
 
     def save(self) -> None:
         """Everything that is not money, in one commit: risk state, counters, status, waiting rows."""

@@ -105,7 +105,7 @@ class LiveTradingBot:
         path.loop.start()
         path.loop.call(begin_run(path), START_TIMEOUT_S)
         path.loop.call(load_history(path), START_TIMEOUT_S)
-        self._cerebro = build_cerebro(path, trade_after=path.market_now())
+        self._cerebro = build_cerebro(path)
         with _signals(self._interrupt), showing(path):
             path.loop.call(path.session.begin(path.exchange.run_market()), START_TIMEOUT_S)
             try:

@@ -27,6 +27,7 @@ def strategy_plan(
     rules: Mapping[str, Market],
     trade_after: datetime,
     last_exits: Mapping[str, tuple[datetime, str]] | None = None,
+    decided: frozenset[str] = frozenset(),
 ) -> StrategyPlan:
     model = config.model
     stop_pct = model.risk_management.stop_loss_pct
@@ -45,6 +46,7 @@ def strategy_plan(
         trade_after=trade_after,
         stop_distance=None if stop_pct is None else stop_pct / 100.0,
         last_exits=last_exits,
+        decided=decided,
     )
 
 

@@ -65,7 +65,7 @@ class Recovery:
             self._guard.restore(known)
         for stored in self._journal.positions().values():
             if stored.state is not PairState.FLAT:
-                self._restore_pair(stored)
+                self._restore_pair(stored, run)
 
     async def reconcile(self, symbols: Iterable[str]) -> tuple[Mismatch, ...]:
         """Resolve what was under way, then compare with the exchange, exactly. Sends nothing but cancels."""
@@ -87,7 +87,7 @@ class Recovery:
         pairs = ((symbol, self._tracker.net(symbol), account.amount(symbol)) for symbol in symbols)
         return tuple(Mismatch(*row) for row in pairs if row[1] != row[2])
 
-    def _restore_pair(self, stored: StoredPosition) -> None:
+    def _restore_pair(self, stored: StoredPosition, run: int) -> None:
         position, payload = restored_position(stored), stored.payload
         self._tracker.restore(position, legging_cost=Decimal(payload["legging_cost"]))
         entry = _entry_order(stored)
@@ -96,15 +96,15 @@ class Recovery:
         if left["reason"]:
             when = datetime.fromisoformat(left["time"])
             self._tracker.begin_exit(stored.pair_id, when=when, zscore=left["zscore"], reason=left["reason"])
-        self._replay(entry)
+        self._replay(entry, run)
 
-    def _replay(self, entry: PairOrder) -> None:
-        intents = self._journal.intents_of(entry.pair_id, entry.ref)
+    def _replay(self, entry: PairOrder, run: int) -> None:
+        intents = self._journal.intents_of(entry.pair_id, entry.ref, run)
         references = {intent.client_order_id: Decimal(repr(intent.reference_price)) for intent in intents}
-        for fill in self._journal.fills_of(entry.pair_id, entry.ref):
+        for fill in self._journal.fills_of(entry.pair_id, entry.ref, run):
             self._apply(entry.pair_id, fill, references[fill.client_order_id])
         since_ms = datetime_to_ms(entry.decided_at)
-        for payment in self._journal.funding_of(entry.pair_id):
+        for payment in self._journal.funding_of(entry.pair_id, run):
             if payment.time_ms > since_ms:
                 self._tracker.apply_funding(entry.pair_id, payment.symbol, payment.amount)
 

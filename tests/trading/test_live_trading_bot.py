@@ -293,6 +293,17 @@ def test_the_market_of_another_seed_does_not_continue_a_run(short, tmp_path):
     nothing_is_left(other, threads)
 
 
+def test_a_second_run_resumes_with_its_own_fills_only(short):
+    """A new run of the mock market plays the same times again: references repeat, money must not."""
+    whole = bot_of(short).run()
+    for _ in range(3):
+        stopped_at(bot_of(short), PairOpened)
+    resumed = bot_of(short).run()
+    assert resumed.trades == whole.trades
+    assert resumed.equity == whole.equity
+    assert (resumed.bars, resumed.bars_in_position) == (whole.bars, whole.bars_in_position)
+
+
 def test_an_exchange_file_that_is_gone_is_not_made_anew_beside_an_old_journal(short):
     bot_of(short).run()
     _, exchange = state_paths(bot_of(short).load())

@@ -89,7 +89,7 @@ class NullJournal:
     def note_progress(self, *, bars: int, signals: int) -> None:
         return None
 
-    def intents_of(self, pair_id: str, ref: str) -> tuple[Intent, ...]:
+    def intents_of(self, pair_id: str, ref: str, run: int | None = None) -> tuple[Intent, ...]:
         return ()
 
     def unresolved_intents(self) -> tuple[Intent, ...]:
@@ -98,7 +98,7 @@ class NullJournal:
     def orders_of(self, pair_id: str, ref: str) -> tuple[OrderReport, ...]:
         return ()
 
-    def fills_of(self, pair_id: str, ref: str) -> tuple[Fill, ...]:
+    def fills_of(self, pair_id: str, ref: str, run: int | None = None) -> tuple[Fill, ...]:
         return ()
 
     def has_fill(self, fill: Fill) -> bool:
@@ -110,7 +110,7 @@ class NullJournal:
     def ledger(self) -> dict[str, Decimal]:
         return {}
 
-    def funding_of(self, pair_id: str) -> tuple[FundingPayment, ...]:
+    def funding_of(self, pair_id: str, run: int | None = None) -> tuple[FundingPayment, ...]:
         return ()
 
     def positions(self) -> dict[str, StoredPosition]:

@@ -34,9 +34,10 @@ class JournalReads:
         """The nonce of this file, for client order ids."""
         return self.meta.epoch
 
-    def intents_of(self, pair_id: str, ref: str) -> tuple[Intent, ...]:
-        wanted = select(tables.intents).where(tables.intents.c.pair_id == pair_id, tables.intents.c.ref == ref)
-        return tuple(_intent(row) for row in self._rows(wanted.order_by(tables.intents.c.id)))
+    def intents_of(self, pair_id: str, ref: str, run: int | None = None) -> tuple[Intent, ...]:
+        """A later run of a simulated market plays the same times, and so uses the same references, again."""
+        mine = (tables.intents.c.pair_id == pair_id, tables.intents.c.ref == ref)
+        return tuple(_intent(row) for row in self._rows(_of_run(tables.intents, run).where(*mine)))
 
     def unresolved_intents(self) -> tuple[Intent, ...]:
         """Those whose order may still be working or unknown: not NOT_PLACED and not DONE."""
@@ -48,9 +49,9 @@ class JournalReads:
         wanted = select(tables.orders).where(tables.orders.c.pair_id == pair_id, tables.orders.c.ref == ref)
         return tuple(_order(row) for row in self._rows(wanted.order_by(tables.orders.c.id)))
 
-    def fills_of(self, pair_id: str, ref: str) -> tuple[Fill, ...]:
-        wanted = select(tables.fills).where(tables.fills.c.pair_id == pair_id, tables.fills.c.ref == ref)
-        return tuple(_fill(row) for row in self._rows(wanted.order_by(tables.fills.c.id)))
+    def fills_of(self, pair_id: str, ref: str, run: int | None = None) -> tuple[Fill, ...]:
+        mine = (tables.fills.c.pair_id == pair_id, tables.fills.c.ref == ref)
+        return tuple(_fill(row) for row in self._rows(_of_run(tables.fills, run).where(*mine)))
 
     def has_fill(self, fill: Fill) -> bool:
         """True when this fill (symbol and trade id) has been booked."""
@@ -69,9 +70,9 @@ class JournalReads:
             amounts[row.symbol] = amounts.get(row.symbol, Decimal(0)) + row.amount * Side(row.side).sign
         return amounts
 
-    def funding_of(self, pair_id: str) -> tuple[FundingPayment, ...]:
+    def funding_of(self, pair_id: str, run: int | None = None) -> tuple[FundingPayment, ...]:
         """The pair's share of each payment."""
-        wanted = select(tables.funding).where(tables.funding.c.pair_id == pair_id).order_by(tables.funding.c.id)
+        wanted = _of_run(tables.funding, run).where(tables.funding.c.pair_id == pair_id)
         return tuple(_funding(row) for row in self._rows(wanted))
 
     def positions(self) -> dict[str, StoredPosition]:
