@@ -110,8 +110,18 @@ def test_every_hedge_method_agrees(method, seed, tmp_path):
 @pytest.mark.parametrize("method", ["risk", "kelly", "volatility"])
 @pytest.mark.parametrize("neutrality", ["beta", "dollar"])
 def test_every_sizing_method_agrees(method, neutrality, tmp_path):
-    sizing = {"method": method, "neutrality": neutrality, "scale_by_strength": True}
-    assert agree(write_config(tmp_path, mock=SHORT, strategy={"sizing": sizing})).trades
+    sizing = {"method": method, "neutrality": neutrality, "scale_by_strength": True, "kelly_cap": 1.0}
+    path = write_config(
+        tmp_path,
+        mock=SHORT,
+        strategy={"sizing": sizing},
+        execution={"max_position_size": 1.0},
+        trading={"max_exposure": 4.0},
+        risk_management={"max_leverage": 4.0},
+        broker={"account": {"leverage": 4}},
+    )
+    gross = [float(abs(leg.quantity) * leg.entry_price) for trade in agree(path).trades for leg in trade.legs]
+    assert max(gross) > 1.5 * min(gross), "the method decides the size, not a limit"
 
 
 def test_risk_exits_agree(tmp_path):

@@ -39,6 +39,7 @@ RULES: tuple[Rule, ...] = (
     venue_rules.known_filters,
     venue_rules.trailing,
     venue_rules.written_paths,
+    venue_rules.files_of_their_own,
     venue_rules.percents_and_secrets,
     venue_rules.secrets_there,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +16,7 @@ from trading.config.sections import INTERVAL_HOURS
 from trading.config.source import HIDDEN, finite, is_secret_key, is_secret_value
 
 _DATA_OF_BROKER = {"binance": "binance", "binance_paper": "binance", "ibkr": "ibkr"}
+_OTHER_KINDS = (".json", ".sqlite", ".csv", ".py", ".lock")
 SHORTEST_BAR_MS = 50.0
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _WRITTEN = (("logging", "log_file"), ("logging", "json_dir"), ("logging", "error_file"), ("state", "dir"))
@@ -271,6 +273,21 @@ def written_paths(check: Check) -> Iterator[Problem]:
             yield check.source.problem(path, "leaves the working directory", expected="a path inside it")
         elif path[1].endswith("_file") and re.split(r"[/\\]", text)[-1] in ("", "."):
             yield check.source.problem(path, "names a folder", expected="a file")
+
+
+def files_of_their_own(check: Check) -> Iterator[Problem]:
+    """No log is written over another, over the state, or over a file of another kind."""
+    taken: dict[str, str] = {}
+    for path in _WRITTEN:
+        text = check.facts.text(*path)
+        if text is None:
+            continue
+        place, name = posixpath.normpath(text), ".".join(path)
+        if path[1].endswith("_file") and place.endswith(_OTHER_KINDS):
+            yield check.source.problem(path, "names a file of another kind", expected="a name that ends in .log")
+        elif place in taken:
+            yield check.source.problem(path, f"is the place of {taken[place]} already", expected="another path")
+        taken.setdefault(place, name)
 
 
 def percents_and_secrets(check: Check) -> Iterator[Problem]:

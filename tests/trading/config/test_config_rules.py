@@ -293,3 +293,16 @@ def test_numbers_that_are_none_are_told_once() -> None:
 def test_a_speed_at_which_orders_miss_their_bar_is_a_warning() -> None:
     values = {**pair_config({"data.interval": "1m", "mock.speed": 3600})}
     _is_told(values, '"speed": |3600', "mock.speed", "a bar would last 16.7 ms", "warning")
+
+
+@pytest.mark.parametrize("name", ["config/trading/0001.json", "state/0001_mock.journal.sqlite"])
+def test_a_log_is_not_written_over_a_file_of_another_kind(name: str) -> None:
+    problem = only(check(pair_config({"logging.log_file": name}), **KEYS))
+    assert (problem.path, problem.severity) == ("logging.log_file", "error")
+    assert "another kind" in problem.message
+
+
+def test_two_logs_do_not_share_a_file() -> None:
+    problem = only(check(pair_config({"logging.log_file": "logs/./x.log", "logging.error_file": "logs/x.log"}), **KEYS))
+    assert (problem.path, problem.severity) == ("logging.error_file", "error")
+    assert "logging.log_file already" in problem.message
