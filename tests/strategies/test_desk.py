@@ -143,6 +143,13 @@ def test_an_exit_of_an_earlier_process_latches_and_the_warm_up_counts_it_down():
     ]
 
 
+def test_the_bar_of_an_exit_does_not_open_the_latch_that_the_exit_set():
+    """Calm as it may be: a process that restarts must wait as long as one that never stopped."""
+    rules = steady(x_calm_from=1, x_cooldown_bars=8)
+    spy, _, _ = ran(**rules, trade_after=at(19), last_exits={"A_B": (at(12), "stop")})
+    assert answers(spy, 20, 21) == ["20 re_entry: no (cooldown)", "21 EnterAlways: enter_long (always)"]
+
+
 @pytest.mark.parametrize(
     "last_exits", [{"A_B": (at(12), "reversion")}, {"C_D": (at(12), "stop")}, {"A_B": (at(1000), "stop")}]
 )

@@ -170,6 +170,17 @@ def test_real_hours_agree(shared_data):
     assert len(agree(CONFIGS / "real_pairs_1h.json", choice).trades) >= 5
 
 
+def test_a_coin_that_dies_and_legs_with_holes_agree(shared_data, tmp_path):
+    """Funding is marked at a symbol's own last close; an exit that cannot be is asked for once."""
+    pairs = [{"pair_id": "UST_EUR", "leg_a": "UST/USDT", "leg_b": "EUR/USDT"},
+             {"pair_id": "ETH_BTC", "leg_a": "ETH/USDT", "leg_b": "BTC/USDT"}]  # fmt: skip
+    path = write_config(tmp_path, "real_pairs_1h.json", pairs=pairs)
+    choice = DataChoice(shared_data("spot_1h"), None, day("2022-03-25"), day("2022-06-01"))
+    result = agree(path, choice)
+    assert [held.pair_id for held in result.open if held.pair_id == "UST_EUR"] == ["UST_EUR"]
+    assert result.signals <= 2 * len(result.trades) + len(result.open) + len(result.refused) + 2
+
+
 def test_funding_from_a_series_and_from_the_constant_agrees(shared_data):
     """The recorded series begins on 2025-03-06: before it the constant is due, after it the series."""
     choice = DataChoice(shared_data("futures_1h"), shared_data("funding_8h"), day("2025-02-01"), day("2025-03-31"))

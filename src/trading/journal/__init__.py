@@ -1,1 +1,1 @@
-"""The bot's memory on disk: ``writer`` writes it, ``reads`` looks on, ``null`` keeps nothing."""
+"""The bot's memory on disk: ``writer`` writes it, ``reads`` looks on."""

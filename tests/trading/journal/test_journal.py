@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import re
 import threading
@@ -28,7 +27,6 @@ from tests.trading.journal.journal_samples import (
     open_journal,
 )
 from trading.journal.errors import IntentConflict
-from trading.journal.null import NullJournal
 from trading.journal.words import (
     IntentState,
     client_order_id,
@@ -338,23 +336,3 @@ def test_two_threads_take_turns(journal: Journal) -> None:
         thread.join()
     assert len(journal.unresolved_intents()) == 80
     assert journal.next_sequence() == 81
-
-
-def _interface(cls: type) -> dict[str, Any]:
-    members = inspect.getmembers(cls, inspect.isfunction)
-    named = {name: function for name, function in members if not name.startswith("_") or name == "__enter__"}
-    return {name: list(inspect.signature(function).parameters.values()) for name, function in named.items()}
-
-
-def test_the_absent_journal_has_the_interface_of_the_real_one() -> None:
-    assert _interface(NullJournal) == _interface(Journal)
-
-
-def test_the_absent_journal_remembers_nothing_but_its_count() -> None:
-    with NullJournal() as journal, journal.transaction():
-        journal.write_intent(an_intent())
-        journal.save_trade(a_trade())
-        assert journal.record_fill(a_fill(), "P", "r") is True
-        assert (journal.next_sequence(), journal.next_sequence()) == (1, 2)
-        assert (journal.unresolved_intents(), journal.trades(), journal.positions()) == ((), (), {})
-        assert client_order_id("bot", journal.epoch, 1, 0, "enter")
