@@ -1,6 +1,7 @@
 """The exchange port: what every exchange looks like to the floors above, real or simulated.
 
-Async, in ``Decimal``, one loop. Two ports of one idea each: the market (public) and trading (private).
+Async, in ``Decimal``, one loop. Three ports of one idea each: the market (public), trading (private), and the account's
+own settings (private, read at the start).
 Reads raise ``ExchangeUnreachable`` when they fail: a failed read is never "flat" and never "nothing".
 """
 
@@ -11,11 +12,14 @@ from typing import Protocol
 
 from ccxt_bt_bridge.words import (
     Account,
+    AccountSettings,
     Bar,
     CancelOutcome,
+    Connection,
     CreateOutcome,
     Fill,
     FundingPayment,
+    KeyPermissions,
     LookupOutcome,
     Market,
     OrderReport,
@@ -37,6 +41,9 @@ class MarketPort(Protocol):
 
     async def quote(self, symbol: str) -> Quote:
         """The price now."""
+
+    def connections(self) -> AsyncIterator[Connection]:
+        """When bars stop coming and when they come again. What a gap held has been delivered before "up" is told."""
 
 
 class TradingPort(Protocol):
@@ -62,4 +69,15 @@ class TradingPort(Protocol):
         """Wallet and positions."""
 
     def events(self) -> AsyncIterator[UserEvent]:
-        """The user stream: order reports, fills and funding as they happen. May lose; the reads above do not."""
+        """The user stream: orders, fills, funding, account and connection as they change. May lose; reads do not."""
+
+
+class AccountPort(Protocol):
+    async def server_time_ms(self) -> int:
+        """The exchange's clock."""
+
+    async def key_permissions(self) -> KeyPermissions:
+        """What the key may do. Raises ``KeyRefused`` when the exchange does not know it."""
+
+    async def settings(self, symbols: Sequence[str]) -> AccountSettings:
+        """Position mode, and margin mode and leverage of these symbols. Never changes any."""

@@ -36,7 +36,10 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """One symbol's rules. ``amount_step`` and ``price_tick`` in base and quote units; fees as fractions."""
+    """One symbol's rules. ``amount_step`` and ``price_tick`` in base and quote units; fees as fractions.
+
+    ``is_open`` False: the venue lists it, but it does not trade (halted, delisting). ``max_amount`` None: no limit.
+    """
 
     symbol: str
     quote: str
@@ -46,6 +49,10 @@ class Market:
     min_amount: Decimal
     min_notional: Decimal
     taker_fee: Decimal
+    base: str = ""
+    maker_fee: Decimal | None = None
+    max_amount: Decimal | None = None
+    is_open: bool = True
 
     def round_amount(self, amount: Decimal) -> Decimal:
         """Toward zero onto the step; keeps the sign."""
@@ -84,9 +91,18 @@ class OrderStatus(Enum):
         return self is not OrderStatus.OPEN
 
 
+ORDER_TYPES = ("market", "limit", "stop", "stop_limit")
+TIMES_IN_FORCE = ("GTC", "IOC", "FOK", "PO")
+
+
 @dataclass(frozen=True, slots=True)
 class OrderRequest:
-    """One order as it will be sent. ``amount`` is positive; ``group`` is the caller's reference, never sent."""
+    """One order as it will be sent. ``amount`` is positive; ``group`` is the caller's reference, never sent.
+
+    ``type``: one of ``ORDER_TYPES``; a stop becomes a market order, a stop_limit a limit order at ``price``, once the
+    market trades at ``trigger_price`` or beyond (above for a buy, below for a sell). ``time_in_force`` counts for
+    limit orders; PO is post-only.
+    """
 
     client_order_id: str
     symbol: str
@@ -96,6 +112,8 @@ class OrderRequest:
     price: Decimal | None = None
     reduce_only: bool = False
     group: str | None = None
+    trigger_price: Decimal | None = None
+    time_in_force: str = "GTC"
 
     @property
     def signed_amount(self) -> Decimal:
@@ -119,7 +137,11 @@ class OrderReport:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """One trade of ours. ``fee`` in quote currency, positive when paid."""
+    """One trade of ours. ``fee`` in quote currency, positive when paid.
+
+    ``base_fee``: the part of the fee that was taken in the base currency, in base units (spot purchases); it is inside
+    ``fee`` at the fill's price, and missing from what was received.
+    """
 
     trade_id: str
     order_id: str
@@ -130,10 +152,16 @@ class Fill:
     price: Decimal
     fee: Decimal
     time_ms: int
+    base_fee: Decimal = Decimal(0)
 
     @property
     def signed_amount(self) -> Decimal:
         return self.amount * self.side.sign
+
+    @property
+    def position_change(self) -> Decimal:
+        """What the holding changes by: the signed amount less a fee taken in the base currency."""
+        return self.signed_amount - self.base_fee
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,14 +185,58 @@ class PositionReport:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """``wallet``: settled cash in quote currency, without unrealised profit."""
+    """``wallet``: settled cash in quote currency, without unrealised profit. On spot a holding is a position.
+
+    ``free``: what new orders may use, None where the exchange does not say.
+    """
 
     time_ms: int
     wallet: Decimal
     positions: tuple[PositionReport, ...]
+    free: Decimal | None = None
 
     def amount(self, symbol: str) -> Decimal:
         return sum((p.amount for p in self.positions if p.symbol == symbol), Decimal(0))
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A stream went down or came back. ``stream``: "market" or "user"; ``reason`` in words, empty when it is up.
+
+    When a user stream comes back, what it missed has been asked for and told before this is.
+    """
+
+    stream: str
+    is_up: bool
+    time_ms: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPermissions:
+    """What an API key may do; None where the exchange does not say."""
+
+    may_trade: bool | None
+    may_withdraw: bool | None
+    may_transfer: bool | None
+    ip_restricted: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolSettings:
+    """``margin_mode``: "cross" or "isolated"."""
+
+    symbol: str
+    margin_mode: str
+    leverage: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSettings:
+    """``position_mode``: "one_way" or "hedge". Spot accounts are one_way without symbols."""
+
+    position_mode: str
+    symbols: tuple[SymbolSettings, ...]
 
 
 # Outcomes. An exception class never decides whether an order exists: only these do.
@@ -219,4 +291,4 @@ class Unknown:
 CreateOutcome = Placed | NotPlaced | Ambiguous
 CancelOutcome = Cancelled | NotCancelled | Ambiguous
 LookupOutcome = Found | Absent | Unknown
-UserEvent = OrderReport | Fill | FundingPayment
+UserEvent = OrderReport | Fill | FundingPayment | Account | Connection

@@ -23,6 +23,7 @@ from ccxt_bt_bridge.words import (
     Bar,
     Cancelled,
     CancelOutcome,
+    Connection,
     CreateOutcome,
     Fill,
     Found,
@@ -84,6 +85,7 @@ class SimulatedExchange:
         self._faults = FaultPlan(faults, seed=fault_seed, memory=store)
         self._bars: Stream[tuple[Bar, ...]] = Stream()
         self._events: Stream[UserEvent] = Stream()
+        self._connections: Stream[Connection] = Stream()
         self._venue = Venue(
             source,
             store,
@@ -120,6 +122,7 @@ class SimulatedExchange:
     def close(self) -> None:
         """End both streams and let go of the file. May be called again."""
         self._bars.end()
+        self._connections.end()
         self._events.end()
         self._store.close()
 
@@ -149,6 +152,9 @@ class SimulatedExchange:
         if price is None:
             raise ExchangeUnreachable(f"{symbol} does not trade at the moment; there is no quote")
         return await self._answer(Quote(symbol, price, self._clock.now_ms()))
+
+    def connections(self) -> AsyncIterator[Connection]:
+        return self._connections.subscribe()
 
     # trading port
 
