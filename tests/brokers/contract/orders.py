@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from ccxt_bt_bridge.words import Ambiguous, Fill, Found, NotPlaced, OrderRequest, OrderStatus, Placed
+from ccxt_bt_bridge.words import Fill, Found, NotPlaced, OrderRequest, OrderStatus, Placed
 from tests.brokers.contract.rig import BALANCE, BTC, ETH, TAKER_FEE, Contract, Rig, order, played
 from tests.brokers.markets import hours
 
