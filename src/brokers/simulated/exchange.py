@@ -12,10 +12,10 @@ from brokers.market_rules import markets_for
 from brokers.simulated.faults import Fault, FaultPlan
 from brokers.simulated.source import MarketSource
 from brokers.simulated.store import ExchangeStore
-from brokers.simulated.streams import Stream
 from brokers.simulated.venue import Venue, VenueTerms
 from ccxt_bt_bridge.clock import Clock
 from ccxt_bt_bridge.errors import ExchangeUnreachable, MarketClosed, MarketUnknown
+from ccxt_bt_bridge.streams import Stream
 from ccxt_bt_bridge.words import (
     Absent,
     Account,
