@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from ccxt_bt_bridge.aligner import BarAligner
+from ccxt_bt_bridge.aligner import BarAligner, Step
 from ccxt_bt_bridge.bt_time import ms_to_datetime
 from ccxt_bt_bridge.clock import Clock
 from ccxt_bt_bridge.feed import FeedBoard
@@ -163,7 +163,7 @@ class LiveSession:
             self._board.end()
 
     def _on_bars(self, bars: tuple[Bar, ...]) -> None:
-        complete = [(pair, step) for bar in bars for pair in self._pairs if (step := self._put(pair, bar))]
+        complete = [(pair, step) for bar in bars for pair in self._pairs for step in self._put(pair, bar)]
         if not complete:
             return
         keyed = [((pair.pair_id, bar.symbol), bar) for pair, step in complete for bar in step]
@@ -172,9 +172,9 @@ class LiveSession:
         self._board.put_step(keyed)
         self._board.hub.kick()
 
-    def _put(self, pair: Pair, bar: Bar) -> tuple[Bar, ...] | None:
+    def _put(self, pair: Pair, bar: Bar) -> list[Step]:
         if bar.symbol not in pair.symbols:
-            return None
+            return []
         self.floor.engine.note_liquidity(bar.symbol, bar.volume * bar.close)
         return self._aligners[pair.pair_id].put(bar)
 
