@@ -18,10 +18,11 @@ from trading.config.model import LoadedConfig
 from trading.events import EventBus
 from trading.execution_engine import ExecutionEngine, ExecutionSettings
 from trading.execution_statistics import ExecutionStatistics
+from trading.floor import Floor, Progress
 from trading.journal.writer import Journal
 from trading.live_pair_broker import LivePairBroker
 from trading.live_recorder import LiveRecorder
-from trading.live_session import Alignment, Floor, LiveSession, Progress
+from trading.live_session import Alignment, LiveSession
 from trading.order_manager import OrderManager
 from trading.pair_gateway import PairGateway, StepView
 from trading.plan_builder import STRATEGIES, risk_limits, strategy_plan

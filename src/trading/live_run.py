@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from ccxt_bt_bridge.bt_time import ms_to_datetime
 from pairs.words import PairState
 from trading.assembly import LivePath
+from trading.bar_marker import PROGRESS_KEY
 from trading.events import (
     Alarm,
     BarMarked,
@@ -25,7 +26,6 @@ from trading.events import (
     PairOpened,
     StepMissed,
 )
-from trading.live_session import PROGRESS_KEY
 from trading.records import RunResult
 from trading.recovery import GUARD_KEY
 from trading.run_logs import RunLogs

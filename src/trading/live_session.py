@@ -9,65 +9,28 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass
 from typing import Any
 
 from ccxt_bt_bridge.aligner import Step
 from ccxt_bt_bridge.bt_time import ms_to_datetime
-from ccxt_bt_bridge.clock import Clock
 from ccxt_bt_bridge.feed import FeedBoard
 from ccxt_bt_bridge.loop import LoopThread
-from ccxt_bt_bridge.port import MarketPort, TradingPort
 from ccxt_bt_bridge.step_driver import KeyedStep, StepDriver, StepTold
 from ccxt_bt_bridge.words import Connection, Fill, FundingPayment, OrderReport, UserEvent
-from pairs.words import Action, Pair, PairOrder, PairState
-from trading.events import Alarm, BarMarked, ConnectionChanged, EventBus, OrderFailed, StepMissed
-from trading.execution_engine import ExecutionEngine
+from pairs.words import Action, Pair, PairOrder
+from trading.bar_marker import BarMarker
+from trading.events import Alarm, ConnectionChanged, OrderFailed, StepMissed
 from trading.execution_statistics import ExecutionStatistics
-from trading.journal.writer import Journal
-from trading.order_manager import OrderManager
-from trading.pair_gateway import PairGateway, StepView
-from trading.position_tracker import PositionTracker
-from trading.recovery import GUARD_KEY, Mismatch, Recovery
-from trading.risk_guard import RiskExit, RiskGuard
-from trading.status import STATUS_KEY, status_row
+from trading.floor import Floor, Progress
+from trading.pair_gateway import PairGateway
+from trading.recovery import Mismatch
 
-PROGRESS_KEY = "progress"
 STOP_POLL_S = 0.5
 STOP_LIMIT_S = 120.0
 
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class Progress:
-    """What a run counts. ``run`` is its number in the journal; ``bars`` are time steps, warm-up included."""
-
-    run: int = 0
-    bars: int = 0
-    bars_in_position: int = 0
-    signals: int = 0
-    time: datetime | None = None
-    prices: dict[str, float] = field(default_factory=dict)
-    equity: list[tuple[datetime, float]] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Floor:
-    """The collaborators of a session: ports, engine, ledger, guard, journal."""
-
-    market: MarketPort
-    trading: TradingPort
-    engine: ExecutionEngine
-    orders: OrderManager
-    tracker: PositionTracker
-    guard: RiskGuard
-    journal: Journal
-    clock: Clock
-    bus: EventBus
-    recovery: Recovery
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +62,8 @@ class LiveSession:
         self.progress = progress
         self._loop = loop
         self._board = board
-        self._gateway = gateway
         self._pairs = pairs
-        self._mode = mode
-        self._statistics = statistics
+        self._marker = BarMarker(floor, progress, gateway=gateway, statistics=statistics, mode=mode, leave=self._start)
         self._steps = StepDriver(
             floor.market,
             {pair.pair_id: pair.symbols for pair in pairs},
@@ -165,7 +126,7 @@ class LiveSession:
         if close_positions:
             self._close_all()
         await self._until_idle()
-        self.save()
+        self._marker.save()
         for task in self._tasks:
             task.cancel()
 
@@ -208,7 +169,7 @@ class LiveSession:
         for time_ms in sorted({step[0].time_ms for _, step in steps}):
             now = [(pair_id, step) for pair_id, step in steps if step[0].time_ms == time_ms]
             self._note_prices([step for _, step in now])
-            self._mark(ms_to_datetime(time_ms))
+            self._marker.mark(ms_to_datetime(time_ms))
             self._board.put_step([((pair_id, bar.symbol), bar) for pair_id, step in now for bar in step])
             self._board.hub.kick()
 
@@ -222,72 +183,7 @@ class LiveSession:
         when = ms_to_datetime(told.time_ms)
         self.floor.bus.publish(StepMissed(when, str(told.key), told.missing, told.is_carried))
 
-    # a time step
-
-    def _mark(self, time: datetime) -> None:
-        """In real time the pairs' bars of one moment come one by one: each is looked at, the moment counts once."""
-        progress = self.progress
-        if progress.time is not None and time < progress.time:
-            return
-        is_new = progress.time != time
-        progress.time = time
-        equity = self.floor.tracker.equity(progress.prices)
-        if is_new:
-            self._count(time, equity)
-        self._check_risk(time, equity, () if is_new else self._gateway.view.risk_exits)
-        if is_new:
-            self.floor.bus.publish(BarMarked(time, equity))
-        self._note_progress()
-        self.save()
-
-    def _count(self, time: datetime, equity: float) -> None:
-        progress = self.progress
-        if not progress.equity or progress.equity[-1][0] < time:  # else an earlier process has counted this bar
-            progress.bars_in_position += bool(self.floor.tracker.positions())
-            progress.equity.append((time, equity))
-            self.floor.journal.record_equity(time, equity)
-        progress.bars += 1
-
-    def _check_risk(self, time: datetime, equity: float, known: tuple[RiskExit, ...]) -> None:
-        """What risk demands at these closes; the strategy sees it as done."""
-        floor, prices = self.floor, self.progress.prices
-        positions = floor.tracker.positions()
-        leaving_already = {risk_exit.pair_id for risk_exit in known}
-        exits = floor.guard.on_bar(time, equity, positions, prices)
-        exits = [risk_exit for risk_exit in exits if risk_exit.pair_id not in leaving_already]
-        leaving = leaving_already | {risk_exit.pair_id for risk_exit in exits}
-        view = {p: replace(q, state=PairState.EXITING) if p in leaving else q for p, q in positions.items()}
-        cash = float(floor.tracker.equity_start) if not positions else equity
-        self._gateway.publish_step(StepView(time, equity, cash, view, (*known, *exits)))
-        for risk_exit in exits:
-            self._start(positions[risk_exit.pair_id].exit_order(prices, time, risk_exit.reason))
-
-    def save(self) -> None:
-        """Everything that is not money, in one commit: risk state, counters, status, waiting rows."""
-        floor, progress = self.floor, self.progress
-        self._note_progress()
-        with floor.journal.transaction():
-            self._save_guard()
-            floor.journal.save_risk_state(PROGRESS_KEY, {"bars_in_position": progress.bars_in_position})
-            floor.journal.save_risk_state(STATUS_KEY, self.status())
-
-    def status(self) -> dict[str, Any]:
-        return status_row(
-            mode=self._mode,
-            tracker=self.floor.tracker,
-            guard=self.floor.guard,
-            statistics=self._statistics,
-            prices=self.progress.prices,
-            time=self.progress.time,
-            bars=self.progress.bars,
-            signals=self.progress.signals,
-        )
-
-    def _note_progress(self) -> None:
-        self.floor.journal.note_progress(bars=self.progress.bars, signals=self.progress.signals)
-
-    def _save_guard(self) -> None:
-        self.floor.journal.save_risk_state(GUARD_KEY, self.floor.guard.snapshot())
+    # pair orders
 
     def _start(self, order: PairOrder) -> None:
         self.progress.signals += 1
@@ -302,8 +198,8 @@ class LiveSession:
     async def _execute(self, order: PairOrder) -> None:
         """A defect in here must not pass in silence: nothing more is opened, and the person is told."""
         try:
-            self._note_progress()
-            self._save_guard()
+            self._marker.note_progress()
+            self._marker.save_guard()
             await self.floor.engine.execute(order)
         except Exception as error:
             log.exception("engine_failed ref=%s", order.ref)
