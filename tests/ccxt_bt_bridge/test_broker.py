@@ -206,8 +206,10 @@ def test_positions_grow_shrink_flip_and_close_as_the_fills_say():
 
 
 class FakeData:
+    _clone = False
+
     def __init__(self, key: str) -> None:
-        self.p = type("Params", (), {"key": key})
+        self.holding = key
 
 
 def test_a_fee_is_split_between_what_a_fill_closed_and_what_it_opened():
