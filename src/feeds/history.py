@@ -59,7 +59,7 @@ def load_funding(folder: Path, symbol: str) -> FundingSeries | None:
     raw_ms = table.times_ms("timestamp")
     time_ms = (raw_ms + SECOND_MS // 2) // SECOND_MS * SECOND_MS
     _refuse_disorder(table, time_ms)
-    marks = _decimals(table, "mark_price") if "mark_price" in table.columns else (None,) * len(time_ms)
+    marks = _marks(table) if "mark_price" in table.columns else (None,) * len(time_ms)
     return FundingSeries(compact_symbol(symbol), tuple(time_ms.tolist()), _decimals(table, "funding_rate"), marks)
 
 
@@ -187,6 +187,12 @@ def _refuse_other_interval(table: Table, open_ms: np.ndarray, step_ms: int) -> N
 
 def _words(step_ms: int) -> str:
     return next((name for name, size in INTERVALS.items() if size == step_ms), f"{step_ms / 1000:g} s")
+
+
+def _marks(table: Table) -> tuple[Decimal | None, ...]:
+    """Exchanges do not know the mark of their oldest events: an empty cell."""
+    texts = table.texts("mark_price")
+    return tuple(_decimal(table, "mark_price", row, text) if text.strip() else None for row, text in enumerate(texts))
 
 
 def _decimals(table: Table, name: str) -> tuple[Decimal, ...]:

@@ -101,6 +101,19 @@ class SimulatedExchange:
         return self._store.run
 
     @property
+    def venue(self) -> Venue:
+        """The inside, for a server that shows more of it than the ports do. Never changed but through the ports."""
+        return self._venue
+
+    @property
+    def source(self) -> MarketSource:
+        return self._source
+
+    @property
+    def clock(self) -> Clock:
+        return self._clock
+
+    @property
     def market_ms(self) -> int:
         """Market time: the last moment that has happened."""
         return self._venue.tape.time_ms

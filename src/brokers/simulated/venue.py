@@ -63,11 +63,16 @@ class Venue:
         self.fills, self.payments = list(remembered.fills), list(remembered.payments)
         self._rules = OrderRules(self.markets, self.ledger, leverage=terms.leverage)
         self._latest = {order.request.client_order_id: order for order in remembered.orders}
+        self._by_id = {order.order_id: order for order in remembered.orders}
         self._open = {order.order_id: order for order in remembered.orders if order.is_open}
         self._last_order_id, self._last_trade_id = store.last_ids()
         self._settled_ms = remembered.market_ms
         self._next_funding_ms = self._funding_after(self._settled_ms)
         self._news: list[UserEvent] = []
+
+    @property
+    def leverage(self) -> Decimal:
+        return self._terms.leverage
 
     # the market's side
 
@@ -161,6 +166,9 @@ class Venue:
         order = self._latest.get(client_order_id)
         return order if order is not None and order.request.symbol == symbol else None
 
+    def order_by_id(self, order_id: int) -> Order | None:
+        return self._by_id.get(order_id)
+
     def open_orders(self) -> list[Order]:
         return list(self._open.values())
 
@@ -229,6 +237,7 @@ class Venue:
 
     def _remember(self, order: Order) -> None:
         self._latest[order.request.client_order_id] = order
+        self._by_id[order.order_id] = order
         if order.is_open:
             self._open[order.order_id] = order
         else:
