@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ccxt_bt_bridge.aligner import BarAligner, IncompleteStep, MissingLeg, Step
 from ccxt_bt_bridge.clock import Clock
 from ccxt_bt_bridge.errors import ExchangeUnreachable, MarketClosed, MarketUnknown, RateBanned
+from ccxt_bt_bridge.pause import Pause
 from ccxt_bt_bridge.port import MarketPort
 from ccxt_bt_bridge.words import Bar
 
@@ -134,14 +135,14 @@ class StepDriver:
 
     async def _bars_since(self, symbol: str, since_ms: int) -> list[Bar]:
         """Asks until there is an answer: no answer does not mean that there is no bar."""
-        pause_ms = FIRST_PAUSE_MS
+        pause = Pause(self._clock, first_ms=FIRST_PAUSE_MS, longest_ms=LONGEST_PAUSE_MS)
         while True:
             limit = (self._clock.now_ms() - since_ms) // self._interval_ms + 2
             try:
                 return await self._market.history(symbol, limit=limit)
             except (MarketClosed, MarketUnknown):
                 return []
-            except ExchangeUnreachable as error:
-                until_ms = error.until_ms if isinstance(error, RateBanned) else self._clock.now_ms() + pause_ms
-                await self._clock.sleep_until(until_ms)
-                pause_ms = min(2 * pause_ms, LONGEST_PAUSE_MS)
+            except RateBanned as ban:
+                await self._clock.sleep_until(ban.until_ms)
+            except ExchangeUnreachable:
+                await pause.sleep()
