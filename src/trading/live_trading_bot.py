@@ -19,7 +19,7 @@ import backtrader as bt
 
 from ccxt_bt_bridge.errors import BridgeClosed
 from ccxt_bt_bridge.loop import LoopThread
-from trading.assembly import LivePath, build_cerebro, build_live_path, load_history
+from trading.assembly import LivePath, build_cerebro, build_live_path
 from trading.config.confirmation import confirm
 from trading.config.environment import process_environment
 from trading.config.loader import load_config
@@ -27,7 +27,7 @@ from trading.config.model import LoadedConfig
 from trading.events import Event
 from trading.journal.file import is_held, lock_path
 from trading.journal.reads import JournalReader
-from trading.live_run import begin_run, end_run, live_result, log_events
+from trading.live_run import begin_run, end_run, live_result, load_history, log_events
 from trading.market_input import DataChoice
 from trading.records import RunResult
 from trading.risk_guard import Breaker

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import WSMsgType, web
 
+Hear = Callable[[str], Awaitable[None]]
 MOST_WAITING = 200_000  # texts: a client that reads this much too slowly is cut off, as the exchange does
 PING_S, PONG_WITHIN_S = 20.0, 60.0
 
@@ -48,8 +50,8 @@ class StreamSocket:
         if transport is not None:
             transport.abort()
 
-    async def serve(self, hear: Any) -> None:
-        """Until the connection ends: send what is posted, and ``hear(message)`` each JSON object that comes in."""
+    async def serve(self, hear: Hear) -> None:
+        """Until the connection ends: send what is posted, and ``hear`` each text that comes in."""
         sender = asyncio.create_task(self._send())
         pinger = asyncio.create_task(self._ping())
         try:
@@ -61,7 +63,7 @@ class StreamSocket:
             if self._closing is not None:
                 await self._closing
 
-    async def _listen(self, hear: Any) -> None:
+    async def _listen(self, hear: Hear) -> None:
         async for message in self._response:
             if self.is_frozen:
                 continue
