@@ -167,7 +167,7 @@ def test_one_symbol_on_spot_agrees(tmp_path):
 
 @pytest.mark.parametrize(("leg_a", "leg_b"), [("UST/USDT", "EUR/USDT"), ("SOL/USDT", "AVAX/USDT")])
 def test_carried_legs_agree(leg_a, leg_b, shared_data, tmp_path):
-    """The other leg's bars are used, with the last close in place of what is missing. A coin that dies is carried on."""
+    """The other leg's bars are used, with the last close in place of what is missing; a dead coin is carried on."""
     choice = DataChoice(shared_data("spot_1h"), None, day("2022-03-25"), day("2022-06-01"))
     pairs = [{"pair_id": "P", "leg_a": leg_a, "leg_b": leg_b}]
     carry = write_config(tmp_path, "real_pairs_1h.json", pairs=pairs, data={"missing_leg": "carry"})

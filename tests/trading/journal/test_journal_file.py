@@ -83,10 +83,8 @@ def test_a_newer_schema_is_refused_and_kept(tmp_path: Path) -> None:
     make_journal(path)
     edit(path, f"UPDATE meta SET schema_version = {SCHEMA_VERSION + 1}")
     before = path.read_bytes()
-    with pytest.raises(
-        JournalRefused,
-        match=f"schema {SCHEMA_VERSION + 1} of a newer program.*up to {SCHEMA_VERSION}.*update the program",
-    ):
+    words = f"schema {SCHEMA_VERSION + 1} of a newer program.*up to {SCHEMA_VERSION}.*update the program"
+    with pytest.raises(JournalRefused, match=words):
         open_journal(path)
     assert path.read_bytes() == before
 
