@@ -57,7 +57,8 @@ class Core:
 
     def price(self, symbol: str) -> Decimal:
         """The price now, else the last close, else 0 before the first bar."""
-        return self.exchange.venue.valuation(symbol) or Decimal(0)
+        tape = self.exchange.venue.tape
+        return tape.price(symbol) or tape.last_close(symbol) or Decimal(0)
 
     # bars
 
@@ -90,12 +91,12 @@ class Core:
     def order(self, symbol: str, *, order_id: int | None, client_id: str) -> Order | None:
         """By the exchange's id, else the latest with this client id."""
         if order_id is not None:
-            order = self.exchange.venue.order_by_id(order_id)
+            order = self.exchange.venue.orders.by_id(order_id)
             return order if order is not None and order.request.symbol == symbol else None
         return self.exchange.venue.order(symbol, client_id)
 
     def order_of(self, fill: Fill) -> Order | None:
-        return self.exchange.venue.order_by_id(int(fill.order_id))
+        return self.exchange.venue.orders.by_id(int(fill.order_id))
 
     def commission(self, fill: Fill) -> tuple[Decimal, str]:
         """What a trade cost, and in which asset."""
@@ -104,7 +105,7 @@ class Core:
 
     def spot_balances(self) -> list[dict[str, str]]:
         """Every asset of the account; a holding is a position."""
-        account = self.exchange.venue.account(self.now_ms())
+        account = self.exchange.venue.report(self.now_ms())
         quote = next(iter(self.markets.values())).quote
         totals = {
             quote: account.wallet,

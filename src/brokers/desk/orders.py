@@ -68,7 +68,7 @@ class OrderDesk:
             raise Refusal(int(outcome.code), outcome.reason)
         if isinstance(outcome, Ambiguous):
             raise status_unknown()
-        order = self._core.exchange.venue.order_by_id(int(outcome.report.order_id))
+        order = self._core.exchange.venue.orders.by_id(int(outcome.report.order_id))
         assert order is not None
         return order
 
@@ -133,7 +133,7 @@ class OrderDesk:
         return self._core.order(symbol, order_id=order_id, client_id=params.get("origClientOrderId"))
 
     def _orders(self, ids: Iterable[int]) -> list[Order]:
-        found = (self._core.exchange.venue.order_by_id(order_id) for order_id in ids)
+        found = (self._core.exchange.venue.orders.by_id(order_id) for order_id in ids)
         return [order for order in found if order is not None]
 
 

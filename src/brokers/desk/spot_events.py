@@ -49,8 +49,8 @@ class SpotEvents:
             "f": "GTC" if request.time_in_force == "PO" else request.time_in_force, "q": plain(request.amount),
             "p": plain(request.price), "P": plain(request.trigger_price), "F": "0", "g": -1, "x": execution,
             "X": status, "r": "NONE", "i": order.order_id, "l": "0", "z": plain(done.amount), "L": "0", "n": "0",
-            "N": None, "T": time_ms, "t": -1, "w": execution == "NEW", "m": False, "O": order.time_ms, "Z": plain(done.value),
-            "Y": "0", "Q": "0", "W": order.time_ms, "V": "NONE",
+            "N": None, "T": time_ms, "t": -1, "w": execution == "NEW", "m": False, "O": order.time_ms,
+            "Z": plain(done.value), "Y": "0", "Q": "0", "W": order.time_ms, "V": "NONE",
         }  # fmt: skip
 
     def _balances(self, time_ms: int) -> Event:
