@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import numpy as np
 
+from brokers.desk.params import plain
 from brokers.desk.refusals import unknown_symbol
 from brokers.simulated.exchange import SimulatedExchange
 from brokers.simulated.orders import Order
@@ -45,6 +46,10 @@ class Core:
         if symbol not in self.markets:
             raise unknown_symbol()
         return self.markets[symbol]
+
+    def base(self, market: Market) -> str:
+        """The base asset's name."""
+        return market.base or market.symbol.removesuffix(market.quote)
 
     def is_trading(self, symbol: str) -> bool:
         tape = self.exchange.venue.tape
@@ -91,6 +96,21 @@ class Core:
 
     def order_of(self, fill: Fill) -> Order | None:
         return self.exchange.venue.order_by_id(int(fill.order_id))
+
+    def commission(self, fill: Fill) -> tuple[Decimal, str]:
+        """What a trade cost, and in which asset."""
+        market = self.markets[fill.symbol]
+        return (fill.base_fee, self.base(market)) if fill.base_fee else (fill.fee, market.quote)
+
+    def spot_balances(self) -> list[dict[str, str]]:
+        """Every asset of the account; a holding is a position."""
+        account = self.exchange.venue.account(self.now_ms())
+        quote = next(iter(self.markets.values())).quote
+        totals = {
+            quote: account.wallet,
+            **{self.base(self.markets[one.symbol]): one.amount for one in account.positions},
+        }
+        return [{"asset": asset, "free": plain(total), "locked": "0"} for asset, total in totals.items()]
 
     def progress(self, fill: Fill) -> Progress:
         """How far the order was right after this fill."""
