@@ -34,6 +34,11 @@ class FeedBoard:
         self._turn = threading.Lock()
         self._queues: dict[object, deque[Any]] = {}  # a status, or a bar with the status it comes with
 
+    def begin(self, hub: Hub) -> None:
+        """A new run, on another loop: nothing is left of an earlier one."""
+        self.hub, self.ended = hub, False
+        self._queues.clear()
+
     def add(self, key: object, history: Iterable[Bar]) -> None:
         """A feed of its own for ``key``, beginning with closed bars of the past, oldest first."""
         self._queues[key] = deque((bar, DELAYED) for bar in history)
@@ -82,7 +87,7 @@ class LiveFeed(bt.feed.DataBase):
     by, the board's ``key`` unless given: feeds of two intervals of one symbol hold one position.
     """
 
-    params = (("board", None), ("key", None), ("leader", False), ("exchange_symbol", ""), ("holding", None))
+    params: Any = (("board", None), ("key", None), ("leader", False), ("exchange_symbol", ""), ("holding", None))
 
     tick_close: float | None
 
