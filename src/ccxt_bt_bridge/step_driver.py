@@ -15,6 +15,7 @@ from ccxt_bt_bridge.words import Bar
 
 FIRST_PAUSE_MS = 1_000
 LONGEST_PAUSE_MS = 30_000
+END_OF_TIME_MS = 2**62
 
 KeyedStep = tuple[object, Step]
 
@@ -80,13 +81,16 @@ class StepDriver:
         return steps
 
     async def run(self) -> None:
-        """Until the market's bars end; what is incomplete then stays so."""
+        """Until the market's bars end; what is incomplete then is carried or dropped, for nothing will follow."""
         async with asyncio.TaskGroup() as tasks:
             try:
                 for key in self._aligners:
                     self._watch(key, tasks)
                 async for bars in self._bars:
                     self._take(bars, tasks)
+                for key, aligner in self._aligners.items():
+                    self._give([(key, step) for step in aligner.settle_before(END_OF_TIME_MS)])
+                    self._tell(key)
             finally:
                 for watch in self._watches.values():
                     watch.cancel()
