@@ -11,10 +11,13 @@ import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from brokers.desk.desk import Desk
+from brokers.desk.wire_kinds import WIRE_KINDS
+from brokers.desk.wire_plan import WireFault
 from brokers.simulated.faults import KINDS, Fault
 from brokers.simulated.source import MarketSource
 from brokers.simulated.store import ExchangeStore, StoreError
@@ -24,6 +27,14 @@ from management.exchange_options import exchange_parser
 
 OK, BAD_USAGE = 0, 2
 DEFAULT_PAIRS = (("ETHUSDT", "BTCUSDT"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """``inside``: what the exchange does wrong; ``wire``: what happens on the way."""
+
+    inside: Sequence[Fault] = ()
+    wire: Sequence[WireFault] = ()
 
 
 class UsageError(Exception):
@@ -46,7 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def fault_list() -> str:
     """Every kind of fault, and on what it can happen."""
-    return "\n".join(f"{kind}\n    on: {', '.join(operations)}" for kind, operations in KINDS.items())
+    rows = [(kind, "the exchange itself", operations) for kind, operations in KINDS.items()]
+    rows += [(kind, row.text, row.on) for kind, row in WIRE_KINDS.items()]
+    return "\n".join(f"{kind}: {text}\n    on: {', '.join(on)}" for kind, text, on in rows)
 
 
 def _complete(options: argparse.Namespace) -> None:
@@ -65,7 +78,7 @@ async def _serve(options: argparse.Namespace) -> None:
     stop = asyncio.Event()
     for one in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(one, stop.set)
-    faults = read_faults(options.faults) if options.faults else []
+    faults = read_faults(options.faults) if options.faults else Faults()
     desk = _desk(options, faults)
     try:
         async with desk:
@@ -78,10 +91,10 @@ async def _serve(options: argparse.Namespace) -> None:
         ) from None
 
 
-def _desk(options: argparse.Namespace, faults: Sequence[Fault]) -> Desk:
+def _desk(options: argparse.Namespace, faults: Faults) -> Desk:
     try:
         source = market_source(options, int(time.time() * 1000))
-        terms = account_terms(options, source) | {"faults": faults, "fault_seed": options.seed}
+        terms = account_terms(options, source) | {"faults": faults.inside, "fault_seed": options.seed}
         store = ExchangeStore(options.state, fingerprint=_fingerprint(source, options))
         return Desk(
             source,
@@ -90,7 +103,11 @@ def _desk(options: argparse.Namespace, faults: Sequence[Fault]) -> Desk:
             speed=options.speed,
             wait_for_client=options.wait_for_client,
             terms=terms,
-            server_terms={"backend_timeout_ms": options.backend_timeout_ms},
+            server_terms={
+                "backend_timeout_ms": options.backend_timeout_ms,
+                "faults": faults.wire,
+                "fault_seed": options.seed,
+            },
         )
     except ValueError as error:
         raise UsageError(str(error)) from error
@@ -112,13 +129,16 @@ def _fingerprint(source: MarketSource, options: argparse.Namespace) -> str:
     return hashlib.sha256(f"{source.digest()} {options.history} {options.dialect}".encode()).hexdigest()[:16]
 
 
-def read_faults(path: Path) -> list[Fault]:
-    """Raises UsageError that says what is wrong with which entry."""
+def read_faults(path: Path) -> Faults:
+    """The faults of a script. Raises UsageError that says what is wrong with which entry."""
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise ValueError("expected a list of objects")
-        return [Fault.parse(entry) for entry in entries]
+        return Faults(
+            [Fault.parse(entry) for entry in entries if entry.get("kind") not in WIRE_KINDS],
+            [WireFault.parse(entry) for entry in entries if entry.get("kind") in WIRE_KINDS],
+        )
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror})") from None
     except (ValueError, TypeError) as error:

@@ -38,6 +38,7 @@ class BarMarker:
         self._statistics = statistics
         self._mode = mode
         self._leave = leave
+        self._counted: datetime | None = None
 
     def mark(self, time: datetime) -> None:
         """In real time the pairs' bars of one moment come one by one: each is looked at, the moment counts once."""
@@ -47,21 +48,25 @@ class BarMarker:
         is_new = progress.time != time
         progress.time = time
         equity = self.floor.tracker.equity(progress.prices)
-        if is_new:
-            self._count(time, equity)
+        self._count(time, equity)
         self._check_risk(time, equity, () if is_new else self._gateway.view.risk_exits)
         if is_new:
+            progress.bars += 1
             self.floor.bus.publish(BarMarked(time, equity))
         self.note_progress()
         self.save()
 
     def _count(self, time: datetime, equity: float) -> None:
+        """The last word on a moment counts, unless an earlier process had it: then it knew less of what followed."""
         progress = self.progress
-        if not progress.equity or progress.equity[-1][0] < time:  # else an earlier process has counted this bar
+        if not progress.equity or progress.equity[-1][0] < time:
+            self._counted = time
             progress.bars_in_position += bool(self.floor.tracker.positions())
             progress.equity.append((time, equity))
             self.floor.journal.record_equity(time, equity)
-        progress.bars += 1
+        elif self._counted == time and progress.equity[-1][1] != equity:
+            progress.equity[-1] = (time, equity)
+            self.floor.journal.record_equity(time, equity)
 
     def _check_risk(self, time: datetime, equity: float, known: tuple[RiskExit, ...]) -> None:
         """What risk demands at these closes; the strategy sees it as done."""

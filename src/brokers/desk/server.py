@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -23,6 +23,8 @@ from brokers.desk.routes import Route
 from brokers.desk.sockets import Hear, StreamSocket
 from brokers.desk.usdm import UsdmDialect
 from brokers.desk.user_streams import Listener, ListenKeys, UserStreams
+from brokers.desk.wire_plan import WireFault, WirePlan
+from brokers.desk.wire_replies import WireReplies
 from brokers.desk.ws_api import WsApi
 from brokers.simulated.exchange import SimulatedExchange
 
@@ -46,6 +48,8 @@ class DeskServer:
         keys: Iterable[DeskKey] = (DEMO_KEY,),
         limits: Limits | None = None,
         tls: ssl.SSLContext | None = None,
+        faults: Iterable[WireFault | Mapping[str, Any]] = (),
+        fault_seed: int = 0,
         speed: float = 1.0,
         backend_timeout_ms: int = 1_000,
         listen_key_s: float = 3_600.0,
@@ -58,10 +62,14 @@ class DeskServer:
         self._core = Core(exchange, now_ms)
         self._dialect = DIALECTS[dialect](self._core, limits)
         self.keys, self.meter = KeyRing(keys, now_ms), RateMeter(limits, loop_time, now_ms)
+        self.faults = WirePlan(faults, seed=fault_seed)
+        self._replies = WireReplies(self.meter, self.cut)
         self.market = MarketStreams(
-            self._core, self._dialect.data.kline_event, self._dialect.makers(), tick_s=tick_s
-        )  # fmt: skip
-        self.user = UserStreams(self._core, self._dialect.events, ListenKeys(life_s=listen_key_s, loop_time=loop_time))
+            self._core, self._dialect.data.kline_event, self._dialect.makers(), self.faults, tick_s=tick_s
+        )
+        self.user = UserStreams(
+            self._core, self._dialect.events, ListenKeys(life_s=listen_key_s, loop_time=loop_time), self.faults
+        )
         key_routes = KeyEndpoints(self.user.keys).routes(self._dialect.listen_key_path, self._dialect.permission)
         self._front = FrontDesk(
             self._dialect.routes() | key_routes, self.keys, self.meter, backend_timeout_s=backend_timeout_ms / 1000.0
@@ -87,16 +95,33 @@ class DeskServer:
         app.router.add_route("*", "/{path:.*}", self._rest)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, HOST, self._port, ssl_context=self._tls)
         try:
-            await site.start()
+            await self._listen()
         except OSError:
             await self._runner.cleanup()
             raise
         for work in (self.market.run_bars(), self.market.run_ticks(), self.user.run(), self.user.run_expiry()):
             self._spawn(work)
-        self._port = self._runner.addresses[0][1]
         return self._port
+
+    async def _listen(self) -> None:
+        assert self._runner is not None
+        self._site = web.TCPSite(self._runner, HOST, self._port, ssl_context=self._tls)
+        await self._site.start()
+        self._port = self._runner.addresses[0][1]
+
+    def cut(self, for_s: float) -> None:
+        """Cut every connection, and refuse new ones for so long."""
+        self._spawn(self._cut(for_s))
+
+    async def _cut(self, for_s: float) -> None:
+        assert self._runner is not None and self._runner.server is not None
+        await self._site.stop()
+        for connection in tuple(self._runner.server.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
+        await asyncio.sleep(for_s)
+        await self._listen()
 
     async def close(self) -> None:
         """Close every connection and stop listening. May be called again."""
@@ -105,6 +130,7 @@ class DeskServer:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._replies.close()
         await self._front.close()
         if self._runner is not None:
             await self._runner.cleanup()
@@ -121,8 +147,15 @@ class DeskServer:
         if request.path == "/desk":
             return web.json_response(self._declared())
         params = Params.parse(request.rel_url.raw_query_string, await request.text())
-        route, ip = self._front.routes.get((request.method, request.path)), request.remote or ""
-        api_key = request.headers.get("X-MBX-APIKEY")
+        route = self._front.routes.get((request.method, request.path))
+        operation, symbol = route.operation if route else "", params.get("symbol") or None
+        fault = self.faults.strike(operation, symbol, self._core.now_ms())
+        if fault is None:
+            return await self._respond(request, route, params)
+        return await self._replies.reply(fault, request, lambda: self._respond(request, route, params))
+
+    async def _respond(self, request: web.Request, route: Route | None, params: Params) -> web.Response:
+        api_key, ip = request.headers.get("X-MBX-APIKEY"), request.remote or ""
         try:
             answer = await self._front.answer(request.method, request.path, params, api_key=api_key, ip=ip)
         except Refusal as refusal:

@@ -18,9 +18,10 @@ class StreamSocket:
     """``wrapped``: a combined stream, whose texts are ``{"stream", "data"}``."""
 
     def __init__(self, response: web.WebSocketResponse, *, wrapped: bool = False) -> None:
-        self._response, self.wrapped = response, wrapped
+        self._response, self.wrapped, self._loop = response, wrapped, asyncio.get_running_loop()
         self.streams: set[str] = set()
         self.is_frozen = False
+        self._muted_until_s = 0.0
         self._texts: asyncio.Queue[str] = asyncio.Queue()
         self._closing: asyncio.Task[None] | None = None
 
@@ -28,7 +29,7 @@ class StreamSocket:
         """Send in turn; never waits."""
         if self._texts.qsize() >= MOST_WAITING:
             self.close(1008)
-        elif not self.is_frozen:
+        elif not self.is_frozen and self._loop.time() >= self._muted_until_s:
             self._texts.put_nowait(text)
 
     def tell(self, message: Any) -> None:
@@ -38,12 +39,16 @@ class StreamSocket:
         """From now on half open: nothing is sent, no ping answered, and the connection stays."""
         self.is_frozen = True
 
+    def mute(self, for_s: float) -> None:
+        """Open and answering pings, but without a word for so long."""
+        self._muted_until_s = self._loop.time() + for_s
+
     def close(self, code: int) -> None:
         """End the connection with this code; 1006 cuts it without a goodbye."""
         if code == 1006:
             self.abort()
         elif self._closing is None:
-            self._closing = asyncio.get_running_loop().create_task(self._close(code))
+            self._closing = self._loop.create_task(self._close(code))
 
     def abort(self) -> None:
         transport = self._response._req.transport if self._response._req is not None else None
@@ -70,7 +75,7 @@ class StreamSocket:
             if message.type is WSMsgType.PING:
                 await self._response.pong(message.data)
             elif message.type is WSMsgType.PONG:
-                self._heard_s = asyncio.get_running_loop().time()
+                self._heard_s = self._loop.time()
             elif message.type is WSMsgType.TEXT:
                 await hear(message.data)
 
@@ -86,9 +91,8 @@ class StreamSocket:
 
     async def _ping(self) -> None:
         """The exchange pings; a client that answers none of three is cut off."""
-        loop = asyncio.get_running_loop()
-        self._heard_s = loop.time()
-        while loop.time() - self._heard_s < PONG_WITHIN_S + PING_S or self.is_frozen:
+        self._heard_s = self._loop.time()
+        while self._loop.time() - self._heard_s < PONG_WITHIN_S + PING_S or self.is_frozen:
             await asyncio.sleep(PING_S)
             if not self.is_frozen:
                 await self._response.ping()
