@@ -1,4 +1,4 @@
-"""API keys of the exchange on the desk, and the checks of a signed request."""
+"""The API keys that are good now, and the checks of a signed request."""
 
 from __future__ import annotations
 
@@ -6,34 +6,14 @@ import hashlib
 import hmac
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
+from brokers.desk.api_key import DeskKey
 from brokers.desk.params import Params
 from brokers.desk.refusals import Refusal, bad_key_format, bad_signature, key_refused, missing
 
 EARLIEST_MS = 1_000  # how far ahead of the exchange a timestamp may be
 DEFAULT_WINDOW_MS, LONGEST_WINDOW_MS = 5_000, 60_000
-PERMISSIONS = ("read", "futures", "spot", "withdraw", "transfer")
-
-
-@dataclass(frozen=True, slots=True)
-class DeskKey:
-    """``ips`` empty: from anywhere. ``created_ms`` as the exchange reports it."""
-
-    api_key: str
-    secret: str = field(repr=False)
-    permissions: frozenset[str] = frozenset(("read", "futures", "spot"))
-    ips: tuple[str, ...] = ()
-    created_ms: int = 0
-
-    def __post_init__(self) -> None:
-        unknown = self.permissions - set(PERMISSIONS)
-        if unknown:
-            raise ValueError(f"unknown permission {', '.join(sorted(unknown))}; known: {', '.join(PERMISSIONS)}")
-
-
-# Public and fixed: it guards nothing, and every example can use it.
-DEMO_KEY = DeskKey("desk-key", "desk-secret", ips=("127.0.0.1",))
 
 
 class KeyRing:

@@ -9,6 +9,8 @@ from typing import Any
 
 from brokers.desk.core import Core
 from brokers.desk.sockets import StreamSocket
+from brokers.desk.stream_faults import KlineFaults
+from brokers.desk.wire_plan import WirePlan
 from ccxt_bt_bridge.words import Bar
 
 Event = dict[str, Any]
@@ -23,12 +25,17 @@ class MarketStreams:
     """
 
     def __init__(
-        self, core: Core, kline_event: Callable[..., Event], makers: dict[str, Maker], *, tick_s: float
+        self, core: Core, kline_event: Callable[..., Event], makers: dict[str, Maker], plan: WirePlan, *, tick_s: float
     ) -> None:
         self._core, self._kline_event, self._makers, self._tick_s = core, kline_event, makers, tick_s
         self._kline = f"kline_{core.interval}"
         self._sockets: dict[str, dict[StreamSocket, None]] = {}
+        self._faults = KlineFaults(plan, self._send_closed, self.sockets, core.forming)
         self.subscribed = asyncio.Event()
+
+    def sockets(self) -> set[StreamSocket]:
+        """Every connection that hears a stream."""
+        return {socket for sockets in self._sockets.values() for socket in sockets}
 
     def subscribe(self, socket: StreamSocket, names: Iterable[str]) -> None:
         for name in names:
@@ -60,8 +67,11 @@ class MarketStreams:
 
     def publish_closed(self, bars: Iterable[Bar]) -> None:
         for bar in bars:
-            self.publish(f"{bar.symbol.lower()}@{self._kline}", self._kline_event(bar, closed=True))
+            self._faults.deliver(bar, self._core.now_ms())
         self.tick()
+
+    def _send_closed(self, bar: Bar) -> None:
+        self.publish(f"{bar.symbol.lower()}@{self._kline}", self._kline_event(bar, closed=True))
 
     async def run_ticks(self) -> None:
         while True:

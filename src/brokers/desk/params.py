@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from urllib.parse import parse_qsl
 
+from brokers.desk.api_key import DeskKey
 from brokers.desk.refusals import Refusal, missing
 
 
 class Params:
-    """Text by name. ``raw``: the bytes that were signed, without the signature."""
+    """Text by name. ``raw``: the text that was signed; ``key``: the API key, once it has been checked."""
+
+    key: DeskKey
 
     def __init__(self, values: Mapping[str, str], raw: str = "") -> None:
         self.values, self.raw = dict(values), raw

@@ -6,7 +6,6 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from brokers.desk.keys import DeskKey
 from brokers.desk.params import Params
 
 Handler = Callable[[Params], Coroutine[Any, Any, Any]]
@@ -25,11 +24,3 @@ class Route:
 
 
 Routes = dict[tuple[str, str], Route]
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks: the key when the endpoint wants one, and the address."""
-
-    key: DeskKey | None
-    ip: str

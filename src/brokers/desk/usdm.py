@@ -18,13 +18,16 @@ PERMISSION = "futures"
 class UsdmDialect:
     name = "binanceusdm"
     permission = PERMISSION
+    listen_key_path = "/fapi/v1/listenKey"
+    ws_api_path = "/ws-fapi/v1"
+    account_endpoint = ("GET", "/fapi/v3/account")
 
     def __init__(self, core: Core, limits: Limits) -> None:
         self.data = MarketData(core, most_klines=1_500)
         self.events = UsdmEvents(core)
         self._public = UsdmPublic(core, limits)
         self._trading = UsdmTrading(core)
-        self._account = UsdmAccount(core, leverage=int(core.exchange.venue.leverage))
+        self._account = UsdmAccount(core, leverage=int(core.exchange.venue.settings.leverage(next(iter(core.markets)))))
 
     def makers(self) -> dict[str, Maker]:
         data, mark = self.data, self._public.mark_event
@@ -36,6 +39,23 @@ class UsdmDialect:
             "bookTicker": lambda symbol: {"e": "bookTicker", **data.book_event(symbol)},
             "markPrice": mark,
             "markPrice@1s": mark,
+        }
+
+    def ws_methods(self) -> dict[str, tuple[str, str]]:
+        return {
+            "ping": ("GET", "/fapi/v1/ping"),
+            "time": ("GET", "/fapi/v1/time"),
+            "exchangeInfo": ("GET", "/fapi/v1/exchangeInfo"),
+            "order.place": ("POST", "/fapi/v1/order"),
+            "order.cancel": ("DELETE", "/fapi/v1/order"),
+            "order.status": ("GET", "/fapi/v1/order"),
+            "v2/account.status": ("GET", "/fapi/v3/account"),
+            "account.status": ("GET", "/fapi/v2/account"),
+            "v2/account.position": ("GET", "/fapi/v3/positionRisk"),
+            "account.position": ("GET", "/fapi/v2/positionRisk"),
+            "userDataStream.start": ("POST", "/fapi/v1/listenKey"),
+            "userDataStream.ping": ("PUT", "/fapi/v1/listenKey"),
+            "userDataStream.stop": ("DELETE", "/fapi/v1/listenKey"),
         }
 
     def routes(self) -> Routes:

@@ -13,6 +13,8 @@ from typing import Any, Protocol
 from brokers.desk.core import Core
 from brokers.desk.refusals import Refusal
 from brokers.desk.sockets import StreamSocket
+from brokers.desk.stream_faults import EventFaults
+from brokers.desk.wire_plan import WirePlan
 from brokers.simulated.orders import Order
 from ccxt_bt_bridge.words import Fill, FundingPayment, OrderReport, OrderStatus
 
@@ -83,13 +85,18 @@ class Listener:
 class UserStreams:
     """Tells every listener what the exchange says of the account."""
 
-    def __init__(self, core: Core, writer: EventWriter, keys: ListenKeys) -> None:
+    def __init__(self, core: Core, writer: EventWriter, keys: ListenKeys, plan: WirePlan) -> None:
         self._core, self._writer, self.keys = core, writer, keys
         self.listeners: dict[Listener, None] = {}
         self._told: dict[str, Decimal] = {
             str(order.order_id): order.filled for order in core.exchange.venue.open_orders()
         }
         self._ends: dict[str, OrderReport] = {}
+        self._faults = EventFaults(plan, self._send, self.sockets, keys.expire_all)
+
+    def sockets(self) -> set[StreamSocket]:
+        """Every connection that hears of the account."""
+        return {listener.socket for listener in self.listeners}
 
     def add(self, listener: Listener) -> None:
         self.listeners[listener] = None
@@ -118,13 +125,16 @@ class UserStreams:
                     del self.listeners[one]
 
     def publish(self, events: list[Event]) -> None:
+        for event in events:
+            self._faults.deliver(event, self._core.now_ms())
+
+    def _send(self, event: Event) -> None:
         for listener in tuple(self.listeners):
             if listener.listen_key is None or self.keys.is_alive(listener.listen_key):
-                for event in events:
-                    listener.tell(event)
+                listener.tell(event)
 
     def _take_report(self, report: OrderReport) -> None:
-        order = self._core.exchange.venue.order_by_id(int(report.order_id))
+        order = self._core.exchange.venue.orders.by_id(int(report.order_id))
         if order is None:
             return
         self._introduce(order)
