@@ -15,6 +15,7 @@ from ccxt_bt_bridge.wire import ask
 from ccxt_bt_bridge.words import Account, Fill, FundingPayment, Market
 
 PAGE = 1_000
+MOST_WINDOWS = 8  # beyond, all trades that the exchange keeps are read instead
 
 
 class BinanceAccount:
@@ -64,17 +65,21 @@ class BinanceAccount:
 
     async def _trades(self, symbol: str, since_ms: int) -> list[TradeRow]:
         """In windows that the exchange allows, and in pages by trade id inside of one."""
+        now_ms, window_ms = self._session.clock.now_ms(), self._endpoints.trades_window_ms
+        if now_ms - since_ms > MOST_WINDOWS * window_ms:
+            rows = await self._trades_from(symbol, {"fromId": 0})
+            return [row for row in rows if row.time_ms >= since_ms]
         trades: dict[str, TradeRow] = {}
-        start_ms = since_ms
-        while start_ms <= self._session.clock.now_ms():
-            page = await self._trade_page(symbol, {"startTime": start_ms})
-            trades |= {row.trade_id: row for row in page}
-            while len(page) == PAGE:
-                page = await self._trade_page(symbol, {"fromId": int(page[-1].trade_id) + 1})
-                trades |= {row.trade_id: row for row in page}
-            newest_ms = max((row.time_ms for row in trades.values()), default=start_ms)
-            start_ms = max(start_ms + self._endpoints.trades_window_ms, newest_ms + 1)
+        for start_ms in range(since_ms, now_ms + 1, window_ms):
+            trades |= {row.trade_id: row for row in await self._trades_from(symbol, {"startTime": start_ms})}
         return list(trades.values())
+
+    async def _trades_from(self, symbol: str, where: dict[str, int]) -> list[TradeRow]:
+        rows = page = await self._trade_page(symbol, where)
+        while len(page) == PAGE:
+            page = await self._trade_page(symbol, {"fromId": int(page[-1].trade_id) + 1})
+            rows = rows + page
+        return rows
 
     async def _trade_page(self, symbol: str, where: dict[str, int]) -> list[TradeRow]:
         params = {"symbol": self._ids[symbol], "limit": PAGE, **where}

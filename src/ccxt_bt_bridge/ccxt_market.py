@@ -172,7 +172,8 @@ class CcxtMarket:
         event_ms = int(message["E"])
         self._session.clock.observe(event_ms)
         self._quotes[name] = Quote(name, Decimal(candle["c"]), event_ms)
-        if candle["x"]:
+        # A candle called closed before its time is over is not: a real one follows, or REST has it.
+        if candle["x"] and event_ms >= int(candle["T"]):
             self._take(_bar_of(name, candle, self._length_ms))
 
     def _take(self, bar: Bar) -> None:
