@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from ccxt_bt_bridge.errors import ExchangeUnreachable, MarketUnknown
-from ccxt_bt_bridge.refusals import answer_of, refusal
+from ccxt_bt_bridge.refusals import refusal, rows_of
 from ccxt_bt_bridge.series import INTERVALS, interval_ms
 from ccxt_bt_bridge.session import CcxtSession
 from ccxt_bt_bridge.wire import Reply, ask
@@ -75,10 +75,7 @@ class CandlePages:
         if self._session.endpoints is None:
             return await self._unified_rows(open_ms, what)
         params = {"symbol": self._raw["id"], "interval": self._interval, "startTime": open_ms, "limit": self._limit}
-        answer = answer_of(await ask(getattr(self._client, self._session.endpoints.klines), params), what)
-        if not isinstance(answer, list):
-            raise ExchangeUnreachable(f"{what}: the answer is no list")
-        return answer
+        return rows_of(await ask(getattr(self._client, self._session.endpoints.klines), params), what)
 
     async def _unified_rows(self, open_ms: int, what: str) -> list[list[Any]]:
         rows: list[list[Any]] = []

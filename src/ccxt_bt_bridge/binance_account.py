@@ -9,9 +9,9 @@ from typing import Any
 from ccxt_bt_bridge.account_rows import TradeRow, funding_payment, spot_account, trade_row, usdm_account
 from ccxt_bt_bridge.errors import ExchangeUnreachable
 from ccxt_bt_bridge.fees import FeeBook
-from ccxt_bt_bridge.refusals import answer_of
+from ccxt_bt_bridge.refusals import answer_of, rows_of
 from ccxt_bt_bridge.session import CcxtSession
-from ccxt_bt_bridge.wire import ask
+from ccxt_bt_bridge.wire import Reply, ask
 from ccxt_bt_bridge.words import Account, Fill, FundingPayment, Market
 
 PAGE = 1_000
@@ -42,7 +42,7 @@ class BinanceAccount:
         try:
             if self._endpoints.kind == "spot":
                 return spot_account(rows, quote=self.quote, bases=self.bases, time_ms=now_ms)
-            positions = await self._read("fapiPrivateV3GetPositionRisk", {}, "the positions")
+            positions = await self._list("fapiPrivateV3GetPositionRisk", {}, "the positions")
             return usdm_account(rows, positions, quote=self.quote, names=self._names, time_ms=now_ms)
         except (ValueError, TypeError, KeyError) as error:
             raise ExchangeUnreachable(f"the account: an unreadable answer: {error}") from None
@@ -83,7 +83,7 @@ class BinanceAccount:
 
     async def _trade_page(self, symbol: str, where: dict[str, int]) -> list[TradeRow]:
         params = {"symbol": self._ids[symbol], "limit": PAGE, **where}
-        rows = await self._read(self._endpoints.trades, params, f"the trades of {symbol}")
+        rows = await self._list(self._endpoints.trades, params, f"the trades of {symbol}")
         try:
             return sorted(map(trade_row, rows), key=lambda row: int(row.trade_id))
         except (ValueError, TypeError, KeyError) as error:
@@ -97,7 +97,7 @@ class BinanceAccount:
         start_ms: int | None = since_ms
         while start_ms is not None:
             params = {"incomeType": "FUNDING_FEE", "startTime": start_ms, "limit": PAGE}
-            page = await self._read("fapiPrivateGetIncome", params, "the funding payments")
+            page = await self._list("fapiPrivateGetIncome", params, "the funding payments")
             rows |= {(str(row["symbol"]), str(row["tranId"])): row for row in page}
             latest_ms = int(page[-1]["time"]) if len(page) == PAGE else None
             start_ms = latest_ms if latest_ms != start_ms else None
@@ -122,10 +122,16 @@ class BinanceAccount:
         return (Decimal(str(book["bidPrice"])) + Decimal(str(book["askPrice"]))) / 2
 
     async def _read(self, method: str, params: dict[str, Any], what: str) -> Any:
+        return answer_of(await self._ask(method, params), what)
+
+    async def _list(self, method: str, params: dict[str, Any], what: str) -> list[Any]:
+        return rows_of(await self._ask(method, params), what)
+
+    async def _ask(self, method: str, params: dict[str, Any]) -> Reply:
         reply = await ask(getattr(self._client, method), params)
         if reply.code == "-1021":
             self._session.synchronise_soon()
-        return answer_of(reply, what)
+        return reply
 
     @property
     def symbols(self) -> Sequence[str]:

@@ -17,7 +17,7 @@ from ccxt_bt_bridge.order_requests import (
     local_objection,
 )
 from ccxt_bt_bridge.order_rows import fits, order_report, stop_report
-from ccxt_bt_bridge.refusals import answer_of
+from ccxt_bt_bridge.refusals import rows_of
 from ccxt_bt_bridge.session import CcxtSession
 from ccxt_bt_bridge.wire import Reply, ask
 from ccxt_bt_bridge.words import (
@@ -140,7 +140,10 @@ class BinanceOrders:
         return [*orders, *(await self._list(OPEN_STOPS, stop_report) if self._has_stops else [])]
 
     async def _list(self, method: str, read: Any) -> list[OrderReport]:
-        rows = answer_of(await self._send(Call(method, {})), "the open orders")
+        reply = await self._send(Call(method, {}))
+        if method == OPEN_STOPS and not self._has_stops:
+            return []
+        rows = rows_of(reply, "the open orders")
         try:
             return [read(row, self.name_of(row["symbol"])) for row in rows]
         except (ValueError, TypeError, KeyError) as error:

@@ -27,6 +27,14 @@ def answer_of(reply: Reply, what: str) -> Any:
     raise refusal(reply, what)
 
 
+def rows_of(reply: Reply, what: str) -> list[Any]:
+    """A list in a good answer: ``{}`` is not "none". Raises what ``answer_of`` does."""
+    answer = answer_of(reply, what)
+    if not isinstance(answer, list):
+        raise ExchangeUnreachable(f"{what}: the answer is no list")
+    return answer
+
+
 def refusal(reply: Reply, what: str) -> ExchangeUnreachable | MarketUnknown:
     """The error that a failed read is."""
     code = reply.code
