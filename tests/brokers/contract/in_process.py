@@ -60,8 +60,8 @@ class ExchangeOnFile:
 
 
 class InProcessRig(Rig):
-    def __init__(self, stage: ExchangeOnFile, kind: str) -> None:
-        super().__init__()
+    def __init__(self, world: World, stage: ExchangeOnFile, kind: str) -> None:
+        super().__init__(world)
         self.kind, self._stage = kind, stage
         self.market = self.trading = stage.exchange
         self.listen()
@@ -90,7 +90,7 @@ class InProcess(Adapter):
     async def open(self, world: World) -> AsyncIterator[Rig]:
         with TemporaryDirectory() as folder:
             stage = ExchangeOnFile(world, self.kind, Path(folder))
-            rig = InProcessRig(stage, self.kind)
+            rig = InProcessRig(world, stage, self.kind)
             try:
                 yield rig
             finally:
