@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from brokers.desk.desk import Desk
+from brokers.desk.tls import CA_FILE, throwaway_tls
 from brokers.desk.wire_kinds import WIRE_KINDS
 from brokers.desk.wire_plan import WireFault
 from brokers.simulated.faults import KINDS, Fault
@@ -107,20 +108,25 @@ def _desk(options: argparse.Namespace, faults: Faults) -> Desk:
                 "backend_timeout_ms": options.backend_timeout_ms,
                 "faults": faults.wire,
                 "fault_seed": options.seed,
+                "tls": throwaway_tls(options.tls) if options.tls else None,
             },
         )
     except ValueError as error:
         raise UsageError(str(error)) from error
+    except OSError as error:
+        raise UsageError(f"{error.filename}: {error.strerror}; choose a place that can be written") from None
 
 
 def _ready(desk: Desk, options: argparse.Namespace) -> Mapping[str, Any]:
-    rest = desk.url
+    rest = desk.url.replace("http", "https", 1) if options.tls else desk.url
+    trust = {"ca_file": str(options.tls / CA_FILE)} if options.tls else {}
     return {
         "ready": True,
         "rest": rest,
         "ws": f"{rest.replace('http', 'ws', 1)}/ws",
         "dialect": options.dialect,
         "pid": os.getpid(),
+        **trust,
     }
 
 

@@ -41,6 +41,12 @@ def _add_server(parser: argparse.ArgumentParser) -> None:
     )
     server.add_argument("--port", type=int, default=0, metavar="N", help="0: any free port (default)")
     server.add_argument(
+        "--tls",
+        type=Path,
+        metavar="DIR",
+        help="serve TLS under Binance's host names; DIR/ca.pem is then what a client must trust",
+    )
+    server.add_argument(
         "--backend-timeout-ms",
         type=_whole,
         default=1_000,

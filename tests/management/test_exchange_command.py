@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -39,8 +40,8 @@ def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, 
         assert (process.returncode, err) == (0, "")
 
 
-def read(url: str) -> Any:
-    with urlopen(url, timeout=PATIENCE_S) as answer:
+def read(url: str, trust: ssl.SSLContext | None = None) -> Any:
+    with urlopen(url, timeout=PATIENCE_S, context=trust) as answer:
         return json.load(answer)
 
 
@@ -62,6 +63,14 @@ def test_in_real_time_the_made_up_market_is_now() -> None:
         (row,) = read(ready["rest"] + "/fapi/v1/klines?symbol=BTCUSDT&interval=1h&limit=1")
         now = read(ready["rest"] + "/fapi/v1/time")["serverTime"]
         assert row[0] <= now <= row[0] + 2 * 3_600_000
+
+
+def test_it_serves_tls_that_its_own_authority_vouches_for(tmp_path: Path) -> None:
+    with running("--tls", str(tmp_path / "tls"), "--dialect", "binance") as (_, ready):
+        assert ready["rest"].startswith("https://") and ready["ws"].startswith("wss://")
+        trust = ssl.create_default_context(cafile=ready["ca_file"])
+        assert read(ready["rest"] + "/desk", trust)["dialect"] == "binance"
+        assert [path.name for path in (tmp_path / "tls").iterdir()] == ["ca.pem"]
 
 
 def test_a_port_in_use_is_told_in_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import numpy as np
 
+from brokers.desk.params import plain
 from brokers.desk.refusals import unknown_symbol
 from brokers.simulated.exchange import SimulatedExchange
 from brokers.simulated.orders import Order
@@ -46,13 +47,18 @@ class Core:
             raise unknown_symbol()
         return self.markets[symbol]
 
+    def base(self, market: Market) -> str:
+        """The base asset's name."""
+        return market.base or market.symbol.removesuffix(market.quote)
+
     def is_trading(self, symbol: str) -> bool:
         tape = self.exchange.venue.tape
         return tape.has_begun(symbol) and not tape.is_over(symbol)
 
     def price(self, symbol: str) -> Decimal:
         """The price now, else the last close, else 0 before the first bar."""
-        return self.exchange.venue.valuation(symbol) or Decimal(0)
+        tape = self.exchange.venue.tape
+        return tape.price(symbol) or tape.last_close(symbol) or Decimal(0)
 
     # bars
 
@@ -85,12 +91,27 @@ class Core:
     def order(self, symbol: str, *, order_id: int | None, client_id: str) -> Order | None:
         """By the exchange's id, else the latest with this client id."""
         if order_id is not None:
-            order = self.exchange.venue.order_by_id(order_id)
+            order = self.exchange.venue.orders.by_id(order_id)
             return order if order is not None and order.request.symbol == symbol else None
         return self.exchange.venue.order(symbol, client_id)
 
     def order_of(self, fill: Fill) -> Order | None:
-        return self.exchange.venue.order_by_id(int(fill.order_id))
+        return self.exchange.venue.orders.by_id(int(fill.order_id))
+
+    def commission(self, fill: Fill) -> tuple[Decimal, str]:
+        """What a trade cost, and in which asset."""
+        market = self.markets[fill.symbol]
+        return (fill.base_fee, self.base(market)) if fill.base_fee else (fill.fee, market.quote)
+
+    def spot_balances(self) -> list[dict[str, str]]:
+        """Every asset of the account; a holding is a position."""
+        account = self.exchange.venue.report(self.now_ms())
+        quote = next(iter(self.markets.values())).quote
+        totals = {
+            quote: account.wallet,
+            **{self.base(self.markets[one.symbol]): one.amount for one in account.positions},
+        }
+        return [{"asset": asset, "free": plain(total), "locked": "0"} for asset, total in totals.items()]
 
     def progress(self, fill: Fill) -> Progress:
         """How far the order was right after this fill."""

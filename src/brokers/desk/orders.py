@@ -68,7 +68,7 @@ class OrderDesk:
             raise Refusal(int(outcome.code), outcome.reason)
         if isinstance(outcome, Ambiguous):
             raise status_unknown()
-        order = self._core.exchange.venue.order_by_id(int(outcome.report.order_id))
+        order = self._core.exchange.venue.orders.by_id(int(outcome.report.order_id))
         assert order is not None
         return order
 
@@ -99,11 +99,19 @@ class OrderDesk:
         reports = await self._core.exchange.open_orders()
         return self._orders(int(report.order_id) for report in reports if symbol in (None, report.symbol))
 
-    async def fills(self, params: Params, *, most: int) -> list[Fill]:
-        """Own trades of a symbol as Binance pages them: a week at most, the oldest first after ``startTime``."""
+    async def cancel_all(self, symbol: str) -> list[Order]:
+        """Every open order of the symbol, as cancelled."""
+        self._core.market(symbol)
+        orders = await self.open_orders(symbol)
+        for order in orders:
+            await self._core.exchange.cancel_order(symbol, order.request.client_order_id)
+        return orders
+
+    async def fills(self, params: Params, *, most: int, span_ms: int = WEEK_MS) -> list[Fill]:
+        """Own trades of a symbol as Binance pages them: those of ``span_ms``, oldest first after ``startTime``."""
         symbol, now_ms = params.symbol(), self._core.now_ms()
         self._core.market(symbol)
-        since_ms, until_ms = window(params, now_ms)
+        since_ms, until_ms = window(params, now_ms, span_ms)
         limit = min(max(1, params.integer("limit", 500)), most)
         fills = await self._core.exchange.fills(since_ms=0 if _by_id(params) else since_ms)
         wanted = [fill for fill in fills if fill.symbol == symbol and self._is_asked(fill, params, until_ms)]
@@ -125,15 +133,15 @@ class OrderDesk:
         return self._core.order(symbol, order_id=order_id, client_id=params.get("origClientOrderId"))
 
     def _orders(self, ids: Iterable[int]) -> list[Order]:
-        found = (self._core.exchange.venue.order_by_id(order_id) for order_id in ids)
+        found = (self._core.exchange.venue.orders.by_id(order_id) for order_id in ids)
         return [order for order in found if order is not None]
 
 
-def window(params: Params, now_ms: int) -> tuple[int, int]:
-    """``(since, until)`` in ms: at most a week, the last one unless told otherwise. Raises -1127."""
-    since_ms = params.integer("startTime", now_ms - WEEK_MS)
-    until_ms = params.integer("endTime", min(since_ms + WEEK_MS, 2**62))
-    if until_ms - since_ms > WEEK_MS:
+def window(params: Params, now_ms: int, span_ms: int) -> tuple[int, int]:
+    """``(since, until)`` in ms: at most ``span_ms``, the last of it unless told otherwise. Raises -1127."""
+    since_ms = params.integer("startTime", now_ms - span_ms)
+    until_ms = params.integer("endTime", since_ms + span_ms)
+    if until_ms - since_ms > span_ms:
         raise Refusal(-1127, "Lookup interval is too big. Maximum is 7 days.")
     return since_ms, until_ms
 

@@ -21,6 +21,7 @@ from brokers.desk.params import Params
 from brokers.desk.refusals import Refusal, no_such_path
 from brokers.desk.routes import Route
 from brokers.desk.sockets import Hear, StreamSocket
+from brokers.desk.spot import SpotDialect
 from brokers.desk.usdm import UsdmDialect
 from brokers.desk.user_streams import Listener, ListenKeys, UserStreams
 from brokers.desk.wire_plan import WireFault, WirePlan
@@ -28,7 +29,7 @@ from brokers.desk.wire_replies import WireReplies
 from brokers.desk.ws_api import WsApi
 from brokers.simulated.exchange import SimulatedExchange
 
-DIALECTS = {UsdmDialect.name: UsdmDialect}
+DIALECTS: dict[str, type[UsdmDialect | SpotDialect]] = {UsdmDialect.name: UsdmDialect, SpotDialect.name: SpotDialect}
 HOST = "127.0.0.1"
 
 

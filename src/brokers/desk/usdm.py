@@ -27,7 +27,7 @@ class UsdmDialect:
         self.events = UsdmEvents(core)
         self._public = UsdmPublic(core, limits)
         self._trading = UsdmTrading(core)
-        self._account = UsdmAccount(core, leverage=int(core.exchange.venue.leverage))
+        self._account = UsdmAccount(core, leverage=int(core.exchange.venue.settings.leverage(next(iter(core.markets)))))
 
     def makers(self) -> dict[str, Maker]:
         data, mark = self.data, self._public.mark_event

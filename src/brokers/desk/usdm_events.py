@@ -57,13 +57,12 @@ class UsdmEvents:
         }  # fmt: skip
 
     def _account(self, reason: str, symbol: str, time_ms: int, *, change: Decimal = Decimal(0)) -> Event:
-        ledger = self._core.exchange.venue.ledger
-        position, wallet = ledger.position(symbol), plain(ledger.wallet)
-        profit = position.amount * self._core.price(symbol) - position.cost if position.amount else Decimal(0)
+        venue = self._core.exchange.venue
+        position, wallet = venue.position(symbol), plain(venue.report(time_ms).wallet)
         balance = {"a": self._core.market(symbol).quote, "wb": wallet, "cw": wallet, "bc": plain(change)}
-        entry = plain(position.entry_price)
+        entry, profit = plain(position.entry_price), plain(position.unrealised)
         row = {
-            "s": symbol, "pa": plain(position.amount), "ep": entry, "bep": entry, "cr": "0", "up": plain(profit),
+            "s": symbol, "pa": plain(position.amount), "ep": entry, "bep": entry, "cr": "0", "up": profit,
             "mt": "cross", "iw": "0", "ps": "BOTH",
         }  # fmt: skip
         return {

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 from brokers.desk.core import Core
+from brokers.desk.filters import decimals, lot_size, price_filter, rate_limits
 from brokers.desk.limits import Limits
 from brokers.desk.params import Params, plain
 from ccxt_bt_bridge.words import Market
 
-LARGEST_AMOUNT = Decimal(1_000_000)
 PERPETUAL_ENDS_MS = 4_133_404_800_000
 ORDER_TYPES = ["LIMIT", "MARKET", "STOP", "STOP_MARKET"]
 TIMES_IN_FORCE = ["GTC", "IOC", "FOK", "GTX"]
@@ -72,12 +71,12 @@ class UsdmPublic:
         }  # fmt: skip
 
     def _symbol(self, market: Market) -> dict[str, Any]:
-        base = market.base or market.symbol.removesuffix(market.quote)
         return {
             "symbol": market.symbol, "pair": market.symbol, "contractType": "PERPETUAL",
             "deliveryDate": PERPETUAL_ENDS_MS, "onboardDate": 1_569_398_400_000,
             "status": "TRADING" if self._core.is_trading(market.symbol) and market.is_open else "SETTLING",
-            "maintMarginPercent": "2.5", "requiredMarginPercent": "5", "baseAsset": base, "quoteAsset": market.quote,
+            "maintMarginPercent": "2.5", "requiredMarginPercent": "5",
+            "baseAsset": self._core.base(market), "quoteAsset": market.quote,
             "marginAsset": market.quote, "pricePrecision": decimals(market.price_tick),
             "quantityPrecision": decimals(market.amount_step), "baseAssetPrecision": 8, "quotePrecision": 8,
             "underlyingType": "COIN", "underlyingSubType": [], "triggerProtect": "0.05", "liquidationFee": "0.0125",
@@ -94,28 +93,3 @@ class UsdmPublic:
             {"filterType": "MAX_NUM_ORDERS", "limit": 200},
             {"filterType": "MIN_NOTIONAL", "notional": plain(market.min_notional)},
         ]
-
-
-def price_filter(market: Market) -> dict[str, Any]:
-    tick = plain(market.price_tick)
-    return {"filterType": "PRICE_FILTER", "minPrice": tick, "maxPrice": "10000000", "tickSize": tick}
-
-
-def lot_size(market: Market) -> dict[str, str]:
-    largest = plain(market.max_amount or LARGEST_AMOUNT)
-    return {"minQty": plain(market.min_amount), "maxQty": largest, "stepSize": plain(market.amount_step)}
-
-
-def decimals(step: Decimal) -> int:
-    """Digits after the point: ``0.010`` → 2."""
-    exponent = step.normalize().as_tuple().exponent
-    return max(0, -int(exponent))
-
-
-def rate_limits(limits: Limits) -> list[dict[str, Any]]:
-    rows = [
-        ("REQUEST_WEIGHT", "MINUTE", 1, limits.weight_per_minute),
-        ("ORDERS", "SECOND", 10, limits.orders_per_10s),
-        ("ORDERS", "MINUTE", 1, limits.orders_per_minute),
-    ]
-    return [{"rateLimitType": kind, "interval": unit, "intervalNum": n, "limit": most} for kind, unit, n, most in rows]

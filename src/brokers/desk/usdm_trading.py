@@ -34,9 +34,7 @@ class UsdmTrading:
         return [order_row(order) for order in await self._desk.open_orders(symbol)]
 
     async def cancel_all(self, params: Params) -> dict[str, Any]:
-        self._core.market(params.symbol())
-        for order in await self._desk.open_orders(params.symbol()):
-            await self._core.exchange.cancel_order(params.symbol(), order.request.client_order_id)
+        await self._desk.cancel_all(params.symbol())
         return {"code": 200, "msg": "The operation of cancel all open order is done."}
 
     async def trades(self, params: Params) -> list[dict[str, Any]]:

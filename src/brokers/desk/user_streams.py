@@ -134,7 +134,7 @@ class UserStreams:
                 listener.tell(event)
 
     def _take_report(self, report: OrderReport) -> None:
-        order = self._core.exchange.venue.order_by_id(int(report.order_id))
+        order = self._core.exchange.venue.orders.by_id(int(report.order_id))
         if order is None:
             return
         self._introduce(order)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 
-from brokers.simulated.source import Tape
+from brokers.simulated.source import RecordedTape
 from ccxt_bt_bridge.errors import ExchangeUnreachable, MarketUnknown
 from ccxt_bt_bridge.words import Bar, Market, Quote
 from trading.market_input import MarketInput
@@ -15,7 +15,7 @@ class SimulatedSide:
 
     def __init__(self, market: MarketInput) -> None:
         self._market = market
-        self._tape = Tape(market.source, market.source.start_ms(market.warmup_bars))
+        self._tape = RecordedTape(market.source, market.source.start_ms(market.warmup_bars))
 
     def market_of(self, symbol: str) -> Market:
         rules = self._market.rules
@@ -31,7 +31,7 @@ class SimulatedSide:
         return Quote(symbol, price, self._tape.time_ms)
 
     async def history(self, symbol: str, limit: int) -> list[Bar]:
-        return self._tape.history(symbol, limit)
+        return self._tape.klines(symbol, limit=limit)
 
     async def clock_offset_ms(self) -> int | None:
         return None
