@@ -72,6 +72,9 @@ class InProcessRig(Rig):
     async def pass_horizon(self) -> None:
         await asyncio.sleep(HORIZON_S)
 
+    async def let_prices_age(self) -> None:
+        await asyncio.sleep(HORIZON_S)
+
     async def by_hand(self, request: OrderRequest) -> CreateOutcome:
         return await self._stage.exchange.create_order(request)
 

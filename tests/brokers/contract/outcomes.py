@@ -89,6 +89,7 @@ class OutcomeContract(Contract):
     @played(faults=(failing("quote"),))
     async def test_a_quote_that_cannot_be_had_is_not_an_old_one(self, rig: Rig) -> None:
         await rig.go_to(3)
+        await rig.let_prices_age()
         with pytest.raises(ExchangeUnreachable):
             await rig.market.quote(ETH)
         assert (await rig.market.quote(ETH)).price == 103

@@ -127,6 +127,10 @@ class Rig(ABC):
         """Let so much time pass that an order sent before cannot turn up any more; no bar closes."""
 
     @abstractmethod
+    async def let_prices_age(self) -> None:
+        """Let so much time pass that no price that was told before counts as the price now; no bar closes."""
+
+    @abstractmethod
     async def by_hand(self, request: OrderRequest) -> CreateOutcome:
         """An order of the same account that this client did not send."""
 
