@@ -13,6 +13,11 @@ def quantise(value: Decimal) -> Decimal:
     return value.quantize(MONEY_STEP, rounding=ROUND_HALF_UP)
 
 
+def as_decimal(price: float) -> Decimal:
+    """The shortest decimal that reads back as the same float: the digits of the file."""
+    return Decimal(repr(float(price)))
+
+
 def market_fill_price(price: Decimal, sign: int, slippage_bps: Decimal) -> Decimal:
     """What a taker gets: ``price · (1 + sign · bps / 10⁴)``; ``sign`` is +1 for a buy, -1 for a sale.
 

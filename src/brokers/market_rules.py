@@ -51,7 +51,8 @@ def markets_for(
 
 def _market(symbol: str, price: float, override: Mapping[str, Any], *, kind: str, taker_fee: Decimal) -> Market:
     tick, step = tick_and_step(price)
-    fields: dict[str, Any] = {"quote": quote_currency(symbol) or "USDT", "kind": kind, "taker_fee": taker_fee}
+    quote = quote_currency(symbol) or "USDT"
+    fields: dict[str, Any] = {"quote": quote, "base": symbol.removesuffix(quote), "kind": kind, "taker_fee": taker_fee}
     fields |= {"price_tick": tick, "amount_step": step, "min_notional": MIN_NOTIONAL}
     fields |= {name: _value(symbol, name, value) for name, value in override.items()}
     return Market(symbol=symbol, **{"min_amount": fields["amount_step"], **fields})

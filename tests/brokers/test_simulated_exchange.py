@@ -170,7 +170,7 @@ def test_account_shows_wallet_and_netted_positions_with_average_entry():
     ("wanted", "answer"),
     [
         (market_order("c", "X", "1"), "-1121"),
-        (replace(market_order("c", "A", "1"), type="limit", price=D(99)), "-1116"),
+        (replace(market_order("c", "A", "1"), type="iceberg"), "-1116"),
         (market_order("c", "A", "0.0001"), "-1111"),
         (replace(market_order("c", "A", "1"), amount=D(0)), "-4003"),
         (replace(market_order("c", "A", "1"), amount=D("NaN")), "-4003"),
@@ -432,7 +432,7 @@ def test_initial_and_what_happened_equal_the_wallet(wanted):
         return session, await exchange.account(), exchange
 
     session, account, exchange = run_virtual(main())
-    ledger, fills, payments = exchange._venue.ledger, of_kind(Fill, session), of_kind(FundingPayment, session)
+    ledger, fills, payments = exchange.venue.account.ledger, of_kind(Fill, session), of_kind(FundingPayment, session)
     cash = 10_000 - sum(fill.signed_amount * fill.price + fill.fee for fill in fills)
     cash += sum(payment.amount for payment in payments)
     assert cash == account.wallet - sum(position.cost for position in ledger.positions)

@@ -168,7 +168,7 @@ class World:
         return [row["client_order_id"] for row in self.exchange._store._rows(ORDERS)]
 
     def held(self, symbol: str) -> Decimal:
-        return self.exchange._venue.ledger.amount(symbol)
+        return self.exchange.venue.account.ledger.amount(symbol)
 
     def close(self) -> None:
         for journal in self.journals:
@@ -328,9 +328,9 @@ def assert_sound(rig: Rig) -> None:
         assert rig.tracker.net(symbol) == world.held(symbol), symbol
         assert rig.journal.ledger().get(symbol, D(0)) == world.held(symbol), symbol
     booked = _booked(rig.journal)
-    assert booked == sorted(fill.trade_id for fill in world.exchange._venue.fills)
+    assert booked == sorted(fill.trade_id for fill in world.exchange.venue.fills)
     by_intent = {intent.client_order_id: intent.filled for intent in intents}
-    for fill in world.exchange._venue.fills:
+    for fill in world.exchange.venue.fills:
         by_intent[fill.client_order_id] -= fill.amount
     assert not any(by_intent.values()), by_intent
 

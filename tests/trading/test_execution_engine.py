@@ -510,5 +510,5 @@ def test_funding_of_the_exchange_reaches_the_leg_that_holds(tmp_path):
     rig = play(tmp_path, script, terms={"funding": schedule})
     funded = [leg.funding for leg in rig.tracker.trades[0].legs]
     assert funded[0] < 0 == funded[1]
-    wallet = rig.world.exchange._venue.ledger.wallet
+    wallet = rig.world.exchange.venue.account.ledger.wallet
     assert wallet == D(10_000) + rig.tracker.trades[0].pnl

@@ -208,7 +208,7 @@ def test_an_order_still_working_at_a_restart_is_cancelled_although_the_market_st
             assert await again.recover() == ()
             await again.stop()
             assert_sound(again)
-            return again, world.exchange._venue.open_orders()
+            return again, world.exchange.venue.open_orders()
         finally:
             world.close()
 
@@ -261,7 +261,7 @@ def test_a_disagreement_after_a_restart_leaves_half_done_pairs_alone(tmp_path):
             rig.engine._set_state("A_B", PairState.EXITING)
             await rig.stop()
             rig.journal.die()
-            del world.exchange._venue.ledger._positions["A"]
+            del world.exchange.venue.account.ledger._positions["A"]
             again = start_rig(world)
             mismatches = await again.recover()
             await again.stop()

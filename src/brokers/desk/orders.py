@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 
 from brokers.desk.core import Core
 from brokers.desk.params import Params
 from brokers.desk.refusals import Refusal, disconnected, nothing_to_cancel, status_unknown, unknown_order
-from brokers.simulated.orders import Order
+from brokers.simulated.orders import STOPS, Order
 from ccxt_bt_bridge.words import (
     Ambiguous,
     Cancelled,
@@ -33,6 +33,21 @@ ENDINGS = {
 }
 
 
+def is_conditional(order: Order) -> bool:
+    """A stop, whether or not it has been triggered."""
+    return order.request.type in STOPS
+
+
+def is_waiting(order: Order) -> bool:
+    """A stop that was not triggered, at least not before it ended."""
+    return order.waits_for_trigger
+
+
+def is_ordinary(order: Order) -> bool:
+    """In the matching engine: not a stop that waits, or that ended while it did."""
+    return not is_conditional(order) or order.is_triggered
+
+
 def wire_status(order: Order) -> str:
     if order.status is OrderStatus.OPEN:
         return "PARTIALLY_FILLED" if order.filled else "NEW"
@@ -40,10 +55,13 @@ def wire_status(order: Order) -> str:
 
 
 class OrderDesk:
-    """Places, cancels and looks up through the trading port, so that every fault of the core applies."""
+    """Places, cancels and looks up through the trading port, so that every fault of the core applies.
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
+    ``shows``: which orders exist as far as this desk's callers can see.
+    """
+
+    def __init__(self, core: Core, *, shows: Callable[[Order], bool] = lambda order: True) -> None:
+        self._core, self._shows = core, shows
         self._named = 0
 
     def client_id(self, given: str) -> str:
@@ -68,14 +86,15 @@ class OrderDesk:
             raise Refusal(int(outcome.code), outcome.reason)
         if isinstance(outcome, Ambiguous):
             raise status_unknown()
-        order = self._core.exchange.venue.order_by_id(int(outcome.report.order_id))
+        order = self._core.venue.orders.by_id(outcome.report.order_id)
         assert order is not None
         return order
 
     async def cancel(self, params: Params) -> Order:
         order = self._find(params)
-        client_id = order.request.client_order_id if order else params.get("origClientOrderId")
-        outcome = await self._core.exchange.cancel_order(params.symbol(), client_id)
+        if order is None:
+            raise nothing_to_cancel()
+        outcome = await self._core.exchange.cancel_order(params.symbol(), order.request.client_order_id)
         if isinstance(outcome, Ambiguous):
             raise status_unknown()
         cancelled = self._find(params)
@@ -130,11 +149,12 @@ class OrderDesk:
         if "orderId" not in params and "origClientOrderId" not in params:
             raise Refusal(-1102, "Either orderId or origClientOrderId must be sent.")
         order_id = params.integer("orderId") if "orderId" in params else None
-        return self._core.order(symbol, order_id=order_id, client_id=params.get("origClientOrderId"))
+        order = self._core.order(symbol, order_id=order_id, client_id=params.get("origClientOrderId"))
+        return order if order is not None and self._shows(order) else None
 
     def _orders(self, ids: Iterable[int]) -> list[Order]:
-        found = (self._core.exchange.venue.order_by_id(order_id) for order_id in ids)
-        return [order for order in found if order is not None]
+        found = (self._core.venue.orders.by_id(order_id) for order_id in ids)
+        return [order for order in found if order is not None and self._shows(order)]
 
 
 def window(params: Params, now_ms: int, span_ms: int) -> tuple[int, int]:

@@ -27,6 +27,7 @@ class EventWriter(Protocol):
     """A dialect's user events."""
 
     def order(self, order: Order, execution: str) -> list[Event]: ...
+    def triggered(self, order: Order) -> list[Event]: ...
     def fill(self, fill: Fill, order: Order) -> list[Event]: ...
     def funding(self, payment: FundingPayment) -> list[Event]: ...
 
@@ -88,9 +89,8 @@ class UserStreams:
     def __init__(self, core: Core, writer: EventWriter, keys: ListenKeys, plan: WirePlan) -> None:
         self._core, self._writer, self.keys = core, writer, keys
         self.listeners: dict[Listener, None] = {}
-        self._told: dict[str, Decimal] = {
-            str(order.order_id): order.filled for order in core.exchange.venue.open_orders()
-        }
+        self._told: dict[str, Decimal] = {str(order.order_id): order.filled for order in core.venue.open_orders()}
+        self._triggered = {order.order_id for order in core.venue.open_orders() if order.is_triggered}
         self._ends: dict[str, OrderReport] = {}
         self._faults = EventFaults(plan, self._send, self.sockets, keys.expire_all)
 
@@ -134,7 +134,7 @@ class UserStreams:
                 listener.tell(event)
 
     def _take_report(self, report: OrderReport) -> None:
-        order = self._core.exchange.venue.order_by_id(int(report.order_id))
+        order = self._core.venue.orders.by_id(report.order_id)
         if order is None:
             return
         self._introduce(order)
@@ -158,10 +158,13 @@ class UserStreams:
             self._end(order)
 
     def _introduce(self, order: Order) -> None:
-        """An order's first event is that it is new, also when it traded in the same moment."""
+        """An order's first event is that it is new, also when it traded in the same moment; then its trigger."""
         if str(order.order_id) not in self._told:
             self._told[str(order.order_id)] = Decimal(0)
             self.publish(self._writer.order(order, "NEW"))
+        if order.is_triggered and order.order_id not in self._triggered:
+            self._triggered.add(order.order_id)
+            self.publish(self._writer.triggered(order))
 
     def _end(self, order: Order) -> None:
         report = self._ends.pop(str(order.order_id), None)

@@ -10,7 +10,7 @@ from typing import Any
 from brokers.funding import FundingSchedule
 from brokers.market_rules import markets_for
 from brokers.simulated.faults import Fault, FaultPlan
-from brokers.simulated.source import MarketSource
+from brokers.simulated.source import MarketSource, RecordedTape
 from brokers.simulated.store import ExchangeStore
 from brokers.simulated.streams import Stream
 from brokers.simulated.venue import Venue, VenueTerms
@@ -76,8 +76,9 @@ class SimulatedExchange:
         horizon_ms: int = 14_000,
         markets: Mapping[str, Market] | None = None,
     ) -> None:
+        start_ms = market_start_ms(source, store, warmup_bars=warmup_bars)
         if store.market_ms is None:
-            store.begin(market_ms=source.start_ms(warmup_bars), initial=initial_balance)
+            store.begin(market_ms=start_ms, initial=initial_balance)
         self._source, self._store, self._clock = source, store, clock
         self._half_latency_s = latency_ms / 2000.0
         self._horizon_ms, self._opened_ms = horizon_ms, clock.now_ms()
@@ -86,8 +87,8 @@ class SimulatedExchange:
         self._bars: Stream[tuple[Bar, ...]] = Stream()
         self._events: Stream[UserEvent] = Stream()
         self._connections: Stream[Connection] = Stream()
-        self._venue = Venue(
-            source,
+        self.venue = Venue(
+            RecordedTape(source, start_ms),
             store,
             markets=markets or markets_for(source.symbols, source.first_prices(), taker_fee=taker_fee),
             funding=funding or {},
@@ -101,11 +102,6 @@ class SimulatedExchange:
         return self._store.run
 
     @property
-    def venue(self) -> Venue:
-        """The inside, for a server that shows more of it than the ports do. Never changed but through the ports."""
-        return self._venue
-
-    @property
     def source(self) -> MarketSource:
         return self._source
 
@@ -116,7 +112,7 @@ class SimulatedExchange:
     @property
     def market_ms(self) -> int:
         """Market time: the last moment that has happened."""
-        return self._venue.tape.time_ms
+        return self.venue.tape.time_ms
 
     @property
     def has_ended(self) -> bool:
@@ -127,7 +123,7 @@ class SimulatedExchange:
         moments = self._source.moments_after(self.market_ms)
         for moment in moments:
             await self._clock.sleep_until(moment)
-            closed = self._venue.step(moment, is_last=moment == moments[-1])
+            closed = self.venue.step(moment, is_last=moment == moments[-1])
             if closed:
                 self._bars.publish(closed)
         self._bars.end()
@@ -143,12 +139,12 @@ class SimulatedExchange:
 
     async def markets(self) -> dict[str, Market]:
         await self._ask("markets")
-        return await self._answer(dict(self._venue.markets))
+        return await self._answer(dict(self.venue.markets))
 
     async def history(self, symbol: str, *, limit: int) -> list[Bar]:
         """Closed bars up to market time. Raises ``MarketUnknown``."""
         await self._ask("history", self._known(symbol))
-        return await self._answer(self._venue.tape.history(symbol, limit))
+        return await self._answer(self.venue.tape.klines(symbol, limit=limit))
 
     def bars(self) -> AsyncIterator[tuple[Bar, ...]]:
         return self._bars.subscribe()
@@ -159,8 +155,8 @@ class SimulatedExchange:
         ``MarketClosed`` means that it will not come back.
         """
         await self._ask("quote", self._known(symbol))
-        price = self._venue.tape.price(symbol)
-        if price is None and self._venue.tape.is_over(symbol):
+        price = self.venue.tape.price(symbol)
+        if price is None and self.venue.tape.is_over(symbol):
             raise MarketClosed(f"{symbol} trades no more")
         if price is None:
             raise ExchangeUnreachable(f"{symbol} does not trade at the moment; there is no quote")
@@ -187,19 +183,19 @@ class SimulatedExchange:
 
     async def open_orders(self) -> Sequence[OrderReport]:
         await self._ask("open_orders")
-        return await self._answer([order.report() for order in self._venue.open_orders()])
+        return await self._answer([order.report() for order in self.venue.open_orders()])
 
     async def fills(self, *, since_ms: int) -> Sequence[Fill]:
         await self._ask("fills")
-        return await self._answer([fill for fill in self._venue.fills if fill.time_ms >= since_ms])
+        return await self._answer([fill for fill in self.venue.fills if fill.time_ms >= since_ms])
 
     async def funding(self, *, since_ms: int) -> Sequence[FundingPayment]:
         await self._ask("funding")
-        return await self._answer([payment for payment in self._venue.payments if payment.time_ms >= since_ms])
+        return await self._answer([payment for payment in self.venue.payments if payment.time_ms >= since_ms])
 
     async def account(self) -> Account:
         await self._ask("account")
-        return await self._answer(self._venue.account(self._clock.now_ms()))
+        return await self._answer(self.venue.report(self._clock.now_ms()))
 
     def events(self) -> AsyncIterator[UserEvent]:
         return self._events.subscribe()
@@ -212,7 +208,7 @@ class SimulatedExchange:
         if kind == "timeout_before_execution":
             return Ambiguous(NO_ANSWER)
         ratio = fault.fill_ratio if fault and kind == "partial_fill" else None
-        outcome = self._venue.place(request, now_ms=self._clock.now_ms(), fill_ratio=ratio)
+        outcome = self.venue.place(request, now_ms=self._clock.now_ms(), fill_ratio=ratio)
         return Ambiguous(NO_ANSWER) if kind == "timeout_after_execution" else outcome
 
     def _cancel(self, symbol: str, client_order_id: str) -> CancelOutcome:
@@ -222,7 +218,7 @@ class SimulatedExchange:
             return NotCancelled("-2011", "cancel rejected (scripted fault)")
         if kind == "timeout_before_execution":
             return Ambiguous(NO_ANSWER)
-        order = self._venue.cancel(symbol, client_order_id, now_ms=self._clock.now_ms())
+        order = self.venue.cancel(symbol, client_order_id, now_ms=self._clock.now_ms())
         if kind == "timeout_after_execution":
             return Ambiguous(NO_ANSWER)
         return Cancelled(order.report()) if order else NotCancelled("-2011", f"no open order {client_order_id}")
@@ -230,7 +226,7 @@ class SimulatedExchange:
     def _look_up(self, symbol: str, client_order_id: str) -> LookupOutcome:
         if self._strike("fetch_order", symbol) is not None:
             return Unknown(NO_ANSWER)
-        order = self._venue.order(symbol, client_order_id)
+        order = self.venue.order(symbol, client_order_id)
         if order is not None:
             return Found(order.report())
         sent_ms = self._sent_ms.get(client_order_id, self._opened_ms)

@@ -6,11 +6,14 @@ A *moment* is a time at which some bar closes or opens. Symbols without a bar at
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from decimal import Decimal
 
 import numpy as np
 
+from brokers.fills import as_decimal
+from brokers.simulated.views import FormingBar
 from ccxt_bt_bridge.series import BarSeries
 from ccxt_bt_bridge.words import Bar
 
@@ -64,12 +67,13 @@ class MarketSource:
         return {symbol: float(one.close[0]) for symbol, one in self.series.items()}
 
 
-class Tape:
-    """What can be known at one moment of a source; it only moves forward. Never shows more of a bar than its open."""
+class RecordedTape:
+    """A ``Tape``: what can be known at one moment of a source. Never shows more of a forming bar than its open."""
 
     def __init__(self, source: MarketSource, time_ms: int) -> None:
         self.source = source
         self.time_ms = time_ms
+        self._halted_until: dict[str, int] = {}
         self._closes = {symbol: one.time_ms.tolist() for symbol, one in source.series.items()}
         self._done = {symbol: _count_until(one, time_ms) for symbol, one in source.series.items()}
 
@@ -85,35 +89,63 @@ class Tape:
             self._done[symbol] = at
         return tuple(closed)
 
-    def price(self, symbol: str) -> Decimal | None:
-        """The open of the bar that is forming now; None when none is: halted, not begun or over."""
+    def forming(self, symbol: str) -> FormingBar | None:
+        """The bar that is forming now; None when none is: halted, not begun or over."""
         at = self._done[symbol]
         times = self._closes[symbol]
         if at >= len(times) or times[at] - self.source.interval_ms > self.time_ms:
             return None
-        return as_decimal(self.source.series[symbol].open[at])
+        close_ms = times[at]
+        opened = as_decimal(self.source.series[symbol].open[at])
+        return FormingBar(symbol, close_ms - self.source.interval_ms, close_ms, opened)
+
+    def price(self, symbol: str) -> Decimal | None:
+        """The open of the bar that is forming now; None when none is."""
+        forming = self.forming(symbol)
+        return None if forming is None or self.time_ms < self._halted_until.get(symbol, 0) else forming.open
+
+    def last_bars(self) -> list[Bar]:
+        """The last closed bar of each symbol that has one."""
+        return [self.source.series[symbol].bar(done - 1) for symbol, done in self._done.items() if done]
 
     def last_close(self, symbol: str) -> Decimal | None:
         """The close of the last closed bar, None before the first."""
         at = self._done[symbol]
         return as_decimal(self.source.series[symbol].close[at - 1]) if at else None
 
+    def valuation(self, symbol: str) -> Decimal | None:
+        return self.price(symbol) or self.last_close(symbol)
+
+    def mark(self, symbol: str) -> Decimal | None:
+        return self.last_close(symbol) or self.price(symbol)
+
+    def covers(self, bar: Bar, created_ms: int) -> bool:
+        """Always: the recorded price stays at the open until the bar closes, and then shows its range."""
+        return bar.time_ms >= self._halted_until.get(bar.symbol, 0)
+
+    def halt(self, symbol: str, until_ms: int) -> None:
+        """There is no price of the symbol until then, though its bars go on."""
+        self._halted_until[symbol] = until_ms
+
     def has_begun(self, symbol: str) -> bool:
-        return self._done[symbol] > 0 or self.price(symbol) is not None
+        return self._done[symbol] > 0 or self.forming(symbol) is not None
 
     def is_over(self, symbol: str) -> bool:
         """True when no bar of the symbol will follow."""
         return self._done[symbol] >= len(self._closes[symbol])
 
-    def history(self, symbol: str, limit: int) -> list[Bar]:
-        """The last ``limit`` closed bars, oldest first."""
-        stop = self._done[symbol]
-        return [self.source.series[symbol].bar(at) for at in range(max(0, stop - limit), stop)]
+    def klines(self, symbol: str, *, since_ms: int | None = None, until_ms: int | None = None, limit: int) -> list[Bar]:
+        """Closed bars whose close lies between the two times, both included, oldest first.
 
-
-def as_decimal(price: float) -> Decimal:
-    """The shortest decimal that reads back as the same float: the digits of the file."""
-    return Decimal(repr(float(price)))
+        At most ``limit``: the first ones from ``since_ms`` on where it is given, else the last ones.
+        """
+        closes = self._closes[symbol]
+        done = self._done[symbol]
+        start = 0 if since_ms is None else bisect_left(closes, since_ms, hi=done)
+        stop = done if until_ms is None else bisect_right(closes, until_ms, hi=done)
+        if since_ms is None:
+            start = max(0, stop - limit)
+        return [self.source.series[symbol].bar(at) for at in range(start, min(stop, start + limit))]
 
 
 def _union(times) -> np.ndarray:

@@ -19,51 +19,29 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DatabaseError
 
-from brokers.simulated.ledger import Ledger, Position, Totals
+from brokers.simulated.ledger import Position, Totals
 from brokers.simulated.orders import Order
-from ccxt_bt_bridge.words import Fill, FundingPayment, OrderStatus, Side
-
-SCHEMA_VERSION = 1
-_tables = sa.MetaData()
-
-
-def _table(name: str, *columns: sa.Column) -> sa.Table:
-    return sa.Table(name, _tables, sa.Column("run", sa.Integer, primary_key=True, autoincrement=False), *columns)
-
-
-def _texts(*names: str) -> list[sa.Column]:
-    """Decimals are kept as text: SQLite's numbers are floats."""
-    return [sa.Column(name, sa.Text) for name in names]
-
-
-RUN = _table("run", *_texts("fingerprint"), sa.Column("market_ms", sa.BigInteger), sa.Column("ended", sa.Boolean))
-ACCOUNT = _table("account", *_texts("initial", "realised", "fees", "funding"))
-POSITIONS = _table("positions", sa.Column("symbol", sa.Text, primary_key=True), *_texts("amount", "cost"))
-ORDERS = _table(
-    "orders",
-    sa.Column("order_id", sa.Integer, primary_key=True, autoincrement=False),
-    *_texts("client_order_id", "symbol", "side", "status", "amount", "filled", "value"),
-    sa.Column("reduce_only", sa.Boolean),
-    sa.Column("time_ms", sa.BigInteger),
+from brokers.simulated.tables import (
+    ACCOUNT,
+    BALANCES,
+    FAULTS,
+    FILLS,
+    FUNDING,
+    ORDERS,
+    POSITIONS,
+    RUN,
+    SCHEMA_VERSION,
+    SETTINGS,
+    TABLES,
+    UPGRADES,
+    fill_of,
+    fill_row,
+    order_of,
+    order_row,
+    payment_of,
+    payment_row,
 )
-FILLS = _table(
-    "fills",
-    sa.Column("trade_id", sa.Integer, primary_key=True, autoincrement=False),
-    *_texts("order_id", "client_order_id", "symbol", "side", "amount", "price", "fee"),
-    sa.Column("time_ms", sa.BigInteger),
-)
-FUNDING = _table(
-    "funding",
-    sa.Column("payment_id", sa.Text, primary_key=True),
-    *_texts("symbol", "amount", "rate", "mark_price"),
-    sa.Column("time_ms", sa.BigInteger),
-)
-FAULTS = _table(
-    "faults",
-    sa.Column("fault", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("calls", sa.Integer),
-    sa.Column("fired", sa.Integer),
-)
+from ccxt_bt_bridge.words import Fill, FundingPayment
 
 
 class StoreError(Exception):
@@ -75,9 +53,13 @@ class Remembered:
     """Everything of one run, as it was at its last commit."""
 
     market_ms: int
-    ledger: Ledger
+    totals: Totals
+    positions: tuple[Position, ...]
+    balances: dict[str, Decimal]
+    settings: dict[str, str]
     orders: tuple[Order, ...]
     fills: tuple[Fill, ...]
+    maker_ids: frozenset[str]
     payments: tuple[FundingPayment, ...]
 
 
@@ -131,17 +113,19 @@ class ExchangeStore:
         """The unfinished run. Raises ``StoreError`` when there is none."""
         if self.market_ms is None:
             raise StoreError(f"{self._where} has no unfinished run")
-        account = self._rows(ACCOUNT)[0]
-        totals = Totals(*(Decimal(account[name]) for name in ("initial", "realised", "fees", "funding")))
-        positions = [
-            Position(row["symbol"], Decimal(row["amount"]), Decimal(row["cost"])) for row in self._rows(POSITIONS)
-        ]
+        account, fills = self._rows(ACCOUNT)[0], self._rows(FILLS, FILLS.c.trade_id)
         return Remembered(
             self.market_ms,
-            Ledger(totals, positions),
-            tuple(_order(row) for row in self._rows(ORDERS, ORDERS.c.order_id)),
-            tuple(_fill(row) for row in self._rows(FILLS, FILLS.c.trade_id)),
-            tuple(_payment(row) for row in self._rows(FUNDING, FUNDING.c.time_ms, FUNDING.c.payment_id)),
+            Totals(*(Decimal(account[name]) for name in ("initial", "realised", "fees", "funding"))),
+            tuple(
+                Position(row["symbol"], Decimal(row["amount"]), Decimal(row["cost"])) for row in self._rows(POSITIONS)
+            ),
+            {row["asset"]: Decimal(row["total"]) for row in self._rows(BALANCES)},
+            {row["name"]: row["value"] for row in self._rows(SETTINGS)},
+            tuple(order_of(row) for row in self._rows(ORDERS, ORDERS.c.order_id)),
+            tuple(fill_of(row) for row in fills),
+            frozenset(str(row["trade_id"]) for row in fills if row["is_maker"]),
+            tuple(payment_of(row) for row in self._rows(FUNDING, FUNDING.c.time_ms, FUNDING.c.payment_id)),
         )
 
     def last_ids(self) -> tuple[int, int]:
@@ -166,34 +150,29 @@ class ExchangeStore:
             self._depth -= 1
 
     def save_order(self, order: Order) -> None:
-        request = order.request
-        self._upsert(
-            ORDERS,
-            order_id=order.order_id,
-            client_order_id=request.client_order_id,
-            symbol=request.symbol,
-            side=request.side.value,
-            status=order.status.value,
-            amount=str(request.amount),
-            filled=str(order.filled),
-            value=str(order.value),
-            reduce_only=request.reduce_only,
-            time_ms=order.time_ms,
-        )
+        self._upsert(ORDERS, **order_row(order))
 
-    def save_fill(self, fill: Fill, ledger: Ledger) -> None:
-        names = ("order_id", "client_order_id", "symbol", "time_ms")
-        numbers = {name: str(getattr(fill, name)) for name in ("amount", "price", "fee")}
-        same = {name: getattr(fill, name) for name in names}
-        self._insert(FILLS, trade_id=int(fill.trade_id), side=fill.side.value, **same, **numbers)
-        self._save_position(ledger.position(fill.symbol))
-        self._save_totals(ledger.totals)
+    def save_fill(self, fill: Fill, *, is_maker: bool) -> None:
+        self._insert(FILLS, **fill_row(fill, is_maker=is_maker))
 
-    def save_payment(self, payment: FundingPayment, ledger: Ledger) -> None:
-        numbers = {name: str(getattr(payment, name)) for name in ("amount", "rate", "mark_price")}
-        same = {name: getattr(payment, name) for name in ("payment_id", "symbol", "time_ms")}
-        self._insert(FUNDING, **same, **numbers)
-        self._save_totals(ledger.totals)
+    def save_payment(self, payment: FundingPayment) -> None:
+        self._insert(FUNDING, **payment_row(payment))
+
+    def save_position(self, position: Position) -> None:
+        if position.amount:
+            self._upsert(POSITIONS, symbol=position.symbol, amount=str(position.amount), cost=str(position.cost))
+        else:
+            self._execute(_DROP_POSITION, {"at_run": self.run, "at_symbol": position.symbol})
+
+    def save_totals(self, totals: Totals) -> None:
+        values = {name: str(getattr(totals, name)) for name in ("realised", "fees", "funding")}
+        self._execute(_SET_TOTALS, {"at_run": self.run, **values})
+
+    def save_balance(self, asset: str, total: Decimal) -> None:
+        self._upsert(BALANCES, asset=asset, total=str(total))
+
+    def save_setting(self, name: str, value: str) -> None:
+        self._upsert(SETTINGS, name=name, value=value)
 
     def save_market_time(self, market_ms: int, *, ended: bool) -> None:
         self._execute(_SET_TIME, {"at_run": self.run, "market_ms": market_ms, "ended": ended})
@@ -211,16 +190,6 @@ class ExchangeStore:
         self._connection.close()
         self._engine.dispose()
 
-    def _save_position(self, position: Position) -> None:
-        if position.amount:
-            self._upsert(POSITIONS, symbol=position.symbol, amount=str(position.amount), cost=str(position.cost))
-        else:
-            self._execute(_DROP_POSITION, {"at_run": self.run, "at_symbol": position.symbol})
-
-    def _save_totals(self, totals: Totals) -> None:
-        values = {name: str(getattr(totals, name)) for name in ("realised", "fees", "funding")}
-        self._execute(_SET_TOTALS, {"at_run": self.run, **values})
-
     def _prepare(self) -> None:
         for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000"):
             self._connection.exec_driver_sql(f"PRAGMA {pragma}")
@@ -229,7 +198,11 @@ class ExchangeStore:
             raise StoreError(
                 f"{self._where} has schema version {version}, this program knows {SCHEMA_VERSION}; update the program"
             )
-        _tables.create_all(self._connection)
+        # A new file has version 0 and no table yet; an older one is brought forward, step by step.
+        for older in range(version, SCHEMA_VERSION) if version else ():
+            for statement in UPGRADES[older]:
+                self._connection.exec_driver_sql(statement)
+        TABLES.create_all(self._connection)
         self._connection.exec_driver_sql(f"PRAGMA user_version={SCHEMA_VERSION}")
         self._connection.commit()
 
@@ -260,8 +233,8 @@ class ExchangeStore:
         self._connection.execute(statement, values)
 
 
-_INSERTS = {table.name: table.insert() for table in _tables.tables.values()}
-_REPLACES = {table.name: table.insert().prefix_with("OR REPLACE") for table in _tables.tables.values()}
+_INSERTS = {table.name: table.insert() for table in TABLES.tables.values()}
+_REPLACES = {table.name: table.insert().prefix_with("OR REPLACE") for table in TABLES.tables.values()}
 _SET_TIME = RUN.update().where(RUN.c.run == sa.bindparam("at_run"))
 _SET_TIME = _SET_TIME.values(market_ms=sa.bindparam("market_ms"), ended=sa.bindparam("ended"))
 _SET_TOTALS = ACCOUNT.update().where(ACCOUNT.c.run == sa.bindparam("at_run"))
@@ -269,29 +242,3 @@ _SET_TOTALS = _SET_TOTALS.values({name: sa.bindparam(name) for name in ("realise
 _DROP_POSITION = POSITIONS.delete().where(
     POSITIONS.c.run == sa.bindparam("at_run"), POSITIONS.c.symbol == sa.bindparam("at_symbol")
 )
-
-
-def _order(row: Any) -> Order:
-    return Order.restored(
-        order_id=row["order_id"],
-        client_order_id=row["client_order_id"],
-        symbol=row["symbol"],
-        side=Side(row["side"]),
-        status=OrderStatus(row["status"]),
-        amount=Decimal(row["amount"]),
-        filled=Decimal(row["filled"]),
-        value=Decimal(row["value"]),
-        reduce_only=row["reduce_only"],
-        time_ms=row["time_ms"],
-    )
-
-
-def _fill(row: Any) -> Fill:
-    ids = (str(row["trade_id"]), row["order_id"], row["client_order_id"], row["symbol"])
-    amount, price, fee = (Decimal(row[name]) for name in ("amount", "price", "fee"))
-    return Fill(*ids, Side(row["side"]), amount=amount, price=price, fee=fee, time_ms=row["time_ms"])
-
-
-def _payment(row: Any) -> FundingPayment:
-    amount, rate, mark = (Decimal(row[name]) for name in ("amount", "rate", "mark_price"))
-    return FundingPayment(row["payment_id"], row["symbol"], amount, rate, mark, row["time_ms"])
