@@ -59,14 +59,26 @@ class FeedBoard:
 
 
 class LiveFeed(bt.feed.DataBase):
-    """One symbol of a board. ``leader`` is set on the first feed added: it alone waits."""
+    """One symbol of a board. ``leader`` is set on the first feed added: it alone waits.
 
-    params = (("board", None), ("key", None), ("leader", False))
+    ``exchange_symbol``: its name at the exchange, the feed's own unless given. ``holding``: what its position is kept
+    by, the board's ``key`` unless given: feeds of two intervals of one symbol hold one position.
+    """
+
+    params = (("board", None), ("key", None), ("leader", False), ("exchange_symbol", ""), ("holding", None))
 
     def __init__(self) -> None:
         super().__init__()
         self._board: FeedBoard = self.p.board
         self._may_wait = True
+
+    @property
+    def symbol(self) -> str:
+        return self.p.exchange_symbol or self._name
+
+    @property
+    def holding(self) -> object:
+        return self.p.key if self.p.holding is None else self.p.holding
 
     def islive(self) -> bool:
         return True

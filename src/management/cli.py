@@ -9,6 +9,7 @@ from importlib import import_module
 
 # verb → (module with ``main(arguments) -> exit code``, what it does); imported only when asked for
 COMMANDS = {
+    "exchange": ("management.exchange_command", "serve a simulated exchange on this machine"),
     "run": ("trading.trading_bot", "run a config as a bot"),
     "backtest": ("trading.backtest_command", "test a config on history"),
     "validate": ("trading.config_validator", "report everything that is wrong with a config"),

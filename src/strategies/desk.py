@@ -119,22 +119,25 @@ class Desk:
 
     # a bar
 
-    def has_bar(self, stamp: float) -> bool:
-        """True when every leg has the bar that closed at ``stamp``, not read yet.
+    @property
+    def stamp(self) -> float:
+        """Backtrader's time of the first leg's newest bar."""
+        return self._stamps[0][0]
+
+    def has_new_bar(self) -> bool:
+        """True when every leg has the bar of one same time, not read yet.
 
         Bars of different times never reach a rule, and a pair that is late does not make the others look twice.
         """
-        if not stamp > self._read_stamp:
+        if any(not len(stamps) for stamps in self._stamps):
             return False
-        for stamps in self._stamps:
-            if not len(stamps) or stamps[0] != stamp:
-                return False
-        return True
+        stamp = self.stamp
+        return stamp > self._read_stamp and all(stamps[0] == stamp for stamps in self._stamps)
 
     def read(self, time: datetime) -> None:
         """Take the closes and the z of a new bar."""
         self._time = time
-        self._read_stamp = self._stamps[0][0]
+        self._read_stamp = self.stamp
         self.bars += 1
         self.price_a = self._closes[0][0]
         if self._zscores is not None:

@@ -60,10 +60,10 @@ class DeskStrategy(bt.Strategy):
         self.next()
 
     def next(self) -> None:
-        stamp = self.lines.datetime[0]
-        fresh = [desk for desk in self.desks if desk.has_bar(stamp)]
-        if fresh:
-            self._step(ms_to_datetime(int(num_to_ms(stamp))), fresh)
+        fresh = [desk for desk in self.desks if desk.has_new_bar()]
+        # Live, a pair's bar may come when another pair is a bar ahead: each is decided at its own time.
+        for stamp in sorted({desk.stamp for desk in fresh}):
+            self._step(ms_to_datetime(int(num_to_ms(stamp))), [desk for desk in fresh if desk.stamp == stamp])
 
     def _step(self, time: datetime, fresh: list[Desk]) -> None:
         self.steps += 1

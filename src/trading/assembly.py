@@ -2,41 +2,35 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
-from pathlib import Path
 
 import backtrader as bt
-import numpy as np
 
-from brokers.broker_factory import MockTerms, mock_exchange, open_mock_store
-from brokers.simulated.exchange import SimulatedExchange
-from brokers.simulated.store import StoreError
 from ccxt_bt_bridge.broker import BridgeBroker
 from ccxt_bt_bridge.bt_time import ms_to_datetime
-from ccxt_bt_bridge.clock import LoopClock
 from ccxt_bt_bridge.feed import FeedBoard, LiveFeed
 from ccxt_bt_bridge.loop import LoopThread
-from ccxt_bt_bridge.words import Bar
+from ccxt_bt_bridge.series import interval_ms
 from feeds.array_feed import backtrader_timeframe
 from pairs.words import entry_ref
-from trading.config.model import Config, LoadedConfig
+from trading.config.model import LoadedConfig
 from trading.events import EventBus
 from trading.execution_engine import ExecutionEngine, ExecutionSettings
 from trading.execution_statistics import ExecutionStatistics
+from trading.floor import Floor, Progress
 from trading.journal.writer import Journal
 from trading.live_pair_broker import LivePairBroker
 from trading.live_recorder import LiveRecorder
-from trading.live_session import Floor, LiveSession, Progress
-from trading.market_input import MarketInput
+from trading.live_session import Alignment, LiveSession
 from trading.order_manager import OrderManager
 from trading.pair_gateway import PairGateway, StepView
 from trading.plan_builder import STRATEGIES, risk_limits, strategy_plan
 from trading.position_tracker import PositionTracker
 from trading.recovery import Recovery
 from trading.risk_guard import RiskGuard
+from trading.run_terms import kept_terms
+from trading.venues.venue import Venue
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +38,7 @@ class LivePath:
     """Everything one run needs, built and not yet started."""
 
     config: LoadedConfig
-    market: MarketInput
-    exchange: SimulatedExchange
+    venue: Venue
     loop: LoopThread
     session: LiveSession
     gateway: PairGateway
@@ -57,103 +50,35 @@ class LivePath:
     def floor(self) -> Floor:
         return self.session.floor
 
-    def has_begun_trading(self) -> bool:
-        """True when market time is past the warm-up."""
-        return self.exchange.market_ms > self.market.source.start_ms(self.market.warmup_bars)
-
     def market_now(self) -> datetime:
         """Market time: the last moment that has happened."""
-        return ms_to_datetime(self.exchange.market_ms)
+        return ms_to_datetime(self.venue.now_ms)
 
 
-def state_paths(config: LoadedConfig) -> tuple[Path, Path]:
-    """Journal and exchange file: one of each per bot and mode."""
-    folder = Path(config.model.state.dir)
-    stem = f"{config.bot_id}_{config.model.broker.type}"
-    return folder / f"{stem}.journal.sqlite", folder / f"{stem}.exchange.sqlite"
-
-
-def build_live_path(config: LoadedConfig, market: MarketInput) -> LivePath:
-    """Raises StoreError, JournalBusy or JournalRefused; nothing is left open then."""
+def build_live_path(config: LoadedConfig, journal: Journal, venue: Venue, loop: LoopThread) -> LivePath:
+    """Raises JournalRefused when the config no longer fits what is still open."""
     model = config.model
-    journal_path, exchange_path = state_paths(config)
-    journal_path.parent.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as opened:
-        loop = LoopThread("max" if model.mock.speed == float("inf") else model.mock.speed)
-        opened.callback(loop.close)
-        journal = opened.enter_context(
-            Journal.open(journal_path, bot_id=config.bot_id, mode=model.broker.type, account="simulated")
-        )
-        _refuse_a_lost_exchange(journal, exchange_path)
-        exchange, clock = _exchange(model, market, exchange_path, loop)
-        opened.pop_all()
-    return _wire(config, market, exchange, clock, loop, journal)
-
-
-def _refuse_a_lost_exchange(journal: Journal, path: Path) -> None:
-    """A new exchange would give the ids of the old one again, and the journal would take new fills for known ones."""
-    if journal.runs() and not path.exists():
-        raise StoreError(
-            f"{path} is gone, but the journal knows trades on it: bring it back, or move the journal away too"
-        )
-
-
-def _exchange(model: Config, market: MarketInput, path: Path, loop: LoopThread) -> tuple[SimulatedExchange, LoopClock]:
-    store, epoch_ms = open_mock_store(path, market.source, market.rules.values(), warmup_bars=market.warmup_bars)
-    clock = LoopClock(loop.loop.time, epoch_ms)
-    exchange = mock_exchange(
-        market.source,
-        store,
-        clock=clock,
-        terms=_terms(model),
-        rules=market.rules,
-        funding=market.funding,
-        warmup_bars=market.warmup_bars,
-    )
-    return exchange, clock
-
-
-def _terms(model: Config) -> MockTerms:
-    broker = model.broker
-    return MockTerms(
-        initial_balance=Decimal(repr(broker.initial_balance)),
-        taker_fee=Decimal(repr(broker.commission)),
-        slippage_bps=Decimal(repr(broker.slippage_bps)),
-        leverage=Decimal(repr(broker.account.leverage)) if model.market == "usdm" else Decimal(1),
-        maintenance_margin_pct=Decimal(repr(broker.maintenance_margin_pct)),
-        latency_ms=broker.latency_ms,
-        faults=tuple(fault.model_dump(exclude_none=True) for fault in broker.faults),
-        fault_seed=model.mock.seed,
-    )
-
-
-def _wire(
-    config: LoadedConfig,
-    market: MarketInput,
-    exchange: SimulatedExchange,
-    clock: LoopClock,
-    loop: LoopThread,
-    journal: Journal,
-) -> LivePath:
-    model = config.model
-    equity = Decimal(repr(model.broker.initial_balance))
+    known = kept_terms(journal, venue, config.pairs)
+    equity = venue.opening_equity(known)
     bus, statistics = EventBus(), ExecutionStatistics()
     tracker = PositionTracker(equity, {pair.pair_id: pair for pair in config.pairs})
     guard = RiskGuard(risk_limits(config, backtest=False), float(equity))
-    orders = OrderManager(exchange, journal, clock, bus, bot_id=config.bot_id)
+    orders = OrderManager(venue.trading, journal, venue.clock, bus, bot_id=config.bot_id)
     engine = ExecutionEngine(
-        market=exchange,
+        market=venue.market,
         orders=orders,
         journal=journal,
         tracker=tracker,
         guard=guard,
-        clock=clock,
+        clock=venue.clock,
         bus=bus,
-        rules=market.rules,
+        rules=venue.rules,
         settings=ExecutionSettings(model.execution.min_fill_ratio, model.execution.max_unhedged_s),
     )
-    recovery = Recovery(journal=journal, trading=exchange, orders=orders, engine=engine, tracker=tracker, guard=guard)
-    floor = Floor(exchange, exchange, engine, orders, tracker, guard, journal, clock, bus, recovery)
+    recovery = Recovery(
+        journal=journal, trading=venue.trading, orders=orders, engine=engine, tracker=tracker, guard=guard
+    )
+    floor = Floor(venue.market, venue.trading, engine, orders, tracker, guard, journal, venue.clock, bus, recovery)
     board = FeedBoard(loop.hub)
     gateway = PairGateway(loop.hub, StepView(None, float(equity), float(equity), {}))
     bus.add(statistics.on_event)
@@ -166,44 +91,20 @@ def _wire(
         mode=model.broker.type,
         statistics=statistics,
         progress=Progress(),
+        alignment=Alignment(interval_ms(model.data.interval), model.data.missing_leg, model.data.grace_s),
     )
     gateway.connect(session, {(p.pair_id, symbol): (p.pair_id, symbol) for p in config.pairs for symbol in p.symbols})
-    return LivePath(config, market, exchange, loop, session, gateway, board, LiveRecorder(journal), statistics)
-
-
-async def load_history(path: LivePath) -> None:
-    """Put the bars of the past on the board, legs aligned.
-
-    The bar that closes at this very moment is not past when trading has begun: a process that was killed may not have
-    decided it. The session plays it again first.
-    """
-    held_back: dict[str, Bar] = {}
-    now_ms = path.exchange.market_ms
-    for pair in path.config.pairs:
-        legs = [await path.exchange.history(s, limit=path.market.warmup_bars + 1) for s in pair.symbols]
-        common = set.intersection(*({bar.time_ms for bar in leg} for leg in legs))
-        past = {time_ms for time_ms in common if time_ms < now_ms or not path.has_begun_trading()}
-        for symbol, leg in zip(pair.symbols, legs, strict=True):
-            path.board.add((pair.pair_id, symbol), _only(leg, past)[-path.market.warmup_bars :])
-            path.session.progress.prices.update({symbol: leg[-1].close} if leg else {})
-            held_back.update((symbol, bar) for bar in leg if bar.time_ms in common - past)
-    path.session.play_again(tuple(held_back.values()))
-
-
-def steps_before(path: LivePath, time_ms: int) -> int:
-    """How many aligned time steps closed up to ``time_ms`` since the market's first bar."""
-    times = [path.market.aligned(pair)[0].time_ms for pair in path.config.pairs]
-    return int((np.unique(np.concatenate(times)) <= time_ms).sum())
+    return LivePath(config, venue, loop, session, gateway, board, LiveRecorder(journal), statistics)
 
 
 def build_cerebro(path: LivePath) -> bt.Cerebro:
     """Backtrader on the board's feeds and the gateway's broker, told what this bot did last."""
     config = path.config
-    trade_after = path.market_now() - timedelta(milliseconds=1) if path.has_begun_trading() else path.market_now()
+    trade_after = path.market_now() - timedelta(milliseconds=path.venue.replays_last_bar)
     cerebro = bt.Cerebro(stdstats=False, quicknotify=True)
     broker = BridgeBroker(path.gateway)
     cerebro.setbroker(broker)
-    timeframe, compression = backtrader_timeframe(path.market.source.interval_ms)
+    timeframe, compression = backtrader_timeframe(interval_ms(config.model.data.interval))
     for number, (pair, symbol) in enumerate((p, s) for p in config.pairs for s in p.symbols):
         feed = LiveFeed(
             board=path.board,
@@ -217,7 +118,7 @@ def build_cerebro(path: LivePath) -> bt.Cerebro:
     _restore_positions(broker, path)
     plan = strategy_plan(
         config,
-        rules=path.market.rules,
+        rules=path.venue.rules,
         trade_after=trade_after,
         last_exits=_last_exits(path.floor.tracker),
         decided=_decided(path),
@@ -226,10 +127,6 @@ def build_cerebro(path: LivePath) -> bt.Cerebro:
         STRATEGIES[config.model.strategy.type], plan=plan, broker=LivePairBroker(path.gateway), recorder=path.recorder
     )
     return cerebro
-
-
-def _only(bars: list[Bar], times: set[int]) -> list[Bar]:
-    return [bar for bar in bars if bar.time_ms in times]
 
 
 def _restore_positions(broker: BridgeBroker, path: LivePath) -> None:

@@ -8,7 +8,10 @@ from pathlib import Path
 
 from brokers.broker_factory import BrokerUnavailable
 from brokers.simulated.store import StoreError
+from ccxt_bt_bridge.errors import AccountRefused, ExchangeUnreachable, MarketUnknown, NotSupported
 from feeds.history import HistoryError
+from trading.config.confirmation import NotConfirmed
+from trading.config.credentials import CredentialsError
 from trading.config.loader import ConfigError
 from trading.journal.errors import JournalError
 from trading.market_input import DataChoice, InputError
@@ -18,7 +21,21 @@ OK, FAILURE, BAD_INPUT, SAFETY_STOP, INTERRUPTED = 0, 1, 2, 3, 130
 EXIT_CODES = "exit codes: 0 ok, 1 failure, 2 bad config or usage, 3 safety stop, 130 stopped by Ctrl+C"
 
 # What a person can mend: told in a sentence, never with a traceback.
-EXPECTED = (ConfigError, InputError, HistoryError, BrokerUnavailable, StoreError, JournalError, OutputPathError)
+EXPECTED = (
+    ConfigError,
+    NotConfirmed,
+    CredentialsError,
+    InputError,
+    HistoryError,
+    BrokerUnavailable,
+    ExchangeUnreachable,
+    MarketUnknown,
+    AccountRefused,
+    NotSupported,
+    StoreError,
+    JournalError,
+    OutputPathError,
+)
 
 
 def command_parser(prog: str, description: str) -> argparse.ArgumentParser:

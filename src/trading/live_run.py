@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 from ccxt_bt_bridge.bt_time import ms_to_datetime
 from pairs.words import PairState
-from trading.assembly import LivePath, steps_before
+from trading.assembly import LivePath
+from trading.bar_marker import PROGRESS_KEY
 from trading.events import (
     Alarm,
     BarMarked,
+    ConnectionChanged,
     EntryRefused,
     Event,
     EventBus,
@@ -23,16 +24,14 @@ from trading.events import (
     OrderFinished,
     PairClosed,
     PairOpened,
+    StepMissed,
 )
-from trading.journal.errors import JournalRefused
-from trading.journal.writer import Journal
-from trading.live_session import PROGRESS_KEY
 from trading.records import RunResult
 from trading.recovery import GUARD_KEY
 from trading.run_logs import RunLogs
+from trading.run_terms import kept_terms, write_terms
 from trading.utc_text import parse_utc
 
-RUN_KEY = "run"
 log = logging.getLogger(__name__)
 
 
@@ -40,38 +39,28 @@ async def begin_run(path: LivePath) -> None:
     """Resume the run that was cut short, or open a new one; then reconcile with the exchange."""
     journal, progress = path.floor.journal, path.session.progress
     number = progress.run = _resumed_run(path) or _new_run(path)
-    progress.bars = steps_before(path, path.exchange.market_ms - path.has_begun_trading())
+    progress.bars = path.venue.steps_until(path.venue.now_ms - path.venue.replays_last_bar, progress.bars)
     progress.equity = list(journal.equity(number))
     progress.bars_in_position = int((journal.risk_state(PROGRESS_KEY) or {}).get("bars_in_position", 0))
     log.info("run_started run=%d bot_id=%s market_time=%s", number, path.config.bot_id, path.market_now().isoformat())
     await path.session.recover(number)
 
 
-def _refuse_a_changed_config(path: LivePath, known: Mapping[str, Any]) -> None:
-    """A run goes on with the account and the pairs it began with. Raises JournalRefused with what differs."""
-    balance = str(path.floor.tracker.equity_start)
-    if known.get("initial_balance", balance) != balance:
-        raise JournalRefused(
-            f"this run began with broker.initial_balance {known['initial_balance']}, the config now says {balance}: "
-            "set it back; the next run may begin with another"
-        )
-    pairs = {pair.pair_id: set(pair.symbols) for pair in path.config.pairs}
-    for stored in path.floor.journal.positions().values():
-        if stored.state is not PairState.FLAT and pairs.get(stored.pair_id) != set(stored.payload["targets"]):
-            raise JournalRefused(
-                f"{stored.pair_id} ({', '.join(stored.payload['targets'])}) is open, but the config does not name it "
-                "so: put the pair back until it is closed"
-            )
+async def load_history(path: LivePath) -> None:
+    venue = path.venue
+    await path.session.load_history(
+        bars=venue.warmup_bars, now_ms=venue.now_ms, replays_last_bar=venue.replays_last_bar
+    )
 
 
 async def end_run(path: LivePath) -> None:
     """Stop the session; a market that ended closes its run, one that was left is resumed at the next start."""
-    close = path.config.model.trading.on_shutdown == "close" and not path.exchange.has_ended
+    close = path.config.model.trading.on_shutdown == "close" and not path.venue.has_ended
     await path.session.stop(close_positions=close)
-    if path.exchange.has_ended:
+    if path.venue.has_ended:
         progress = path.session.progress
         path.floor.journal.end_run(ended=path.market_now(), bars=progress.bars, signals=progress.signals)
-    log.info("run_stopped ended=%s bars=%d", path.exchange.has_ended, path.session.progress.bars)
+    log.info("run_stopped ended=%s bars=%d", path.venue.has_ended, path.session.progress.bars)
 
 
 def live_result(path: LivePath, *, uptime_s: float) -> RunResult:
@@ -82,7 +71,7 @@ def live_result(path: LivePath, *, uptime_s: float) -> RunResult:
         config=config.name,
         mode=config.model.broker.type,
         bars=progress.bars,
-        start=ms_to_datetime(int(path.market.source.closes_ms[0])),
+        start=_first_time(path),
         end=progress.time or path.market_now(),
         bar_hours=config.model.bar_hours,
         equity_start=tracker.equity_start,
@@ -94,10 +83,15 @@ def live_result(path: LivePath, *, uptime_s: float) -> RunResult:
         bars_in_position=progress.bars_in_position,
         turnover_notional=tracker.turnover_notional,
         signals=progress.signals,
-        notes=path.market.notes,
+        notes=path.venue.notes,
         risk_trips=tuple((parse_utc(when), reason) for when, reason in path.floor.guard.state.trips),
         uptime_s=uptime_s,
     )
+
+
+def _first_time(path: LivePath) -> datetime:
+    first_ms = path.venue.first_bar_ms
+    return path.floor.journal.runs()[-1].started if first_ms is None else ms_to_datetime(first_ms)
 
 
 def log_events(bus: EventBus, logs: RunLogs) -> None:
@@ -123,6 +117,12 @@ def log_events(bus: EventBus, logs: RunLogs) -> None:
                 log.info("fill symbol=%s amount=%s price=%s", fill.symbol, fill.signed_amount, fill.price)
             case FundingBooked():
                 log.debug("funding pair=%s symbol=%s amount=%s", event.pair_id, event.symbol, event.amount)
+            case StepMissed():
+                fate = "carried" if event.is_carried else "dropped"
+                log.info("step_%s pair=%s time=%s missing=%s", fate, event.pair_id, event.time, ",".join(event.missing))
+            case ConnectionChanged(stream=stream, is_up=is_up):
+                level = logging.INFO if is_up else logging.WARNING
+                log.log(level, "connection_%s stream=%s %s", "up" if is_up else "down", stream, event.reason)
             case Alarm():
                 log.log(logging.ERROR if event.critical else logging.WARNING, "alarm %s", event.message)
 
@@ -130,14 +130,13 @@ def log_events(bus: EventBus, logs: RunLogs) -> None:
 
 
 def _resumed_run(path: LivePath) -> int | None:
-    """The journal's unfinished run, when the exchange is still in the same one."""
-    journal = path.floor.journal
-    run = journal.resume_run()
-    known = journal.risk_state(RUN_KEY) or {}
-    if run is None or known.get("exchange_run") != path.exchange.run:
+    """The journal's unfinished run, when the exchange is still in the same one and the config on the same terms."""
+    journal, progress = path.floor.journal, path.session.progress
+    if not kept_terms(journal, path.venue, path.config.pairs):
         return None
-    _refuse_a_changed_config(path, known)
-    path.session.progress.signals = run.signals
+    run = journal.resume_run()
+    assert run is not None
+    progress.signals, progress.bars = run.signals, run.bars
     return run.number
 
 
@@ -149,15 +148,10 @@ def _new_run(path: LivePath) -> int:
         number = journal.start_run(started=now, config_sha256=path.config.sha256, code_version=_code_version())
         for pair_id in journal.positions():
             journal.save_position(pair_id, PairState.FLAT, {})
-        _forget(journal, path)
+        write_terms(journal, path.venue, path.floor.tracker.equity_start)
+        journal.save_risk_state(GUARD_KEY, path.floor.guard.snapshot())
+        journal.save_risk_state(PROGRESS_KEY, {"bars_in_position": 0})
     return number
-
-
-def _forget(journal: Journal, path: LivePath) -> None:
-    balance = str(path.floor.tracker.equity_start)
-    journal.save_risk_state(RUN_KEY, {"exchange_run": path.exchange.run, "initial_balance": balance})
-    journal.save_risk_state(GUARD_KEY, path.floor.guard.snapshot())
-    journal.save_risk_state(PROGRESS_KEY, {"bars_in_position": 0})
 
 
 def _code_version() -> str:

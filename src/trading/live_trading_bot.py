@@ -6,6 +6,7 @@ bot wrote.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import signal
 import time
@@ -16,20 +17,24 @@ from typing import Any
 
 import backtrader as bt
 
-from brokers.broker_factory import check_broker
-from trading.assembly import LivePath, build_cerebro, build_live_path, load_history, state_paths
+from ccxt_bt_bridge.errors import BridgeClosed
+from ccxt_bt_bridge.loop import LoopThread
+from trading.assembly import LivePath, build_cerebro, build_live_path
+from trading.config.confirmation import confirm
 from trading.config.environment import process_environment
 from trading.config.loader import load_config
 from trading.config.model import LoadedConfig
 from trading.events import Event
 from trading.journal.file import is_held, lock_path
 from trading.journal.reads import JournalReader
-from trading.live_run import begin_run, end_run, live_result, log_events
-from trading.market_input import DataChoice, market_input
+from trading.live_run import begin_run, end_run, live_result, load_history, log_events
+from trading.market_input import DataChoice
 from trading.records import RunResult
 from trading.risk_guard import Breaker
 from trading.run_logs import LogPlan, RunLogs
 from trading.status import STATUS_KEY
+from trading.venues.opening import VenuePlan, open_journal, state_paths, venue_plan
+from trading.venues.venue import Venue
 
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 180.0
@@ -41,7 +46,10 @@ Showing = Callable[[LivePath], AbstractContextManager[None]]
 
 
 class LiveTradingBot:
-    """One bot, by its config file. ``environ``: what may override it; by default the process's environment and .env."""
+    """One bot, by its config file. ``environ``: what may override it; by default the process's environment and .env.
+
+    ``live``: a person has confirmed that this run may trade real money.
+    """
 
     def __init__(
         self,
@@ -50,13 +58,16 @@ class LiveTradingBot:
         environ: Mapping[str, str] | None = None,
         overrides: Mapping[str, Any] | None = None,
         choice: DataChoice | None = None,
+        live: bool = False,
     ) -> None:
         self._config_path = config_path
         self._environ = process_environment() if environ is None else environ
         self._overrides = overrides
         self._choice = choice or DataChoice()
+        self._live = live
         self._listeners: list[Listener] = []
         self._cerebro: bt.Cerebro | None = None
+        self._wake: Callable[[], None] = lambda: None
         self._stopping = False
         self.was_interrupted = False
         self.was_halted = False
@@ -72,23 +83,37 @@ class LiveTradingBot:
     def run(self, *, showing: Showing | None = None) -> RunResult:
         """Run until the market ends, ``stop`` is called, or Ctrl+C or SIGTERM comes. ``showing`` wraps the trading.
 
-        Raises ConfigError, InputError, BrokerUnavailable, StoreError or JournalError before anything was traded.
+        Raises ConfigError, NotConfirmed, CredentialsError, InputError, BrokerUnavailable, StoreError, JournalError or
+        BridgeError before anything was traded.
         """
         config = self.load()
-        check_broker(config.model.broker.type)
-        market = market_input(config, self._choice)
-        path = build_live_path(config, market)
-        with RunLogs(log_plan(config)) as logs, _closing(path):
+        confirm(config, self._environ, live=self._live)
+        plan = venue_plan(config, self._choice, self._environ)
+        with RunLogs(log_plan(config)) as logs, ExitStack() as closing:
+            path = self._build(config, plan, closing)
             log_events(path.floor.bus, logs)
             for listener in self._listeners:
                 path.floor.bus.add(listener)
             return self._run(path, showing or _unseen)
+
+    def _build(self, config: LoadedConfig, plan: VenuePlan, closing: ExitStack) -> LivePath:
+        """Whatever happens, venue, loop and journal are let go of, in this order; the errors log has the why."""
+        loop = LoopThread(plan.speed)
+        closing.callback(loop.close)
+        journal = closing.enter_context(open_journal(config, plan))
+        closing.callback(loop.stop)
+        loop.start()
+        venue = loop.call(plan.open(loop), START_TIMEOUT_S)
+        closing.callback(_let_go, loop, venue)
+        closing.push(_log_failure)
+        return build_live_path(config, journal, venue, loop)
 
     def stop(self) -> None:
         """Ask a running bot to stop; open pairs are kept or closed as ``trading.on_shutdown`` says."""
         self._stopping = True
         if self._cerebro is not None:
             self._cerebro.runstop()
+            self._wake()
 
     def get_status(self) -> dict[str, Any]:
         """The last status that the bot wrote to its journal, and whether it is running; {} before the first run."""
@@ -102,12 +127,13 @@ class LiveTradingBot:
 
     def _run(self, path: LivePath, showing: Showing) -> RunResult:
         started = time.monotonic()
-        path.loop.start()
         path.loop.call(begin_run(path), START_TIMEOUT_S)
         path.loop.call(load_history(path), START_TIMEOUT_S)
         self._cerebro = build_cerebro(path)
+        if not path.loop.is_virtual:  # virtual time comes to the next bar at once, and must not be disturbed
+            self._wake = path.loop.hub.kick
         with _signals(self._interrupt), showing(path):
-            path.loop.call(path.session.begin(path.exchange.run_market()), START_TIMEOUT_S)
+            path.loop.call(path.session.begin(path.venue.play()), START_TIMEOUT_S)
             try:
                 if not self._stopping:
                     self._cerebro.run(runonce=False, preload=False)
@@ -142,19 +168,16 @@ def _unseen(path: LivePath) -> Iterator[None]:
     yield
 
 
-@contextmanager
-def _closing(path: LivePath) -> Iterator[None]:
-    """Whatever happens, loop, exchange file and journal are let go of, in this order; the errors log has the why."""
-    with ExitStack() as last:
-        last.callback(path.loop.close)
-        last.callback(path.floor.journal.close)
-        last.callback(path.exchange.close)
-        last.callback(path.loop.stop)
-        try:
-            yield
-        except Exception:
-            log.exception("run_failed")
-            raise
+def _let_go(loop: LoopThread, venue: Venue) -> None:
+    try:
+        loop.call(venue.close(), STOP_TIMEOUT_S)
+    except BridgeClosed:  # the loop has died: what needs none can still be closed
+        asyncio.run(venue.close())
+
+
+def _log_failure(kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+    if isinstance(error, Exception):
+        log.exception("run_failed", exc_info=error)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from ccxt_bt_bridge.bt_time import datetime_to_ms
 from trading.assembly import LivePath
 from trading.events import Alarm, BarMarked, Event, PairClosed, PairOpened
 
@@ -59,13 +60,14 @@ class StatusDisplay:
                 self._plain_status(event)
 
     def _plain_status(self, event: BarMarked) -> None:
-        """Without a terminal: one line for every tenth of the market."""
+        """Without a terminal: a line for every tenth of the market, for every bar of one that has no end."""
         path = self._path
         if path is None:
             return
-        first, last = path.market.source.start_ms(path.market.warmup_bars), path.market.source.end_ms
-        done = (event.time.timestamp() * 1000.0 - first) / max(1, last - first)
-        if done * PLAIN_PARTS >= self._next_part:
+        done = path.venue.share_done(datetime_to_ms(event.time))
+        if done is None:
+            self._line(f"{event.time:%Y-%m-%d %H:%M}  {_status_text(path, event.equity)}")
+        elif done * PLAIN_PARTS >= self._next_part:
             self._next_part = math.floor(done * PLAIN_PARTS) + 1
             self._line(f"{event.time:%Y-%m-%d %H:%M}  {_status_text(path, event.equity)}")
 
@@ -86,10 +88,9 @@ class StatusDisplay:
 
 def _start_line(path: LivePath) -> str:
     model = path.config.model
-    speed = "as fast as possible" if path.loop.is_virtual else f"{model.mock.speed:g} times real time"
     state = "resumes" if path.floor.tracker.trades or path.floor.tracker.open_pairs else "starts"
     return (
-        f"{path.config.name}: {len(path.config.pairs)} pairs on {model.broker.type}, {speed}; "
+        f"{path.config.name}: {len(path.config.pairs)} pairs on {model.broker.type}, {path.venue.pace}; "
         f"run {path.session.progress.run} {state} at {path.market_now():%Y-%m-%d %H:%M} UTC. Ctrl+C stops."
     )
 

@@ -37,7 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.json:
             output_path(options.json)
-        bot = LiveTradingBot(options.config, environ=process_environment(), choice=data_choice(options))
+        bot = LiveTradingBot(
+            options.config, environ=process_environment(), choice=data_choice(options), live=options.live
+        )
         config = bot.load()
         for warning in config.warnings:
             print(f"warning: {warning.path}: {warning.message}", file=sys.stderr)

@@ -9,6 +9,8 @@ import pytest
 
 from brokers.simulated.store import ExchangeStore
 
+pytest.register_assert_rewrite("tests.brokers.contract")
+
 
 @pytest.fixture(autouse=True)
 def exchange_files_are_closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:

@@ -13,7 +13,6 @@ from brokers.broker_factory import BrokerUnavailable
 from brokers.simulated.store import StoreError
 from pairs.words import PairState
 from tests.trading.runs import CONFIGS, backtest, write_config
-from trading.assembly import state_paths
 from trading.config.loader import ConfigError
 from trading.events import BarMarked, Event, OrderFailed, PairClosed, PairOpened
 from trading.journal.errors import JournalBusy
@@ -21,6 +20,7 @@ from trading.journal.file import WriterLock, is_held, lock_path
 from trading.journal.reads import JournalReader
 from trading.live_trading_bot import LiveTradingBot
 from trading.market_input import InputError
+from trading.venues.opening import state_paths
 
 SHORT = {"bars": 760, "seed": 7}
 
@@ -214,7 +214,8 @@ def test_faults_at_random_never_leave_the_books_apart(tmp_path):
     def look(path):
         yield
         held["books"] = [
-            (path.floor.tracker.net(s), path.exchange.venue.account.ledger.amount(s)) for s in path.session.symbols
+            (path.floor.tracker.net(s), path.venue._exchange.venue.account.ledger.amount(s))
+            for s in path.session.symbols
         ]
 
     result = bot_of(config).run(showing=look)

@@ -102,6 +102,14 @@ class SimulatedExchange:
         return self._store.run
 
     @property
+    def source(self) -> MarketSource:
+        return self._source
+
+    @property
+    def clock(self) -> Clock:
+        return self._clock
+
+    @property
     def market_ms(self) -> int:
         """Market time: the last moment that has happened."""
         return self.venue.tape.time_ms

@@ -74,13 +74,6 @@ def mock_symbols(check: Check) -> Iterator[Problem]:
         yield check.source.problem(("mock", "symbols"), f"lacks {', '.join(missing[:5])}, which the config trades")
 
 
-def offered(check: Check) -> Iterator[Problem]:
-    """What the schema knows and this version does not do is refused, never ignored."""
-    if check.facts.text("data", "missing_leg") == "carry":
-        message = "carrying a missing leg's last bar comes with a later version"
-        yield check.source.problem(("data", "missing_leg"), message, expected='"wait" or "skip"')
-
-
 def market_speed(check: Check) -> Iterator[Problem]:
     """Orders take real milliseconds: when a bar lasts hardly longer, they miss it."""
     speed, interval = check.facts.number("mock", "speed"), check.facts.text("data", "interval")
@@ -136,20 +129,27 @@ def simulation_or_live(check: Check) -> Iterator[Problem]:
 
 
 def exchange_address(check: Check) -> Iterator[Problem]:
-    """An address of one's own is safe to send keys to, and does not contradict the test network."""
+    """An exchange of one's own is on this machine: no key leaves it. It does not stand beside the test network."""
     path, address = ("broker", "exchange_url"), check.facts.text("broker", "exchange_url")
     if address is None:
+        if check.facts.given("broker", "ca_file"):
+            yield check.source.problem(("broker", "ca_file"), "is for an https exchange_url only", key=True)
         return
     try:
         parts = urlsplit(address)
         host, has_login = parts.hostname, "@" in parts.netloc
     except ValueError:
-        yield check.source.problem(path, "is no address", expected="an address such as https://host:port")
+        yield check.source.problem(path, "is no address", expected="an address such as http://127.0.0.1:8787")
         return
     if has_login:
         yield check.source.problem(path, "an address holds no login; secrets come from the environment", found=HIDDEN)
-    elif parts.scheme == "http" and host not in _LOOPBACK:
-        yield check.source.problem(path, "http would send keys in the clear", expected="https, or this machine")
+    elif parts.scheme in ("http", "https") and host not in _LOOPBACK:
+        message = "is for an exchange on this machine only; a real one needs no address"
+        yield check.source.problem(path, message, expected="an address such as http://127.0.0.1:8787, or null")
+    elif parts.scheme == "https" and not check.facts.given("broker", "ca_file"):
+        yield check.source.problem(
+            path, "https needs broker.ca_file, the certificate to trust", expected="http, or both"
+        )
     if check.facts.flag("broker", "testnet") or check.facts.flag("broker", "use_testnet"):
         yield check.source.problem(
             path, "stands beside testnet, which has an address of its own", expected="one of the two"
@@ -319,7 +319,8 @@ def secrets_there(check: Check) -> Iterator[Problem]:
         for channel, names in _SECRETS.items():
             if check.facts.flag("notifications", channel, "enabled"):
                 yield from _missing(check, ("notifications", channel, "enabled"), names)
-    yield from _missing(check, ("broker", "type"), _KEYS_OF_BROKER.get(check.broker or "", ()))
+    if not check.facts.given("broker", "exchange_url"):
+        yield from _missing(check, ("broker", "type"), _KEYS_OF_BROKER.get(check.broker or "", ()))
 
 
 def _missing(check: Check, path: Path, names: tuple[str, ...]) -> Iterator[Problem]:

@@ -1,0 +1,56 @@
+"""Binance spot: exchange information."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from brokers.desk.core import Core
+from brokers.desk.filters import decimals, lot_size, price_filter, rate_limits
+from brokers.desk.limits import Limits
+from brokers.desk.params import Params, plain
+from ccxt_bt_bridge.words import Market
+
+ORDER_TYPES = ["LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT"]
+
+
+class SpotPublic:
+    def __init__(self, core: Core, limits: Limits) -> None:
+        self._core, self._limits = core, limits
+
+    async def ping(self, _: Params) -> dict[str, Any]:
+        return {}
+
+    async def time(self, _: Params) -> dict[str, Any]:
+        return {"serverTime": self._core.now_ms()}
+
+    async def exchange_info(self, _: Params) -> dict[str, Any]:
+        markets = await self._core.exchange.markets()
+        return {
+            "timezone": "UTC",
+            "serverTime": self._core.now_ms(),
+            "rateLimits": rate_limits(self._limits),
+            "exchangeFilters": [],
+            "symbols": [self._symbol(market) for market in markets.values()],
+        }
+
+    def _symbol(self, market: Market) -> dict[str, Any]:
+        trades = self._core.is_trading(market.symbol) and market.is_open
+        return {
+            "symbol": market.symbol, "status": "TRADING" if trades else "BREAK", "baseAsset": self._core.base(market),
+            "baseAssetPrecision": max(8, decimals(market.amount_step)), "quoteAsset": market.quote,
+            "quotePrecision": 8, "quoteAssetPrecision": 8, "baseCommissionPrecision": 8, "quoteCommissionPrecision": 8,
+            "orderTypes": ORDER_TYPES, "icebergAllowed": False, "ocoAllowed": False, "otoAllowed": False,
+            "quoteOrderQtyMarketAllowed": False, "allowTrailingStop": False, "cancelReplaceAllowed": False,
+            "isSpotTradingAllowed": True, "isMarginTradingAllowed": False, "filters": self._filters(market),
+            "permissions": [], "permissionSets": [["SPOT"]], "defaultSelfTradePreventionMode": "NONE",
+            "allowedSelfTradePreventionModes": ["NONE"],
+        }  # fmt: skip
+
+    def _filters(self, market: Market) -> list[dict[str, Any]]:
+        notional = {"minNotional": plain(market.min_notional), "applyMinToMarket": True, "avgPriceMins": 0}
+        return [
+            price_filter(market),
+            {"filterType": "LOT_SIZE", **lot_size(market)},
+            {"filterType": "NOTIONAL", **notional, "maxNotional": "1000000000", "applyMaxToMarket": False},
+            {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": 200},
+        ]

@@ -1,0 +1,95 @@
+"""Binance USD-M futures: exchange information and the mark price."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from brokers.desk.core import Core
+from brokers.desk.filters import decimals, lot_size, price_filter, rate_limits
+from brokers.desk.limits import Limits
+from brokers.desk.params import Params, plain
+from ccxt_bt_bridge.words import Market
+
+PERPETUAL_ENDS_MS = 4_133_404_800_000
+ORDER_TYPES = ["LIMIT", "MARKET", "STOP", "STOP_MARKET"]
+TIMES_IN_FORCE = ["GTC", "IOC", "FOK", "GTX"]
+EIGHT_HOURS_MS = 8 * 3_600_000
+
+
+class UsdmPublic:
+    def __init__(self, core: Core, limits: Limits) -> None:
+        self._core, self._limits = core, limits
+
+    async def ping(self, _: Params) -> dict[str, Any]:
+        return {}
+
+    async def time(self, _: Params) -> dict[str, Any]:
+        return {"serverTime": self._core.now_ms()}
+
+    async def exchange_info(self, _: Params) -> dict[str, Any]:
+        markets = await self._core.exchange.markets()
+        assets = sorted({market.quote for market in markets.values()})
+        return {
+            "timezone": "UTC",
+            "serverTime": self._core.now_ms(),
+            "futuresType": "U_MARGINED",
+            "rateLimits": rate_limits(self._limits),
+            "exchangeFilters": [],
+            "assets": [{"asset": asset, "marginAvailable": True, "autoAssetExchange": "0"} for asset in assets],
+            "symbols": [self._symbol(market) for market in markets.values()],
+        }
+
+    async def premium_index(self, params: Params) -> Any:
+        if "symbol" not in params:
+            return [self._premium(symbol) for symbol in self._core.markets]
+        self._core.market(params.symbol())
+        return self._premium(params.symbol())
+
+    async def leverage_bracket(self, params: Params) -> list[dict[str, Any]]:
+        symbols = [params.symbol()] if "symbol" in params else list(self._core.markets)
+        return [{"symbol": symbol, "brackets": [self._bracket()]} for symbol in symbols]
+
+    def mark_event(self, symbol: str) -> dict[str, Any]:
+        mark = self._premium(symbol)
+        return {
+            "e": "markPriceUpdate", "E": mark["time"], "s": symbol, "p": mark["markPrice"], "i": mark["indexPrice"],
+            "P": mark["estimatedSettlePrice"], "r": mark["lastFundingRate"], "T": mark["nextFundingTime"],
+        }  # fmt: skip
+
+    def _premium(self, symbol: str) -> dict[str, Any]:
+        price, now = plain(self._core.price(symbol)), self._core.now_ms()
+        return {
+            "symbol": symbol, "markPrice": price, "indexPrice": price, "estimatedSettlePrice": price,
+            "lastFundingRate": "0.0001", "interestRate": "0.0001",
+            "nextFundingTime": (now // EIGHT_HOURS_MS + 1) * EIGHT_HOURS_MS, "time": now,
+        }  # fmt: skip
+
+    def _bracket(self) -> dict[str, Any]:
+        return {
+            "bracket": 1, "initialLeverage": 125, "notionalCap": 1_000_000_000, "notionalFloor": 0,
+            "maintMarginRatio": 0.005, "cum": 0.0,
+        }  # fmt: skip
+
+    def _symbol(self, market: Market) -> dict[str, Any]:
+        return {
+            "symbol": market.symbol, "pair": market.symbol, "contractType": "PERPETUAL",
+            "deliveryDate": PERPETUAL_ENDS_MS, "onboardDate": 1_569_398_400_000,
+            "status": "TRADING" if self._core.is_trading(market.symbol) and market.is_open else "SETTLING",
+            "maintMarginPercent": "2.5", "requiredMarginPercent": "5",
+            "baseAsset": self._core.base(market), "quoteAsset": market.quote,
+            "marginAsset": market.quote, "pricePrecision": decimals(market.price_tick),
+            "quantityPrecision": decimals(market.amount_step), "baseAssetPrecision": 8, "quotePrecision": 8,
+            "underlyingType": "COIN", "underlyingSubType": [], "triggerProtect": "0.05", "liquidationFee": "0.0125",
+            "marketTakeBound": "0.05", "maxMoveOrderLimit": 10_000, "orderTypes": ORDER_TYPES,
+            "timeInForce": TIMES_IN_FORCE, "filters": self._filters(market),
+        }  # fmt: skip
+
+    def _filters(self, market: Market) -> list[dict[str, Any]]:
+        lot = lot_size(market)
+        return [
+            price_filter(market),
+            {"filterType": "LOT_SIZE", **lot},
+            {"filterType": "MARKET_LOT_SIZE", **lot},
+            {"filterType": "MAX_NUM_ORDERS", "limit": 200},
+            {"filterType": "MIN_NOTIONAL", "notional": plain(market.min_notional)},
+        ]

@@ -1,0 +1,71 @@
+"""From a config to the venue it trades on: what can be known before anything is opened, and how it is opened."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from brokers.broker_factory import check_broker
+from brokers.simulated.store import StoreError
+from ccxt_bt_bridge.loop import LoopThread
+from trading.config.model import LoadedConfig
+from trading.journal.writer import Journal
+from trading.market_input import DataChoice, MarketInput, market_input
+from trading.venues.venue import Venue
+
+
+@dataclass(frozen=True, slots=True)
+class VenuePlan:
+    """``speed`` of the loop, ``account``: whose journal it is, ``open(loop)``: to be awaited on the loop.
+
+    ``exchange_file``: where a simulated exchange keeps its state, None for a real one.
+    """
+
+    speed: str | float
+    account: str
+    open: Callable[[LoopThread], Coroutine[Any, Any, Venue]]
+    exchange_file: Path | None = None
+
+
+def venue_plan(config: LoadedConfig, choice: DataChoice, environ: Mapping[str, str]) -> VenuePlan:
+    """Raises BrokerUnavailable, InputError or CredentialsError; nothing has been opened then."""
+    broker = config.model.broker
+    check_broker(broker.type)
+    return _mock_plan(config, market_input(config, choice))
+
+
+def state_paths(config: LoadedConfig) -> tuple[Path, Path]:
+    """Journal and exchange file: one of each per bot and mode."""
+    folder = Path(config.model.state.dir)
+    stem = f"{config.bot_id}_{config.model.broker.type}"
+    return folder / f"{stem}.journal.sqlite", folder / f"{stem}.exchange.sqlite"
+
+
+def open_journal(config: LoadedConfig, plan: VenuePlan) -> Journal:
+    """Raises JournalBusy, JournalRefused or StoreError; nothing is left open then."""
+    path, _ = state_paths(config)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    journal = Journal.open(path, bot_id=config.bot_id, mode=config.model.broker.type, account=plan.account)
+    # A new exchange would give the ids of the old one again, and the journal would take new fills for known ones.
+    if plan.exchange_file is not None and journal.runs() and not plan.exchange_file.exists():
+        journal.close()
+        raise StoreError(
+            f"{plan.exchange_file} is gone, but the journal knows trades on it: bring it back, or move the journal "
+            "away too"
+        )
+    return journal
+
+
+def _mock_plan(config: LoadedConfig, bars: MarketInput) -> VenuePlan:
+    from trading.venues.mock_venue import MockVenue
+
+    model, (_, file) = config.model, state_paths(config)
+
+    async def opened(loop: LoopThread) -> Venue:
+        return MockVenue(model, bars, file, loop, config.pairs)
+
+    speed = "max" if math.isinf(model.mock.speed) else model.mock.speed
+    return VenuePlan(speed, "simulated", opened, file)

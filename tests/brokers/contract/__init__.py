@@ -1,0 +1,1 @@
+"""What every broker promises, written once and run by each of them."""
