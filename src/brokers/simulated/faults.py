@@ -14,6 +14,7 @@ from brokers.simulated.fault_kinds import KINDS, PARAMETERS, misuse
 from ccxt_bt_bridge.bt_time import datetime_to_ms
 from pairs.symbols import compact_symbol
 
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One scripted fault. ``symbol`` None means any.

@@ -94,7 +94,7 @@ def test_closed_and_forming_klines_are_streamed_and_no_bar_is_missed_from_the_fi
 def test_the_other_public_streams_speak() -> None:
     async def walk() -> None:
         async with open_desk() as desk, usdm_client(desk.url) as client:
-            price = float(desk.exchange.venue.valuation("BTCUSDT") or 0)
+            price = float(desk.exchange.venue.tape.valuation("BTCUSDT") or 0)
             assert (await soon(client.watch_ticker(BTC)))["last"] == price
             assert (await soon(client.watch_trades(BTC)))[0]["price"] == price
             assert (await soon(client.watch_mark_price(BTC)))["markPrice"] == price
