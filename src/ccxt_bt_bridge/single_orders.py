@@ -18,9 +18,9 @@ from ccxt_bt_bridge.clock import Clock
 from ccxt_bt_bridge.errors import BridgeClosed, ExchangeUnreachable
 from ccxt_bt_bridge.loop import LoopThread
 from ccxt_bt_bridge.order_ledger import LedgerOrder, OrderLedger
-from ccxt_bt_bridge.order_requests import Refused, request_for
 from ccxt_bt_bridge.pause import Pause
 from ccxt_bt_bridge.port import TradingPort
+from ccxt_bt_bridge.ticket_requests import Refused, request_for
 from ccxt_bt_bridge.words import (
     Absent,
     Account,

@@ -60,9 +60,9 @@ class UsdmEvents:
         venue = self._core.exchange.venue
         position, wallet = venue.position(symbol), plain(venue.report(time_ms).wallet)
         balance = {"a": self._core.market(symbol).quote, "wb": wallet, "cw": wallet, "bc": plain(change)}
-        entry = plain(position.entry_price)
+        entry, profit = plain(position.entry_price), plain(position.unrealised)
         row = {
-            "s": symbol, "pa": plain(position.amount), "ep": entry, "bep": entry, "cr": "0", "up": plain(position.unrealised),
+            "s": symbol, "pa": plain(position.amount), "ep": entry, "bep": entry, "cr": "0", "up": profit,
             "mt": "cross", "iw": "0", "ps": "BOTH",
         }  # fmt: skip
         return {

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from ccxt_bt_bridge.errors import (
     AccountRefused,
@@ -54,14 +54,14 @@ class Sides(Protocol):
 
 
 class Preflight:
-    """``environ``: what may override a config and hold its secrets."""
+    """``environ``: what may override a config and hold its secrets; ``overrides``: by dotted path, the last word."""
 
-    def __init__(self, sides: Sides, environ: Mapping[str, str]) -> None:
-        self._sides, self._environ = sides, environ
+    def __init__(self, sides: Sides, environ: Mapping[str, str], *, overrides: Mapping[str, Any] | None = None) -> None:
+        self._sides, self._environ, self._overrides = sides, environ, overrides
 
     async def check(self, path: str | Path) -> PreflightReport:
         """Everything about the config at ``path``; never raises for what it finds."""
-        examination = ConfigValidator(environ=self._environ).examine_file(path)
+        examination = ConfigValidator(environ=self._environ, overrides=self._overrides).examine_file(path)
         config = examination.loaded
         if config is None:
             return PreflightReport(str(path), tuple(map(_invalid, examination.report.errors)))

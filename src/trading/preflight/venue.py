@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from ccxt_bt_bridge.errors import ExchangeUnreachable, MarketUnknown
+from ccxt_bt_bridge.series import interval_ms
 from ccxt_bt_bridge.words import Account, AccountSettings, Bar, KeyPermissions, Market, Quote
 from pairs.sizing import SizingInputs, SizingSpec, gross_notional, split_gross
 from pairs.words import Pair
@@ -80,21 +81,14 @@ async def check_symbols(config: LoadedConfig, venue: PublicSide) -> AsyncIterato
 
 async def check_history(config: LoadedConfig, venue: PublicSide) -> AsyncIterator[Finding]:
     """Every symbol has as many closed bars as the strategy wants to see first."""
-    wanted, interval = config.model.data.lookback_bars, config.model.data.interval
+    wanted = config.model.data.lookback_bars
     for symbol in config.symbols:
         try:
             bars = await venue.history(symbol, wanted)
         except MarketUnknown as error:
             yield fails("history", f"{symbol}: {error}", "mend the symbol or the interval first")
             continue
-        if len(bars) < wanted:
-            yield fails(
-                "history",
-                f"{symbol} has {len(bars)} closed bars of {interval}, data.lookback_bars wants {wanted}",
-                f"lower data.lookback_bars to {len(bars)} or less, or take the symbol out" if bars else "take it out",
-            )
-        else:
-            yield ok("history", f"{symbol} has the {wanted} bars of {interval} that are wanted")
+        yield _enough(config, symbol, bars)
 
 
 async def check_sizes(config: LoadedConfig, venue: PublicSide, equity: Decimal) -> AsyncIterator[Finding]:
@@ -174,6 +168,19 @@ async def check_funds(config: LoadedConfig, account: Account) -> AsyncIterator[F
         yield warning("funds", message, "transfer more or lower broker.capital: sizes follow what there is")
     else:
         yield ok("funds", f"the account holds {account.wallet:.2f}")
+
+
+def _enough(config: LoadedConfig, symbol: str, bars: list[Bar]) -> Finding:
+    """Holes do not count against a symbol: an old one has them, a young one has no past at all."""
+    wanted, interval = config.model.data.lookback_bars, config.model.data.interval
+    reach = (bars[-1].time_ms - bars[0].time_ms) // interval_ms(interval) + 1 if bars else 0
+    if reach >= wanted:
+        return ok("history", f"{symbol} has {len(bars)} of the last {wanted} bars of {interval}")
+    return fails(
+        "history",
+        f"{symbol} has {reach} closed bars of {interval}, data.lookback_bars wants {wanted}",
+        f"lower data.lookback_bars to {reach} or less, or take the symbol out" if reach else "take the symbol out",
+    )
 
 
 def _differences(

@@ -44,12 +44,12 @@ async def production_client(desk: Desk, folder: Path) -> AsyncIterator[tuple[Any
     resolver = DeskResolver(desk.ports[0])
     trust = ssl.create_default_context(cafile=folder / CA_FILE)
     connector = aiohttp.TCPConnector(resolver=resolver, ssl=trust)
+    keys = {"apiKey": "desk-key", "secret": "desk-secret"}
     options = {"fetchCurrencies": False, "fetchMargins": False}
     async with aiohttp.ClientSession(connector=connector) as session:
         client = ccxt.pro.binanceusdm(
             {
-                "apiKey": "desk-key",
-                "secret": "desk-secret",
+                **keys,
                 "options": options,
                 "enableRateLimit": False,
                 "session": session,

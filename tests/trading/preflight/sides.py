@@ -52,7 +52,7 @@ class FakeSide:
 
     async def history(self, symbol: str, limit: int) -> list[Bar]:
         count = min(limit, _given(self.bars))
-        return [Bar(symbol, at, 1.0, 1.0, 1.0, 1.0, 1.0) for at in range(count)]
+        return [Bar(symbol, at * 3_600_000, 1.0, 1.0, 1.0, 1.0, 1.0) for at in range(count)]
 
     async def clock_offset_ms(self) -> int | None:
         return _given(self.offset_ms)
