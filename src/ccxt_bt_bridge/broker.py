@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
@@ -16,6 +17,7 @@ from typing import Any, Protocol
 import backtrader as bt
 
 from ccxt_bt_bridge.bt_time import ms_to_num
+from ccxt_bt_bridge.order_terms import ORDER_WORDS, OrderTerms, new_order, order_terms, refusal
 
 DUST = 1e-9  # of a size; no venue's step is so small a part of an order
 
@@ -29,11 +31,13 @@ class OrderTicket:
     symbol: str
     amount: float
     info: dict[str, Any] = field(default_factory=dict)
+    terms: OrderTerms = OrderTerms()
 
 
 class UpdateKind(Enum):
     ACCEPTED = "accepted"
     FILL = "fill"
+    COMPLETED = "completed"
     CANCELED = "canceled"
     EXPIRED = "expired"
     MARGIN = "margin"
@@ -44,7 +48,9 @@ class UpdateKind(Enum):
 class OrderUpdate:
     """What happened to an order. ``ref`` None: a fill that no strategy ordered (an unwind); it moves the position only.
 
-    ``amount`` is signed, ``fee`` positive when paid, both only for fills.
+    ``amount`` is signed: of a fill, or with ACCEPTED the whole order's as it was sent (on the venue's step).
+    ``fee`` in quote currency, positive when paid; ``base_fee``: its part that is missing from what was bought, in base
+    units. ``reason``: why it was refused or has ended.
     """
 
     kind: UpdateKind
@@ -54,6 +60,8 @@ class OrderUpdate:
     price: Decimal = Decimal(0)
     fee: Decimal = Decimal(0)
     time_ms: int = 0
+    base_fee: Decimal = Decimal(0)
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +84,24 @@ class OrderGateway(Protocol):
     def cash_view(self) -> CashView: ...
 
 
-class BridgeBroker(bt.BrokerBase):
-    """Backtrader's live broker over a gateway."""
+def _say_nothing(order: bt.Order, reason: str) -> None:
+    """For those who read the reason from the order alone."""
 
-    def __init__(self, gateway: OrderGateway) -> None:
+
+class BridgeBroker(bt.BrokerBase):
+    """Backtrader's live broker over a gateway. ``on_refused`` is told of every order that was not taken, and why."""
+
+    def __init__(self, gateway: OrderGateway, on_refused: Callable[[bt.Order, str], None] = _say_nothing) -> None:
         super().__init__()
-        self._gateway = gateway
+        self._on_refused = on_refused
         self._orders: dict[int, bt.Order] = {}
         self._positions: dict[object, bt.Position] = {}
         self._notifications: deque[bt.Order] = deque()
+        self.connect(gateway)
+
+    def connect(self, gateway: OrderGateway) -> None:
+        """Orders go to this gateway from now on, and its cash is what the run begins with."""
+        self._gateway = gateway
         self.startingcash = gateway.cash_view().cash
 
     def getcash(self) -> float:
@@ -94,7 +111,7 @@ class BridgeBroker(bt.BrokerBase):
         return self._gateway.cash_view().value
 
     def getposition(self, data: Any, clone: bool = True) -> bt.Position:
-        position = self._position(data.p.key)
+        position = self._position(_feed_of(data).holding)
         return position.clone() if clone else position
 
     def restore(self, key: object, amount: float, price: float) -> None:
@@ -119,29 +136,41 @@ class BridgeBroker(bt.BrokerBase):
             self._apply(updates.popleft())
 
     def _place(self, kind: Any, owner: Any, data: Any, size: float, kwargs: dict[str, Any]) -> bt.Order:
-        known = {name: kwargs.pop(name) for name in _ORDER_FIELDS if name in kwargs}
-        for name in _UNUSED_FIELDS:
-            kwargs.pop(name, None)
-        order = kind(owner=owner, data=data, size=size, simulated=False, **known)
+        asked = {name: kwargs.pop(name, None) for name in ORDER_WORDS}
+        order, feed = new_order(kind, owner, data, size, asked), _feed_of(data)
         order.addinfo(**kwargs)
         order.addcomminfo(self.getcommissioninfo(data))
         self._orders[order.ref] = order
         order.submit(self)
         self._tell(order)
-        self._gateway.submit(OrderTicket(order.ref, data.p.key, data._name, order.size, dict(kwargs)))
+        reason = refusal(asked)
+        if reason is not None:
+            self._apply(OrderUpdate(UpdateKind.REJECTED, order.ref, feed.holding, reason=reason))
+        else:
+            terms = order_terms(order, asked)
+            self._gateway.submit(OrderTicket(order.ref, feed.holding, feed.symbol, order.size, dict(kwargs), terms))
         return order
 
     def _apply(self, update: OrderUpdate) -> None:
         order = self._orders.get(update.ref) if update.ref is not None else None
         if update.kind is UpdateKind.FILL:
             self._apply_fill(order, update)
-        elif order is not None and order.alive():
-            _MARK[update.kind](order, self)
+        elif order is not None:
+            self._mark(order, update)
         if order is None:
             return
         self._tell(order)
         if not order.alive():
             self._orders.pop(order.ref, None)
+
+    def _mark(self, order: bt.Order, update: OrderUpdate) -> None:
+        if update.kind is UpdateKind.ACCEPTED and update.amount:
+            order.size = order.created.size = order.executed.remsize = float(update.amount)
+        if update.reason:
+            order.addinfo(reason=update.reason)
+        _MARK[update.kind](order, self)
+        if update.kind in (UpdateKind.REJECTED, UpdateKind.MARGIN):
+            self._on_refused(order, update.reason)
 
     def _apply_fill(self, order: bt.Order | None, update: OrderUpdate) -> None:
         amount, price, fee = float(update.amount), float(update.price), float(update.fee)
@@ -151,6 +180,8 @@ class BridgeBroker(bt.BrokerBase):
             amount = -position.size
         entry_price = position.price
         size, average, opened, closed = position.update(amount, price)
+        if update.base_fee:
+            position.size -= float(update.base_fee)
         if order is None:
             return
         share = abs(closed) / abs(amount)
@@ -160,8 +191,7 @@ class BridgeBroker(bt.BrokerBase):
             fee * (1.0 - share), 0.0, profit, size, average,
         )  # fmt: skip
         if math.isclose(order.executed.size, order.size, rel_tol=DUST):
-            order.executed.remsize = 0.0
-            order.completed()
+            _complete(order, self)
 
     def _position(self, key: object) -> bt.Position:
         return self._positions.setdefault(key, bt.Position())
@@ -170,10 +200,19 @@ class BridgeBroker(bt.BrokerBase):
         self._notifications.append(order.clone())
 
 
-_ORDER_FIELDS = ("price", "exectype", "valid", "tradeid")
-_UNUSED_FIELDS = ("plimit", "oco", "trailamount", "trailpercent", "parent", "transmit")
+def _feed_of(data: Any) -> Any:
+    """A resampled or cloned data trades what it was made of."""
+    return data.data if data._clone else data
+
+
+def _complete(order: bt.Order, broker: BridgeBroker) -> None:
+    order.executed.remsize = 0.0
+    order.completed()
+
+
 _MARK = {
     UpdateKind.ACCEPTED: lambda order, broker: order.accept(broker),
+    UpdateKind.COMPLETED: _complete,
     UpdateKind.CANCELED: lambda order, broker: order.cancel(),
     UpdateKind.EXPIRED: lambda order, broker: setattr(order, "status", bt.Order.Expired),
     UpdateKind.MARGIN: lambda order, broker: order.margin(),

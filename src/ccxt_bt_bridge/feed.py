@@ -1,7 +1,8 @@
 """Live Backtrader feeds: history first, then closed bars as they come, through one path.
 
 Only the first feed that Backtrader asks waits, on the hub's one condition; the others look into their queue. Bars are
-stamped at their close. ``LIVE`` is announced with the first live bar, before the strategy sees it.
+stamped at their close. A feed is DELAYED from its start, LIVE with its first live bar, CONNBROKEN while bars cannot
+come and DELAYED again until the next live one; each is announced before the strategy sees the bar.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterable
+from typing import Any
 
 import backtrader as bt
 
@@ -17,6 +19,7 @@ from ccxt_bt_bridge.hub import Hub
 from ccxt_bt_bridge.words import Bar
 
 IDLE_WAIT_S = 0.5
+DELAYED, LIVE, CONNBROKEN = bt.feed.DataBase.DELAYED, bt.feed.DataBase.LIVE, bt.feed.DataBase.CONNBROKEN
 
 
 class FeedBoard:
@@ -29,17 +32,29 @@ class FeedBoard:
         self.hub = hub
         self.ended = False
         self._turn = threading.Lock()
-        self._queues: dict[object, deque[tuple[Bar, bool]]] = {}
+        self._queues: dict[object, deque[Any]] = {}  # a status, or a bar with the status it comes with
+
+    def begin(self, hub: Hub) -> None:
+        """A new run, on another loop: nothing is left of an earlier one."""
+        self.hub, self.ended = hub, False
+        self._queues.clear()
 
     def add(self, key: object, history: Iterable[Bar]) -> None:
         """A feed of its own for ``key``, beginning with closed bars of the past, oldest first."""
-        self._queues[key] = deque((bar, False) for bar in history)
+        self._queues[key] = deque((bar, DELAYED) for bar in history)
 
-    def put_step(self, step: Iterable[tuple[object, Bar]]) -> None:
-        """The live bars of one moment, by feed key. The caller kicks the hub."""
+    def put_step(self, step: Iterable[tuple[object, Bar]], *, is_live: bool = True) -> None:
+        """The bars of one moment, by feed key; not live: they come late, after a silence. The caller kicks the hub."""
+        status = LIVE if is_live else DELAYED
         with self._turn:
             for key, bar in step:
-                self._queues[key].append((bar, True))
+                self._queues[key].append((bar, status))
+
+    def put_status(self, keys: Iterable[object], status: int) -> None:
+        """From here on these feeds are so, without a bar. The caller kicks the hub."""
+        with self._turn:
+            for key in keys:
+                self._queues[key].append(status)
 
     def end(self) -> None:
         """No bar will follow: feeds end once their queues are empty."""
@@ -47,26 +62,47 @@ class FeedBoard:
         self.hub.kick()
 
     def has_bars(self, key: object | None = None) -> bool:
-        """Of one feed, or of any."""
+        """Whether there is anything for one feed, or for any."""
         with self._turn:
             return any(self._queues.values()) if key is None else bool(self._queues[key])
 
-    def pop(self, key: object) -> tuple[Bar, bool] | None:
-        """The feed's next bar and whether it is live, or None."""
+    def pop_news(self, key: object) -> list[int]:
+        """The statuses that come before the feed's next bar."""
         with self._turn:
-            queue = self._queues[key]
-            return queue.popleft() if queue else None
+            queue, news = self._queues[key], []
+            while queue and not isinstance(queue[0], tuple):
+                news.append(queue.popleft())
+            return news
+
+    def pop(self, key: object) -> tuple[Bar, int]:
+        """The feed's next bar and the status it has with it, after ``pop_news``."""
+        with self._turn:
+            return self._queues[key].popleft()
 
 
 class LiveFeed(bt.feed.DataBase):
-    """One symbol of a board. ``leader`` is set on the first feed added: it alone waits."""
+    """One symbol of a board. ``leader`` is set on the first feed added: it alone waits.
 
-    params = (("board", None), ("key", None), ("leader", False))
+    ``exchange_symbol``: its name at the exchange, the feed's own unless given. ``holding``: what its position is kept
+    by, the board's ``key`` unless given: feeds of two intervals of one symbol hold one position.
+    """
+
+    params: Any = (("board", None), ("key", None), ("leader", False), ("exchange_symbol", ""), ("holding", None))
+
+    tick_close: float | None
 
     def __init__(self) -> None:
         super().__init__()
         self._board: FeedBoard = self.p.board
         self._may_wait = True
+
+    @property
+    def symbol(self) -> str:
+        return self.p.exchange_symbol or self._name
+
+    @property
+    def holding(self) -> object:
+        return self.p.key if self.p.holding is None else self.p.holding
 
     def islive(self) -> bool:
         return True
@@ -76,6 +112,7 @@ class LiveFeed(bt.feed.DataBase):
 
     def start(self) -> None:
         super().start()
+        self._env.p.quicknotify = True  # else an order's news is held back until the next bar: an hour, or for ever
         self.put_notification(self.DELAYED)
 
     def next(self, datamaster: bt.feed.DataBase | None = None, ticks: bool = True) -> bool | None:
@@ -85,22 +122,33 @@ class LiveFeed(bt.feed.DataBase):
 
     def load(self) -> bool | None:
         # Look before Backtrader moves the lines forward: an idle cycle must not touch them.
-        if not self._barstack and not self._barstash and not self.haslivedata():
+        if not self._barstack and not self._barstash and not self._has_bar():
             if self.p.leader and self._may_wait and not self._board.ended and not self._board.has_bars():
                 self._board.hub.wait(IDLE_WAIT_S)
-            if not self.haslivedata():
+            if not self._has_bar():
                 return False if self._board.ended else None
         return super().load()
 
+    def _has_bar(self) -> bool:
+        for status in self._board.pop_news(self.p.key):
+            self.put_notification(status)
+        return self.haslivedata()
+
     def _load(self) -> bool | None:
-        entry = self._board.pop(self.p.key)
-        if entry is None:
+        if not self._has_bar():  # a filter took the bar before: Backtrader loads on by itself
             return False if self._board.ended else None
-        bar, is_live = entry
-        if is_live:
-            self.put_notification(self.LIVE)
+        bar, status = self._board.pop(self.p.key)
+        self.put_notification(status)
         lines = self.lines
         lines.datetime[0] = ms_to_num(bar.time_ms)
         lines.open[0], lines.high[0], lines.low[0], lines.close[0] = bar.open, bar.high, bar.low, bar.close
         lines.volume[0], lines.openinterest[0] = bar.volume, 0.0
         return True
+
+    def _tick_fill(self, force: bool = False) -> None:
+        # Backtrader's own asks for every line by name, for every bar twice; its simulated broker needs these values.
+        if force or self.tick_close is None:
+            lines = self.lines
+            self.tick_open, self.tick_high, self.tick_low = lines.open[0], lines.high[0], lines.low[0]
+            self.tick_close = self.tick_last = lines.close[0]
+            self.tick_volume, self.tick_openinterest = lines.volume[0], lines.openinterest[0]

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from ccxt_bt_bridge.aligner import BarAligner, IncompleteStep, MissingLeg, Step
 from ccxt_bt_bridge.clock import Clock
 from ccxt_bt_bridge.errors import ExchangeUnreachable, MarketClosed, MarketUnknown, RateBanned
+from ccxt_bt_bridge.pause import Pause
 from ccxt_bt_bridge.port import MarketPort
 from ccxt_bt_bridge.words import Bar
 
 FIRST_PAUSE_MS = 1_000
 LONGEST_PAUSE_MS = 30_000
+END_OF_TIME_MS = 2**62
 
 KeyedStep = tuple[object, Step]
 
@@ -79,13 +81,16 @@ class StepDriver:
         return steps
 
     async def run(self) -> None:
-        """Until the market's bars end; what is incomplete then stays so."""
+        """Until the market's bars end; what is incomplete then is carried or dropped, for nothing will follow."""
         async with asyncio.TaskGroup() as tasks:
             try:
                 for key in self._aligners:
                     self._watch(key, tasks)
                 async for bars in self._bars:
                     self._take(bars, tasks)
+                for key, aligner in self._aligners.items():
+                    self._give([(key, step) for step in aligner.settle_before(END_OF_TIME_MS)])
+                    self._tell(key)
             finally:
                 for watch in self._watches.values():
                     watch.cancel()
@@ -134,14 +139,14 @@ class StepDriver:
 
     async def _bars_since(self, symbol: str, since_ms: int) -> list[Bar]:
         """Asks until there is an answer: no answer does not mean that there is no bar."""
-        pause_ms = FIRST_PAUSE_MS
+        pause = Pause(self._clock, first_ms=FIRST_PAUSE_MS, longest_ms=LONGEST_PAUSE_MS)
         while True:
             limit = (self._clock.now_ms() - since_ms) // self._interval_ms + 2
             try:
                 return await self._market.history(symbol, limit=limit)
             except (MarketClosed, MarketUnknown):
                 return []
-            except ExchangeUnreachable as error:
-                until_ms = error.until_ms if isinstance(error, RateBanned) else self._clock.now_ms() + pause_ms
-                await self._clock.sleep_until(until_ms)
-                pause_ms = min(2 * pause_ms, LONGEST_PAUSE_MS)
+            except RateBanned as ban:
+                await self._clock.sleep_until(ban.until_ms)
+            except ExchangeUnreachable:
+                await pause.sleep()

@@ -1,6 +1,7 @@
 """Bars on their way to disk: gathered in a draft that survives an interruption, then written as a whole.
 
 BarFileError    the folder, or a file in it, cannot take these bars: stop and tell the person
+└── DiskFull    make room and go on: nothing is lost
 
 The draft (``.BTCUSDT.1h.part``) grows row by row; a row that an interruption tore is cut off when the draft is opened
 again. The file that others read is only ever replaced, never changed.
@@ -32,6 +33,10 @@ class BarFileError(Exception):
     """The bars cannot be written there."""
 
 
+class DiskFull(BarFileError):
+    """There is no room for more."""
+
+
 class BarFile:
     """The bars of one symbol and interval in a folder: those on disk, and those that are added to them.
 
@@ -43,8 +48,7 @@ class BarFile:
         self.symbol, self._interval, self._step_ms = compact_symbol(symbol), interval, interval_ms(interval)
         self.path = folder / f"{self.symbol}.{form}"
         self._draft = folder / f".{self.symbol}.{interval}.part"
-        with _telling(folder, "made"):
-            folder.mkdir(parents=True, exist_ok=True)
+        made_folder(folder)
         self._refuse_other_forms()
         on_disk = self._load()
         self._on_disk = len(on_disk)
@@ -107,6 +111,12 @@ class BarFile:
         yield _matrix([line.split(",") for line in whole.decode("ascii").splitlines()])
 
 
+def made_folder(folder: Path) -> None:
+    """Make it where it is not. Raises ``BarFileError``."""
+    with _telling(folder, "made"):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
 def replace_csv(path: Path, header: Iterable[str], rows: Iterable[str]) -> None:
     """Write a CSV file as a whole: a reader finds the former one or this one. Raises ``BarFileError``."""
     text = "\n".join([",".join(header), *rows, ""])
@@ -165,7 +175,5 @@ def _telling(path: Path, what: str) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in FULL_DISK:
-            raise BarFileError(
-                f"the disk is full at {path}; what came before is kept: make room and call again"
-            ) from error
+            raise DiskFull(f"the disk is full at {path}; what came before is kept: make room and call again") from error
         raise BarFileError(f"{path} cannot be {what} ({error.strerror}); choose another folder") from error

@@ -9,6 +9,7 @@ interval. Holes stay holes. Nothing is filled, sorted or repaired: a file that w
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -59,7 +60,7 @@ def load_funding(folder: Path, symbol: str) -> FundingSeries | None:
     raw_ms = table.times_ms("timestamp")
     time_ms = (raw_ms + SECOND_MS // 2) // SECOND_MS * SECOND_MS
     _refuse_disorder(table, time_ms)
-    marks = _decimals(table, "mark_price") if "mark_price" in table.columns else (None,) * len(time_ms)
+    marks = _marks(table) if "mark_price" in table.columns else (None,) * len(time_ms)
     return FundingSeries(compact_symbol(symbol), tuple(time_ms.tolist()), _decimals(table, "funding_rate"), marks)
 
 
@@ -72,6 +73,25 @@ def align(a: BarSeries, b: BarSeries) -> tuple[BarSeries, BarSeries, int]:
         )
     common, in_a, in_b = np.intersect1d(a.time_ms, b.time_ms, assume_unique=True, return_indices=True)
     return a.take(in_a), b.take(in_b), len(a) + len(b) - 2 * len(common)
+
+
+def carry(a: BarSeries, b: BarSeries) -> tuple[BarSeries, BarSeries]:
+    """Both series on every close time of either, from the first time at which both are known.
+
+    Where one has no bar, its last close stands for all four prices, with volume 0.
+    """
+    times = np.union1d(a.time_ms, b.time_ms)
+    times = times[times >= max(a.time_ms[0], b.time_ms[0])]
+    return _carried(a, times), _carried(b, times)
+
+
+def _carried(series: BarSeries, times: np.ndarray) -> BarSeries:
+    last = series.take(np.searchsorted(series.time_ms, times, side="right") - 1)
+    known = last.time_ms == times
+    prices = (np.where(known, column, last.close) for column in (last.open, last.high, last.low))
+    opened, high, low = prices
+    volume = np.where(known, last.volume, 0.0)
+    return replace(last, time_ms=times, open=opened, high=high, low=low, volume=volume)
 
 
 def symbols_in(folder: Path) -> list[str]:
@@ -187,6 +207,12 @@ def _refuse_other_interval(table: Table, open_ms: np.ndarray, step_ms: int) -> N
 
 def _words(step_ms: int) -> str:
     return next((name for name, size in INTERVALS.items() if size == step_ms), f"{step_ms / 1000:g} s")
+
+
+def _marks(table: Table) -> tuple[Decimal | None, ...]:
+    """Exchanges do not know the mark of their oldest events: an empty cell."""
+    texts = table.texts("mark_price")
+    return tuple(_decimal(table, "mark_price", row, text) if text.strip() else None for row, text in enumerate(texts))
 
 
 def _decimals(table: Table, name: str) -> tuple[Decimal, ...]:

@@ -12,17 +12,17 @@ from ccxt_bt_bridge.bt_time import ms_to_datetime
 from ccxt_bt_bridge.feed import FeedBoard, LiveFeed
 from ccxt_bt_bridge.loop import LoopThread
 from ccxt_bt_bridge.series import interval_ms
-from ccxt_bt_bridge.words import Bar
 from feeds.array_feed import backtrader_timeframe
 from pairs.words import entry_ref
 from trading.config.model import LoadedConfig
 from trading.events import EventBus
 from trading.execution_engine import ExecutionEngine, ExecutionSettings
 from trading.execution_statistics import ExecutionStatistics
+from trading.floor import Floor, Progress
 from trading.journal.writer import Journal
 from trading.live_pair_broker import LivePairBroker
 from trading.live_recorder import LiveRecorder
-from trading.live_session import Floor, LiveSession, Progress
+from trading.live_session import Alignment, LiveSession
 from trading.order_manager import OrderManager
 from trading.pair_gateway import PairGateway, StepView
 from trading.plan_builder import STRATEGIES, risk_limits, strategy_plan
@@ -91,28 +91,10 @@ def build_live_path(config: LoadedConfig, journal: Journal, venue: Venue, loop: 
         mode=model.broker.type,
         statistics=statistics,
         progress=Progress(),
+        alignment=Alignment(interval_ms(model.data.interval), model.data.missing_leg, model.data.grace_s),
     )
     gateway.connect(session, {(p.pair_id, symbol): (p.pair_id, symbol) for p in config.pairs for symbol in p.symbols})
     return LivePath(config, venue, loop, session, gateway, board, LiveRecorder(journal), statistics)
-
-
-async def load_history(path: LivePath) -> None:
-    """Put the bars of the past on the board, legs aligned.
-
-    The bar that closes at this very moment is not past when trading has begun: a process that was killed may not have
-    decided it. The session plays it again first.
-    """
-    held_back: dict[str, Bar] = {}
-    now_ms, replays, warmup = path.venue.now_ms, path.venue.replays_last_bar, path.venue.warmup_bars
-    for pair in path.config.pairs:
-        legs = [await path.venue.market.history(s, limit=warmup + 1) for s in pair.symbols]
-        common = set.intersection(*({bar.time_ms for bar in leg} for leg in legs))
-        past = {time_ms for time_ms in common if time_ms < now_ms or not replays}
-        for symbol, leg in zip(pair.symbols, legs, strict=True):
-            path.board.add((pair.pair_id, symbol), _only(leg, past)[-warmup:])
-            path.session.progress.prices.update({symbol: leg[-1].close} if leg else {})
-            held_back.update((symbol, bar) for bar in leg if bar.time_ms in common - past)
-    path.session.play_again(tuple(held_back.values()))
 
 
 def build_cerebro(path: LivePath) -> bt.Cerebro:
@@ -145,10 +127,6 @@ def build_cerebro(path: LivePath) -> bt.Cerebro:
         STRATEGIES[config.model.strategy.type], plan=plan, broker=LivePairBroker(path.gateway), recorder=path.recorder
     )
     return cerebro
-
-
-def _only(bars: list[Bar], times: set[int]) -> list[Bar]:
-    return [bar for bar in bars if bar.time_ms in times]
 
 
 def _restore_positions(broker: BridgeBroker, path: LivePath) -> None:

@@ -60,6 +60,7 @@ def run_backtest(config: LoadedConfig, market: MarketInput) -> BacktestOutcome:
         trade_after=market.trade_after,
         opens_ms=market.opens_ms(),
         series=market.source.series,
+        carries=market.carries,
     )
     cerebro = _cerebro(config, market, pair_broker)
     strategy = cerebro.run()[0]

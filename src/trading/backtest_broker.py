@@ -82,6 +82,7 @@ class BacktestPairBroker:
         trade_after: datetime,
         opens_ms: Mapping[str, frozenset[int]],
         series: Mapping[str, BarSeries],
+        carries: bool = False,
     ) -> None:
         self._tracker = tracker
         self._guard = guard
@@ -90,6 +91,8 @@ class BacktestPairBroker:
         self._trade_after = trade_after
         self._opens_ms = opens_ms
         self._series = series
+        self._carries = carries
+        self._waiting: list[PairOrder] = []
         self._strategy: Any = None
         self._orders: dict[int, tuple[PairOrder, int]] = {}
         self._unfilled: dict[str, int] = {}
@@ -108,6 +111,7 @@ class BacktestPairBroker:
         if time > self._trade_after:
             self._settle_funding(datetime_to_ms(time))
             self._mark(time, prices)
+            self._place_what_waits(datetime_to_ms(time))
 
     def submit(self, order: PairOrder) -> str:
         self.signals += 1
@@ -120,7 +124,10 @@ class BacktestPairBroker:
         else:
             self._tracker.begin_exit(order.pair_id, when=order.decided_at, zscore=order.zscore, reason=order.reason)
             self._tracker.set_state(order.pair_id, PairState.EXITING)
-        self._place(order)
+        if self._carries and self._halted(order, datetime_to_ms(order.decided_at)):
+            self._waiting.append(order)
+        else:
+            self._place(order)
         return order.ref
 
     def position(self, pair_id: str) -> PairPosition | None:
@@ -150,7 +157,7 @@ class BacktestPairBroker:
 
     def finish(self) -> None:
         """The data is over: exits that were ordered on a pair's last bar have no next bar to fill on."""
-        for order, _ in self._orders.values():
+        for order in (*(order for order, _ in self._orders.values()), *self._waiting):
             self._tracker.set_state(order.pair_id, PairState.OPEN)
 
     # the parts
@@ -162,11 +169,20 @@ class BacktestPairBroker:
             return verdict.reasons
         if order.action is Action.EXIT:
             return ()
-        decided_ms = datetime_to_ms(order.decided_at)
-        halted = [leg.symbol for leg in order.legs if decided_ms not in self._opens_ms[leg.symbol]]
+        halted = self._halted(order, datetime_to_ms(order.decided_at))
         if halted:
             self._guard.release(order.pair_id)
         return tuple(f"no_quote:{symbol}" for symbol in halted)
+
+    def _halted(self, order: PairOrder, time_ms: int) -> list[str]:
+        """The legs that do not trade from this moment on."""
+        return [leg.symbol for leg in order.legs if time_ms not in self._opens_ms[leg.symbol]]
+
+    def _place_what_waits(self, now_ms: int) -> None:
+        """An exit that was decided on a carried bar is for the first moment at which both legs trade."""
+        for order in [order for order in self._waiting if not self._halted(order, now_ms)]:
+            self._waiting.remove(order)
+            self._place(order)
 
     def _place(self, order: PairOrder) -> None:
         self._unfilled[order.ref] = len(order.legs)

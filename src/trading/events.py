@@ -84,6 +84,26 @@ class BarMarked:
 
 
 @dataclass(frozen=True, slots=True)
+class StepMissed:
+    """A pair's time step lacked bars that do not exist; dropped, or carried with the last close in their place."""
+
+    time: datetime
+    pair_id: str
+    missing: tuple[str, ...]
+    is_carried: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionChanged:
+    """A stream of the exchange ("market" or "user") went down or came back."""
+
+    time: datetime
+    stream: str
+    is_up: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Alarm:
     """Something a person should look at. ``critical`` when money is exposed."""
 
@@ -94,7 +114,17 @@ class Alarm:
 
 
 Event = (
-    EntryRefused | OrderFinished | LegFilled | PairOpened | PairClosed | OrderFailed | FundingBooked | BarMarked | Alarm
+    EntryRefused
+    | OrderFinished
+    | LegFilled
+    | PairOpened
+    | PairClosed
+    | OrderFailed
+    | FundingBooked
+    | BarMarked
+    | StepMissed
+    | ConnectionChanged
+    | Alarm
 )
 Listener = Callable[[Event], None]
 

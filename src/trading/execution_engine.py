@@ -426,7 +426,7 @@ class ExecutionEngine:
         self._tracker.apply_fill(
             send.pair_id,
             fill.symbol,
-            fill.signed_amount,
+            fill.position_change,
             fill.price,
             fee=fill.fee,
             reference_price=send.reference_price,

@@ -10,9 +10,11 @@ from importlib.metadata import PackageNotFoundError, version
 from ccxt_bt_bridge.bt_time import ms_to_datetime
 from pairs.words import PairState
 from trading.assembly import LivePath
+from trading.bar_marker import PROGRESS_KEY
 from trading.events import (
     Alarm,
     BarMarked,
+    ConnectionChanged,
     EntryRefused,
     Event,
     EventBus,
@@ -22,8 +24,8 @@ from trading.events import (
     OrderFinished,
     PairClosed,
     PairOpened,
+    StepMissed,
 )
-from trading.live_session import PROGRESS_KEY
 from trading.records import RunResult
 from trading.recovery import GUARD_KEY
 from trading.run_logs import RunLogs
@@ -42,6 +44,13 @@ async def begin_run(path: LivePath) -> None:
     progress.bars_in_position = int((journal.risk_state(PROGRESS_KEY) or {}).get("bars_in_position", 0))
     log.info("run_started run=%d bot_id=%s market_time=%s", number, path.config.bot_id, path.market_now().isoformat())
     await path.session.recover(number)
+
+
+async def load_history(path: LivePath) -> None:
+    venue = path.venue
+    await path.session.load_history(
+        bars=venue.warmup_bars, now_ms=venue.now_ms, replays_last_bar=venue.replays_last_bar
+    )
 
 
 async def end_run(path: LivePath) -> None:
@@ -108,6 +117,12 @@ def log_events(bus: EventBus, logs: RunLogs) -> None:
                 log.info("fill symbol=%s amount=%s price=%s", fill.symbol, fill.signed_amount, fill.price)
             case FundingBooked():
                 log.debug("funding pair=%s symbol=%s amount=%s", event.pair_id, event.symbol, event.amount)
+            case StepMissed():
+                fate = "carried" if event.is_carried else "dropped"
+                log.info("step_%s pair=%s time=%s missing=%s", fate, event.pair_id, event.time, ",".join(event.missing))
+            case ConnectionChanged(stream=stream, is_up=is_up):
+                level = logging.INFO if is_up else logging.WARNING
+                log.log(level, "connection_%s stream=%s %s", "up" if is_up else "down", stream, event.reason)
             case Alarm():
                 log.log(logging.ERROR if event.critical else logging.WARNING, "alarm %s", event.message)
 

@@ -8,31 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from ccxt_bt_bridge.aligner import BarAligner, Step
+from ccxt_bt_bridge.aligner import Step
 from ccxt_bt_bridge.bt_time import ms_to_datetime
-from ccxt_bt_bridge.clock import Clock
 from ccxt_bt_bridge.feed import FeedBoard
 from ccxt_bt_bridge.loop import LoopThread
-from ccxt_bt_bridge.port import MarketPort, TradingPort
-from ccxt_bt_bridge.words import Bar, Fill, FundingPayment, OrderReport, UserEvent
-from pairs.words import Action, Pair, PairOrder, PairState
-from trading.events import Alarm, BarMarked, EventBus, OrderFailed
-from trading.execution_engine import ExecutionEngine
+from ccxt_bt_bridge.step_driver import KeyedStep, StepDriver, StepTold
+from ccxt_bt_bridge.words import Connection, Fill, FundingPayment, OrderReport, UserEvent
+from pairs.words import Action, Pair, PairOrder
+from trading.bar_marker import BarMarker
+from trading.events import Alarm, ConnectionChanged, OrderFailed, StepMissed
 from trading.execution_statistics import ExecutionStatistics
-from trading.journal.writer import Journal
-from trading.order_manager import OrderManager
-from trading.pair_gateway import PairGateway, StepView
-from trading.position_tracker import PositionTracker
-from trading.recovery import GUARD_KEY, Mismatch, Recovery
-from trading.risk_guard import RiskGuard
-from trading.status import STATUS_KEY, status_row
+from trading.floor import Floor, Progress
+from trading.pair_gateway import PairGateway
+from trading.recovery import Mismatch
 
-PROGRESS_KEY = "progress"
 STOP_POLL_S = 0.5
 STOP_LIMIT_S = 120.0
 
@@ -40,33 +33,13 @@ STOP_LIMIT_S = 120.0
 log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class Progress:
-    """What a run counts. ``run`` is its number in the journal; ``bars`` are time steps, warm-up included."""
-
-    run: int = 0
-    bars: int = 0
-    bars_in_position: int = 0
-    signals: int = 0
-    time: datetime | None = None
-    prices: dict[str, float] = field(default_factory=dict)
-    equity: list[tuple[datetime, float]] = field(default_factory=list)
-
-
 @dataclass(frozen=True, slots=True)
-class Floor:
-    """The collaborators of a session: ports, engine, ledger, guard, journal."""
+class Alignment:
+    """How the legs of a pair come together: the bars' length, and what becomes of a step that lacks a leg."""
 
-    market: MarketPort
-    trading: TradingPort
-    engine: ExecutionEngine
-    orders: OrderManager
-    tracker: PositionTracker
-    guard: RiskGuard
-    journal: Journal
-    clock: Clock
-    bus: EventBus
-    recovery: Recovery
+    interval_ms: int
+    missing_leg: str
+    grace_s: float
 
 
 class LiveSession:
@@ -83,19 +56,27 @@ class LiveSession:
         mode: str,
         statistics: ExecutionStatistics,
         progress: Progress,
+        alignment: Alignment,
     ) -> None:
         self.floor = floor
         self.progress = progress
         self._loop = loop
         self._board = board
-        self._gateway = gateway
         self._pairs = pairs
-        self._mode = mode
-        self._statistics = statistics
-        self._aligners = {pair.pair_id: BarAligner(pair.symbols) for pair in pairs}
+        self._marker = BarMarker(floor, progress, gateway=gateway, statistics=statistics, mode=mode, leave=self._start)
+        self._steps = StepDriver(
+            floor.market,
+            {pair.pair_id: pair.symbols for pair in pairs},
+            interval_ms=alignment.interval_ms,
+            clock=floor.clock,
+            on_steps=self._on_steps,
+            on_told=self._on_missing_leg,
+            policy=alignment.missing_leg,
+            grace_s=alignment.grace_s,
+        )
         self._tasks: set[asyncio.Task[None]] = set()
         self._accepts_entries = True
-        self._again: tuple[Bar, ...] = ()
+        self._again: list[KeyedStep] = []
         floor.bus.add(gateway.on_event)
 
     @property
@@ -115,16 +96,28 @@ class LiveSession:
             self._halt("ledger_mismatch", f"not trading: {text}. Close the difference by hand.")
         return mismatches
 
-    def play_again(self, bars: tuple[Bar, ...]) -> None:
-        """Bars of the moment at which an earlier process ended; ``begin`` delivers them before anything new."""
-        self._again = bars
+    async def load_history(self, *, bars: int, now_ms: int, replays_last_bar: bool) -> None:
+        """Put the last ``bars`` aligned bars of the past on the board.
+
+        A bar that closed at this very moment is not past when ``replays_last_bar``: a process that was killed may not
+        have decided it. ``begin`` delivers it before anything new.
+        """
+        for pair in self._pairs:
+            steps = await self._steps.history(pair.pair_id, bars + 1)
+            again = steps[-1:] if replays_last_bar and steps and steps[-1][0].time_ms == now_ms else []
+            past = steps[: len(steps) - len(again)][-bars:]
+            for number, symbol in enumerate(pair.symbols):
+                self._board.add((pair.pair_id, symbol), [step[number] for step in past])
+            self.progress.prices.update({bar.symbol: bar.close for step in steps[-1:] for bar in step})
+            self._again += [(pair.pair_id, step) for step in again]
 
     async def begin(self, market: Coroutine[Any, Any, None]) -> None:
         """Finish what an earlier process left half-done, and let bars flow; ``market`` is what makes them come."""
         for pair_id in self.floor.recovery.interrupted():
             self._keep(self.floor.engine.finish_interrupted(pair_id), f"finish {pair_id}")
-        self._on_bars(self._again)
-        self._keep(self._pump_bars(self.floor.market.bars()), "bars")
+        self._on_steps(self._again)
+        self._keep(self._pump_bars(), "bars")
+        self._keep(self._pump_connections(self.floor.market.connections()), "connections")
         self._keep(market, "market")
 
     async def stop(self, *, close_positions: bool) -> None:
@@ -133,7 +126,7 @@ class LiveSession:
         if close_positions:
             self._close_all()
         await self._until_idle()
-        self.save()
+        self._marker.save()
         for task in self._tasks:
             task.cancel()
 
@@ -154,79 +147,43 @@ class LiveSession:
                     self.floor.orders.take_report(event)
                 case FundingPayment():
                     self.floor.engine.apply_funding(event)
+                case Connection():
+                    self._on_connection(event)
 
-    async def _pump_bars(self, stream: AsyncIterator[tuple[Bar, ...]]) -> None:
+    async def _pump_connections(self, stream: AsyncIterator[Connection]) -> None:
+        async for connection in stream:
+            self._on_connection(connection)
+
+    def _on_connection(self, connection: Connection) -> None:
+        when = ms_to_datetime(connection.time_ms)
+        self.floor.bus.publish(ConnectionChanged(when, connection.stream, connection.is_up, connection.reason))
+
+    async def _pump_bars(self) -> None:
         try:
-            async for bars in stream:
-                self._on_bars(bars)
+            await self._steps.run()
         finally:
             self._board.end()
 
-    def _on_bars(self, bars: tuple[Bar, ...]) -> None:
-        complete = [(pair, step) for bar in bars for pair in self._pairs for step in self._put(pair, bar)]
-        if not complete:
-            return
-        keyed = [((pair.pair_id, bar.symbol), bar) for pair, step in complete for bar in step]
-        self.progress.prices.update({bar.symbol: bar.close for _, bar in keyed})
-        self._mark(ms_to_datetime(complete[0][1][0].time_ms))
-        self._board.put_step(keyed)
-        self._board.hub.kick()
+    def _on_steps(self, steps: Sequence[KeyedStep]) -> None:
+        """Steps of one moment together, those of earlier moments first."""
+        for time_ms in sorted({step[0].time_ms for _, step in steps}):
+            now = [(pair_id, step) for pair_id, step in steps if step[0].time_ms == time_ms]
+            self._note_prices([step for _, step in now])
+            self._marker.mark(ms_to_datetime(time_ms))
+            self._board.put_step([((pair_id, bar.symbol), bar) for pair_id, step in now for bar in step])
+            self._board.hub.kick()
 
-    def _put(self, pair: Pair, bar: Bar) -> list[Step]:
-        if bar.symbol not in pair.symbols:
-            return []
-        self.floor.engine.note_liquidity(bar.symbol, bar.volume * bar.close)
-        return self._aligners[pair.pair_id].put(bar)
+    def _note_prices(self, steps: list[Step]) -> None:
+        for bar in (bar for step in steps for bar in step):
+            self.progress.prices[bar.symbol] = bar.close
+            if not bar.synthetic:
+                self.floor.engine.note_liquidity(bar.symbol, bar.volume * bar.close)
 
-    # a time step
+    def _on_missing_leg(self, told: StepTold) -> None:
+        when = ms_to_datetime(told.time_ms)
+        self.floor.bus.publish(StepMissed(when, str(told.key), told.missing, told.is_carried))
 
-    def _mark(self, time: datetime) -> None:
-        floor, progress = self.floor, self.progress
-        equity = floor.tracker.equity(progress.prices)
-        positions = floor.tracker.positions()
-        progress.time = time
-        if not progress.equity or progress.equity[-1][0] < time:  # else an earlier process has counted this bar
-            progress.bars_in_position += bool(positions)
-            progress.equity.append((time, equity))
-            floor.journal.record_equity(time, equity)
-        progress.bars += 1
-        exits = floor.guard.on_bar(time, equity, positions, progress.prices)
-        leaving = {risk_exit.pair_id for risk_exit in exits}
-        view = {p: replace(q, state=PairState.EXITING) if p in leaving else q for p, q in positions.items()}
-        cash = float(floor.tracker.equity_start) if not positions else equity
-        self._gateway.publish_step(StepView(time, equity, cash, view, tuple(exits)))
-        for risk_exit in exits:
-            self._start(positions[risk_exit.pair_id].exit_order(progress.prices, time, risk_exit.reason))
-        floor.bus.publish(BarMarked(time, equity))
-        self._note_progress()
-        self.save()
-
-    def save(self) -> None:
-        """Everything that is not money, in one commit: risk state, counters, status, waiting rows."""
-        floor, progress = self.floor, self.progress
-        self._note_progress()
-        with floor.journal.transaction():
-            self._save_guard()
-            floor.journal.save_risk_state(PROGRESS_KEY, {"bars_in_position": progress.bars_in_position})
-            floor.journal.save_risk_state(STATUS_KEY, self.status())
-
-    def status(self) -> dict[str, Any]:
-        return status_row(
-            mode=self._mode,
-            tracker=self.floor.tracker,
-            guard=self.floor.guard,
-            statistics=self._statistics,
-            prices=self.progress.prices,
-            time=self.progress.time,
-            bars=self.progress.bars,
-            signals=self.progress.signals,
-        )
-
-    def _note_progress(self) -> None:
-        self.floor.journal.note_progress(bars=self.progress.bars, signals=self.progress.signals)
-
-    def _save_guard(self) -> None:
-        self.floor.journal.save_risk_state(GUARD_KEY, self.floor.guard.snapshot())
+    # pair orders
 
     def _start(self, order: PairOrder) -> None:
         self.progress.signals += 1
@@ -241,8 +198,8 @@ class LiveSession:
     async def _execute(self, order: PairOrder) -> None:
         """A defect in here must not pass in silence: nothing more is opened, and the person is told."""
         try:
-            self._note_progress()
-            self._save_guard()
+            self._marker.note_progress()
+            self._marker.save_guard()
             await self.floor.engine.execute(order)
         except Exception as error:
             log.exception("engine_failed ref=%s", order.ref)

@@ -19,7 +19,7 @@ import backtrader as bt
 
 from ccxt_bt_bridge.errors import BridgeClosed
 from ccxt_bt_bridge.loop import LoopThread
-from trading.assembly import LivePath, build_cerebro, build_live_path, load_history
+from trading.assembly import LivePath, build_cerebro, build_live_path
 from trading.config.confirmation import confirm
 from trading.config.environment import process_environment
 from trading.config.loader import load_config
@@ -27,7 +27,7 @@ from trading.config.model import LoadedConfig
 from trading.events import Event
 from trading.journal.file import is_held, lock_path
 from trading.journal.reads import JournalReader
-from trading.live_run import begin_run, end_run, live_result, log_events
+from trading.live_run import begin_run, end_run, live_result, load_history, log_events
 from trading.market_input import DataChoice
 from trading.records import RunResult
 from trading.risk_guard import Breaker
@@ -67,6 +67,7 @@ class LiveTradingBot:
         self._live = live
         self._listeners: list[Listener] = []
         self._cerebro: bt.Cerebro | None = None
+        self._wake: Callable[[], None] = lambda: None
         self._stopping = False
         self.was_interrupted = False
         self.was_halted = False
@@ -112,6 +113,7 @@ class LiveTradingBot:
         self._stopping = True
         if self._cerebro is not None:
             self._cerebro.runstop()
+            self._wake()
 
     def get_status(self) -> dict[str, Any]:
         """The last status that the bot wrote to its journal, and whether it is running; {} before the first run."""
@@ -128,6 +130,8 @@ class LiveTradingBot:
         path.loop.call(begin_run(path), START_TIMEOUT_S)
         path.loop.call(load_history(path), START_TIMEOUT_S)
         self._cerebro = build_cerebro(path)
+        if not path.loop.is_virtual:  # virtual time comes to the next bar at once, and must not be disturbed
+            self._wake = path.loop.hub.kick
         with _signals(self._interrupt), showing(path):
             path.loop.call(path.session.begin(path.venue.play()), START_TIMEOUT_S)
             try:

@@ -16,7 +16,7 @@ from brokers.simulated.source import MarketSource
 from ccxt_bt_bridge.bt_time import ms_to_datetime
 from ccxt_bt_bridge.series import BarSeries
 from ccxt_bt_bridge.words import Market
-from feeds.history import HistoryError, align, load_bars, load_funding
+from feeds.history import HistoryError, align, carry, load_bars, load_funding
 from pairs.words import Pair
 from trading.config.model import Config, LoadedConfig
 
@@ -44,6 +44,7 @@ class MarketInput:
     funding: Mapping[str, FundingSchedule]
     warmup_bars: int
     notes: tuple[str, ...]
+    carries: bool = False
 
     @property
     def trade_after(self) -> datetime:
@@ -56,10 +57,13 @@ class MarketInput:
         return {symbol: frozenset((one.time_ms - interval).tolist()) for symbol, one in self.source.series.items()}
 
     def aligned(self, pair: Pair) -> tuple[BarSeries, ...]:
-        """The legs' bars on their common close times."""
+        """The legs' bars on their common close times; on all, when a missing leg is carried."""
         if pair.leg_b is None:
             return (self.source.series[pair.leg_a],)
-        first, second, _ = align(self.source.series[pair.leg_a], self.source.series[pair.leg_b])
+        legs = self.source.series[pair.leg_a], self.source.series[pair.leg_b]
+        if self.carries:
+            return carry(*legs)
+        first, second, _ = align(*legs)
         return first, second
 
 
@@ -75,7 +79,8 @@ def market_input(config: LoadedConfig, choice: DataChoice) -> MarketInput:
         raise InputError(str(error)) from error
     rules = _rules(model, source)
     notes = (*_data_notes(series), *_hole_notes(config, source), *_funding_notes(config, source, funding))
-    return MarketInput(source, rules, funding, model.data.lookback_bars, notes)
+    carries = model.data.missing_leg == "carry"
+    return MarketInput(source, rules, funding, model.data.lookback_bars, notes, carries)
 
 
 def _series(config: LoadedConfig, choice: DataChoice) -> dict[str, BarSeries]:
@@ -164,7 +169,8 @@ def _hole_notes(config: LoadedConfig, source: MarketSource) -> list[str]:
         if pair.leg_b is not None:
             *_, dropped = align(source.series[pair.leg_a], source.series[pair.leg_b])
             if dropped:
-                notes.append(f"{pair.pair_id}: {dropped} bars of one leg had no partner and were dropped")
+                fate = "the partner was carried" if config.model.data.missing_leg == "carry" else "were dropped"
+                notes.append(f"{pair.pair_id}: {dropped} bars of one leg had no partner and {fate}")
     ends = {int(one.time_ms[-1]) for one in source.series.values()}
     for symbol, one in source.series.items():
         if len(ends) > 1 and int(one.time_ms[-1]) != max(ends):

@@ -35,7 +35,7 @@ def strategy_plan(
         pairs=config.pairs,
         entry=config.entry,
         exit=config.exit,
-        sizing=_sizing(model),
+        sizing=sizing_spec(model),
         costs=TradingCosts(
             fee_rate=model.broker.commission,
             slippage_rate=model.broker.slippage_bps / 10_000.0,
@@ -70,7 +70,7 @@ def risk_limits(config: LoadedConfig, *, backtest: bool) -> RiskLimits:
     )
 
 
-def _sizing(model: Config) -> SizingSpec:
+def sizing_spec(model: Config) -> SizingSpec:
     wanted = model.strategy.sizing
     return SizingSpec(
         method=wanted.method,

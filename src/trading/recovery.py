@@ -110,7 +110,7 @@ class Recovery:
 
     def _apply(self, pair_id: str, fill: Fill, reference_price: Decimal) -> None:
         self._tracker.apply_fill(
-            pair_id, fill.symbol, fill.signed_amount, fill.price, fee=fill.fee, reference_price=reference_price
+            pair_id, fill.symbol, fill.position_change, fill.price, fee=fill.fee, reference_price=reference_price
         )
 
     async def _adopt_funding(self) -> None:

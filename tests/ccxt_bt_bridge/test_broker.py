@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -206,8 +207,10 @@ def test_positions_grow_shrink_flip_and_close_as_the_fills_say():
 
 
 class FakeData:
+    _clone = False
+
     def __init__(self, key: str) -> None:
-        self.p = type("Params", (), {"key": key})
+        self.holding = key
 
 
 def test_a_fee_is_split_between_what_a_fill_closed_and_what_it_opened():
@@ -279,3 +282,145 @@ def test_a_position_is_the_sum_of_its_fills_and_nothing_when_they_cancel_out(fil
         assert held.size == pytest.approx(float(total), abs=1e-12)
         assert bool(held) == bool(total)
         assert (held.price > 0) == bool(total)
+
+
+# what exchanges have, and what they do not
+
+
+def test_an_order_takes_the_size_that_was_sent_and_completes_by_it():
+    strategy = run([buy(0.1239)], [tell(UpdateKind.ACCEPTED, amount=Decimal("0.123")), fill("0.123")])
+    assert strategy.told == ["Submitted 0", "Accepted 0", "Completed 0.123"]
+    assert (strategy.orders[0].size, strategy.orders[0].executed.remsize) == (0.123, 0.0)
+
+
+def test_the_exchange_may_call_an_order_complete_that_filled_less():
+    strategy = run([sell(3.0)], [fill("-1"), tell(UpdateKind.COMPLETED)])
+    assert strategy.told == ["Submitted 0", "Partial -1", "Completed -1"]
+
+
+def test_a_fee_in_the_coin_is_missing_from_the_position():
+    update = {"amount": Decimal(1), "price": Decimal(100), "fee": Decimal("0.1"), "base_fee": Decimal("0.001")}
+    strategy = run([buy(1.0)], [tell(UpdateKind.FILL, **update)])
+    assert position(strategy) == (0.999, 100.0)
+    assert strategy.told[-1] == "Completed 1"
+
+
+class Asks(Trader):
+    """Sends one order with these words on its first bar."""
+
+    params: Any = (("words", {}),)
+
+    def next(self) -> None:
+        if len(self) == 1:
+            self.orders = [self.buy(size=1.0, **self.p.words)]
+
+
+def asked(refused: list | None = None, **words: Any) -> Any:
+    """A strategy that ordered with these words on a bar of 01:00 of the first day, closing at 100."""
+    gateway, board = FakeGateway(), board_of("A", history=1)
+    broker = BridgeBroker(gateway, lambda order, reason: (refused if refused is not None else []).append(reason))
+    board.hub.script = [lambda: None]
+    cerebro = cerebro_on(board, "A", Asks, words=words)
+    cerebro.setbroker(broker)
+    (strategy,) = cerebro.run()
+    strategy.gateway = gateway
+    return strategy
+
+
+@pytest.mark.parametrize(
+    ("words", "type_", "price", "trigger"),
+    [
+        ({}, "market", None, None),
+        ({"exectype": bt.Order.Market, "price": 5.0}, "market", None, None),
+        ({"exectype": bt.Order.Limit, "price": 95.0}, "limit", 95.0, None),
+        ({"exectype": bt.Order.Limit}, "limit", 100.0, None),
+        ({"exectype": bt.Order.Stop, "price": 105.0}, "stop", None, 105.0),
+        ({"exectype": bt.Order.StopLimit, "price": 105.0, "plimit": 106.0}, "stop_limit", 106.0, 105.0),
+    ],
+)
+def test_every_order_type_that_exchanges_have_reaches_the_gateway(words, type_, price, trigger):
+    (ticket,) = asked(**words).gateway.tickets
+    assert (ticket.terms.type, ticket.terms.price, ticket.terms.trigger_price) == (type_, price, trigger)
+    assert ticket.terms.valid_until_ms is None
+
+
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+
+
+@pytest.mark.parametrize(
+    ("valid", "until_ms"),
+    [
+        (None, None),
+        (datetime(1970, 1, 2, 3), DAY_MS + 3 * HOUR_MS),
+        (date(1970, 1, 3), 2 * DAY_MS),
+        (timedelta(minutes=90), HOUR_MS + 90 * 60_000),
+        (timedelta(0), DAY_MS),
+        (0, DAY_MS),
+        (bt.date2num(datetime(1970, 1, 5)), 4 * DAY_MS),
+    ],
+)
+def test_a_lifetime_is_a_moment_a_time_from_the_bar_on_or_the_bars_day(valid, until_ms):
+    (ticket,) = asked(exectype=bt.Order.Limit, price=95.0, valid=valid).gateway.tickets
+    assert ticket.terms.valid_until_ms == until_ms
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ({"exectype": bt.Order.Close}, "Close orders do not exist"),
+        ({"exectype": bt.Order.StopTrail, "trailamount": 1.0}, "StopTrail orders do not exist"),
+        ({"exectype": bt.Order.StopTrailLimit, "trailpercent": 0.1, "plimit": 3.0}, "StopTrailLimit orders do not"),
+        ({"trailamount": 1.0}, "trailing orders do not exist"),
+        ({"oco": object()}, "oco: the exchange does not tie"),
+        ({"transmit": False}, "bracket orders: the exchange does not tie"),
+        ({"parent": object()}, "bracket orders: the exchange does not tie"),
+        ({"exectype": bt.Order.StopLimit, "price": 105.0}, "needs price, where it is triggered, and plimit"),
+        ({"exectype": bt.Order.StopLimit, "plimit": 105.0}, "needs price, where it is triggered, and plimit"),
+    ],
+)
+def test_what_exchanges_do_not_have_is_rejected_with_the_reason_and_never_sent(words, why):
+    refused: list[str] = []
+    strategy = asked(refused, **words)
+    assert strategy.gateway.tickets == []
+    assert strategy.told == ["Submitted 0", "Rejected 0"]
+    assert why in strategy.orders[0].info["reason"]
+    assert refused == [strategy.orders[0].info["reason"]]
+
+
+def test_all_three_orders_of_a_bracket_are_rejected():
+    def bracket(strategy):
+        return strategy.buy_bracket(size=1.0, price=95.0, stopprice=90.0, limitprice=105.0)
+
+    strategy = run([bracket], [])
+    assert [word for word in strategy.told if word.startswith("Rejected")] == ["Rejected 0"] * 3
+    assert strategy.gateway.tickets == []
+
+
+def test_why_the_gateway_refused_stands_in_the_order():
+    refused: list[str] = []
+    strategy = run(
+        [buy(3.0)],
+        [tell(UpdateKind.MARGIN, reason="no money")],
+        prepare=lambda broker: setattr(broker, "_on_refused", lambda order, reason: refused.append(reason)),
+    )
+    assert strategy.orders[0].info["reason"] == "no money"
+    assert refused == ["no money"]
+
+
+def test_a_resampled_data_trades_what_it_was_made_of():
+    gateway, board = FakeGateway(), board_of("A", history=4)
+    board.end()
+
+    class BuysTheClone(bt.Strategy):
+        def next(self) -> None:
+            if not gateway.tickets:
+                self.buy(data=self.datas[1], size=2.0)
+
+    cerebro = cerebro_on(board, "A", BuysTheClone)
+    cerebro.resampledata(cerebro.datas[0], timeframe=bt.TimeFrame.Minutes, compression=120)
+    cerebro.setbroker(BridgeBroker(gateway))
+    (strategy,) = cerebro.run()
+    assert [(ticket.key, ticket.symbol) for ticket in gateway.tickets] == [("A", "A")]
+    gateway.updates.append(OrderUpdate(UpdateKind.FILL, None, "A", Decimal(2), Decimal(90)))
+    strategy.broker.next()
+    assert [strategy.getposition(data).size for data in strategy.datas] == [2.0, 2.0]

@@ -9,9 +9,9 @@ from typing import Any
 import backtrader as bt
 
 from ccxt_bt_bridge.bt_time import num_to_ms
-from ccxt_bt_bridge.feed import IDLE_WAIT_S
+from ccxt_bt_bridge.feed import CONNBROKEN, IDLE_WAIT_S
 from ccxt_bt_bridge.hub import Hub
-from tests.ccxt_bt_bridge.board_harness import HOUR_MS, board_of, cerebro_on, put
+from tests.ccxt_bt_bridge.board_harness import HOUR_MS, bar, board_of, cerebro_on, put
 
 TWO = ("A", "B")
 FOUR = ("A", "B", "C", "D")
@@ -194,3 +194,75 @@ def test_a_real_hub_does_not_spin_while_idle():
     (strategy,) = cerebro.run()
     timer.join()
     assert sum(data.loads for data in strategy.datas) < 20
+
+
+def down(board, symbols) -> Any:
+    return lambda: (board.put_status(symbols, CONNBROKEN), board.hub.kick())
+
+
+def late(board, symbols, number: int) -> Any:
+    return lambda: board.put_step([(symbol, bar(symbol, number)) for symbol in symbols], is_live=False)
+
+
+def test_a_broken_connection_is_told_at_once_and_what_it_held_back_comes_delayed():
+    board = board_of(*TWO, history=1)
+    board.hub.script = [
+        put(board, TWO, 2),
+        down(board, TWO),
+        lambda: [late(board, TWO, number)() for number in (3, 4)],
+        put(board, TWO, 5),
+    ]
+    log, _ = run(board, TWO)
+    assert [line for line in log if line != "wait"] == [
+        *("A DELAYED", "B DELAYED", "1: AB", "A LIVE", "B LIVE", "2: AB", "A CONNBROKEN", "B CONNBROKEN"),
+        *("A DELAYED", "B DELAYED", "3: AB", "4: AB", "A LIVE", "B LIVE", "5: AB"),
+    ]
+
+
+def test_news_of_the_connection_alone_move_no_line():
+    board = board_of(*TWO, history=1)
+    board.hub.script = [down(board, TWO), down(board, "A")]
+    log, datas = run(board, TWO)
+    assert [len(data) for data in datas] == [1, 1]
+    assert log.count("A CONNBROKEN") == 1
+
+
+def test_the_news_that_came_last_are_told_before_the_end():
+    board = board_of("A", history=1)
+
+    def last() -> None:
+        board.put_status("A", CONNBROKEN)
+        board.end()
+
+    board.hub.script = [last]
+    log, _ = run(board, "A")
+    assert log[-1] == "A CONNBROKEN"
+
+
+def test_orders_are_told_at_once_also_when_the_user_forgot_to_ask_for_it():
+    board = board_of("A", history=1)
+    cerebro = cerebro_on(board, "A", Listener, log=[])
+    cerebro.run(quicknotify=False)
+    assert cerebro.p.quicknotify is True
+
+
+def test_bars_reach_backtraders_own_simulated_broker():
+    board = board_of("A")
+    board.hub.script = [put(board, "A", number) for number in (1, 2, 3)]
+
+    class Buys(bt.Strategy):
+        def next(self) -> None:
+            if len(self) == 1:
+                self.buy(size=2.0)
+
+    cerebro = cerebro_on(board, "A", Buys)
+    (strategy,) = cerebro.run()
+    assert (strategy.position.size, strategy.position.price) == (2.0, 100.0)
+
+
+def test_memory_can_be_saved_live():
+    board = board_of(*TWO, history=3)
+    board.hub.script = [lambda: None, put(board, TWO, 4), down(board, TWO), lambda: None]
+    cerebro = cerebro_on(board, TWO, Listener, log=[])
+    (strategy,) = cerebro.run(exactbars=1)
+    assert [data.close[0] for data in strategy.datas] == [100.0, 100.0]

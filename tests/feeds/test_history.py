@@ -11,7 +11,7 @@ import pyarrow.parquet
 import pytest
 
 from ccxt_bt_bridge.bt_time import datetime_to_ms, ms_to_datetime
-from feeds.history import HistoryError, align, load_bars, load_funding, symbols_in
+from feeds.history import HistoryError, align, carry, load_bars, load_funding, symbols_in
 
 HEADER = "timestamp,open,high,low,close,volume\n"
 ROWS = [
@@ -211,6 +211,21 @@ def test_align_pairs_by_time_not_by_row(folder):
     a, b, dropped = align(btc, eth)
     assert closes(a) == closes(b) == ["02:00", "04:00", "05:00"] and dropped == 1
     assert a.close.tolist() == b.close.tolist() == [12, 13, 14]
+
+
+def test_carry_keeps_every_time_and_stands_in_with_the_last_close(folder):
+    (folder / "HOLED.csv").write_text(HEADER + ROWS[0] + ROWS[2] + ROWS[3])
+    a, b = carry(load_bars(folder, "BTCUSDT", "1h"), load_bars(folder, "HOLED", "1h"))
+    assert closes(a) == closes(b) == ["01:00", "02:00", "04:00", "05:00"]
+    assert a.close.tolist() == [11, 12, 13, 14]
+    assert b.close.tolist() == [11, 11, 13, 14]
+    assert (b.open[1], b.high[1], b.low[1], b.volume[1]) == (11, 11, 11, 0)
+    assert b.volume.tolist()[2:] == [0, 7]
+
+
+def test_carry_begins_where_both_are_known(folder):
+    a, b = carry(load_bars(folder, "BTCUSDT", "1h"), load_bars(folder, "ETHUSDT", "1h"))
+    assert closes(a) == closes(b) == ["02:00", "04:00", "05:00"]
 
 
 def test_align_refuses_two_intervals(folder):

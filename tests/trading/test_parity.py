@@ -165,6 +165,25 @@ def test_one_symbol_on_spot_agrees(tmp_path):
     assert len(agree(path).trades) >= 3
 
 
+@pytest.mark.parametrize(("leg_a", "leg_b"), [("UST/USDT", "EUR/USDT"), ("SOL/USDT", "AVAX/USDT")])
+def test_carried_legs_agree(leg_a, leg_b, shared_data, tmp_path):
+    """The other leg's bars are used, with the last close in place of what is missing; a dead coin is carried on."""
+    choice = DataChoice(shared_data("spot_1h"), None, day("2022-03-25"), day("2022-06-01"))
+    pairs = [{"pair_id": "P", "leg_a": leg_a, "leg_b": leg_b}]
+    carry = write_config(tmp_path, "real_pairs_1h.json", pairs=pairs, data={"missing_leg": "carry"})
+    assert len(agree(carry, choice).trades) > 0
+
+
+def test_carrying_adds_the_bars_that_waiting_drops(shared_data, tmp_path):
+    choice = DataChoice(shared_data("spot_1h"), None, day("2022-03-25"), day("2022-06-01"))
+    pairs = [{"pair_id": "P", "leg_a": "UST/USDT", "leg_b": "EUR/USDT"}]
+    carried, dropped = (
+        backtest(write_config(tmp_path, "real_pairs_1h.json", pairs=pairs, data={"missing_leg": policy}), choice)
+        for policy in ("carry", "wait")
+    )
+    assert carried.bars > dropped.bars
+
+
 def test_real_hours_agree(shared_data):
     choice = DataChoice(shared_data("futures_1h"), None, day("2023-01-01"), day("2023-04-15"))
     assert len(agree(CONFIGS / "real_pairs_1h.json", choice).trades) >= 5

@@ -8,13 +8,14 @@ from decimal import Decimal
 
 from brokers.desk.core import Core
 from brokers.desk.params import Params
-from brokers.desk.refusals import Refusal, disconnected, nothing_to_cancel, status_unknown, unknown_order
+from brokers.desk.refusals import Refusal, nothing_to_cancel, told, unknown_order
 from brokers.simulated.orders import STOPS, Order
 from ccxt_bt_bridge.words import (
     Ambiguous,
     Cancelled,
     Fill,
     Found,
+    NotCancelled,
     NotPlaced,
     OrderRequest,
     OrderStatus,
@@ -80,12 +81,12 @@ class OrderDesk:
         return Side(side.lower())
 
     async def place(self, request: OrderRequest) -> Order:
-        """Raises the exchange's refusal, -1007 when the outcome is not known."""
+        """Raises the exchange's refusal; ``NoAnswer`` where it says nothing."""
         outcome = await self._core.exchange.create_order(request)
         if isinstance(outcome, NotPlaced):
-            raise Refusal(int(outcome.code), outcome.reason)
+            raise self._told(f"{outcome.code} {outcome.reason}")
         if isinstance(outcome, Ambiguous):
-            raise status_unknown()
+            raise self._told(outcome.reason)
         order = self._core.venue.orders.by_id(outcome.report.order_id)
         assert order is not None
         return order
@@ -96,7 +97,9 @@ class OrderDesk:
             raise nothing_to_cancel()
         outcome = await self._core.exchange.cancel_order(params.symbol(), order.request.client_order_id)
         if isinstance(outcome, Ambiguous):
-            raise status_unknown()
+            raise self._told(outcome.reason)
+        if isinstance(outcome, NotCancelled) and outcome.code != "-2011":
+            raise self._told(f"{outcome.code} {outcome.reason}")
         cancelled = self._find(params)
         if not isinstance(outcome, Cancelled) or cancelled is None:
             raise nothing_to_cancel()
@@ -108,7 +111,7 @@ class OrderDesk:
         client_id = order.request.client_order_id if order else params.get("origClientOrderId")
         outcome = await self._core.exchange.fetch_order(params.symbol(), client_id)
         if isinstance(outcome, Unknown) and not outcome.reason.startswith("-2013"):
-            raise disconnected()
+            raise self._told(outcome.reason)
         found = self._find(params)
         if not isinstance(outcome, Found) or found is None:
             raise unknown_order()
@@ -135,6 +138,11 @@ class OrderDesk:
         fills = await self._core.exchange.fills(since_ms=0 if _by_id(params) else since_ms)
         wanted = [fill for fill in fills if fill.symbol == symbol and self._is_asked(fill, params, until_ms)]
         return wanted[:limit] if "startTime" in params or "fromId" in params else wanted[-limit:]
+
+    def _told(self, text: str) -> Exception:
+        # The core's word for a duplicate is the futures'.
+        spoken = text.replace("-4116", "-2010", 1) if self._core.venue.kind == "spot" else text
+        return told(spoken, self._core.now_ms())
 
     def _is_asked(self, fill: Fill, params: Params, until_ms: int) -> bool:
         if "orderId" in params and fill.order_id != params.get("orderId"):

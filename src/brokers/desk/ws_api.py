@@ -8,7 +8,7 @@ from typing import Any
 
 from brokers.desk.front import FrontDesk
 from brokers.desk.params import Params, text_of
-from brokers.desk.refusals import Refusal
+from brokers.desk.refusals import NoAnswer, Refusal
 from brokers.desk.sockets import StreamSocket
 from brokers.desk.user_streams import Listener, UserStreams
 
@@ -36,6 +36,8 @@ class WsApi:
             result = await self._result(socket, method, signed_params(values), ip=ip)
         except Refusal as refusal:
             socket.tell({"id": number, "status": refusal.status, "error": refusal.body})
+        except NoAnswer:
+            socket.close(1006)
         else:
             socket.tell({"id": number, "status": 200, "result": result, "rateLimits": []})
 

@@ -27,7 +27,6 @@ RULES: tuple[Rule, ...] = (
     venue_rules.source_of_data,
     venue_rules.history_leaves_bars,
     venue_rules.mock_symbols,
-    venue_rules.offered,
     venue_rules.market_speed,
     venue_rules.shorts,
     venue_rules.leverage,

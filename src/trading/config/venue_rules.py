@@ -74,13 +74,6 @@ def mock_symbols(check: Check) -> Iterator[Problem]:
         yield check.source.problem(("mock", "symbols"), f"lacks {', '.join(missing[:5])}, which the config trades")
 
 
-def offered(check: Check) -> Iterator[Problem]:
-    """What the schema knows and this version does not do is refused, never ignored."""
-    if check.facts.text("data", "missing_leg") == "carry":
-        message = "carrying a missing leg's last bar comes with a later version"
-        yield check.source.problem(("data", "missing_leg"), message, expected='"wait" or "skip"')
-
-
 def market_speed(check: Check) -> Iterator[Problem]:
     """Orders take real milliseconds: when a bar lasts hardly longer, they miss it."""
     speed, interval = check.facts.number("mock", "speed"), check.facts.text("data", "interval")

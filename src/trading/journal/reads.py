@@ -97,7 +97,9 @@ class JournalReads:
         return tuple(RefusalRecord(row.time, row.pair_id, tuple(row.reasons)) for row in rows)
 
     def equity(self, run: int | None = None) -> tuple[tuple[datetime, float], ...]:
-        return tuple((row.time, row.equity) for row in self._rows(_of_run(tables.equity, run)))
+        """One value a moment: the last that was written."""
+        last = {(row.run, row.time): row.equity for row in self._rows(_of_run(tables.equity, run))}
+        return tuple((time, equity) for (_, time), equity in last.items())
 
     def risk_state(self, key: str) -> dict[str, Any] | None:
         rows = self._rows(select(tables.risk_state.c.value).where(tables.risk_state.c.key == key))
@@ -191,6 +193,7 @@ def _fill(row: Row[Any]) -> Fill:
         price=row.price,
         fee=row.fee,
         time_ms=row.time_ms,
+        base_fee=row.base_fee,
     )
 
 

@@ -23,11 +23,12 @@ from sqlalchemy import (
 
 from trading.utc_text import parse_utc, utc_text
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 # From version → the statements that lead to the next one. A migration runs in one transaction, after a backup copy.
 MIGRATIONS: dict[int, tuple[str, ...]] = {
     1: ("ALTER TABLE decisions ADD COLUMN rule TEXT NOT NULL DEFAULT ''",),
+    2: ("ALTER TABLE fills ADD COLUMN base_fee TEXT NOT NULL DEFAULT '0'",),
 }
 
 
@@ -195,6 +196,7 @@ fills = Table(
     _money("amount"),
     _money("price"),
     _money("fee"),
+    _money("base_fee"),
     _whole("time_ms"),
     UniqueConstraint("symbol", "trade_id"),
     Index("fills_of_pair", "pair_id", "ref"),

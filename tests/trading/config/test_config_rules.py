@@ -49,7 +49,6 @@ FORM: list[tuple[dict[str, Any], str, str, str]] = [
     ({"pairs.1.hedge_ratio": -0.9}, '"hedge_ratio": |-0.9', "pairs[1].hedge_ratio", "out of bounds"),
     ({"pairs.0.leg_a": "ETH USDT"}, '"leg_a": |"ETH USDT"', "pairs[0].leg_a", "not written as"),
     ({"execution.order_type": "limit"}, '"order_type": |"limit"', "execution.order_type", "come with a later version"),
-    ({"data.missing_leg": "carry"}, '"missing_leg": |"carry"', "data.missing_leg", "comes with a later version"),
     ({"mock.speed": 0}, '"speed": |0', "mock.speed", "is no speed"),
     ({"broker": REMOVED}, "|{\n", "broker", "is missing"),
     ({"pairs": []}, '"pairs": |[]', "pairs", "is empty"),

@@ -1,0 +1,45 @@
+"""What the rooms of a live run share: the collaborators, and what the run has counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ccxt_bt_bridge.clock import Clock
+from ccxt_bt_bridge.port import MarketPort, TradingPort
+from trading.events import EventBus
+from trading.execution_engine import ExecutionEngine
+from trading.journal.writer import Journal
+from trading.order_manager import OrderManager
+from trading.position_tracker import PositionTracker
+from trading.recovery import Recovery
+from trading.risk_guard import RiskGuard
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a run counts. ``run`` is its number in the journal; ``bars`` are time steps, warm-up included."""
+
+    run: int = 0
+    bars: int = 0
+    bars_in_position: int = 0
+    signals: int = 0
+    time: datetime | None = None
+    prices: dict[str, float] = field(default_factory=dict)
+    equity: list[tuple[datetime, float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """The collaborators of a session: ports, engine, ledger, guard, journal."""
+
+    market: MarketPort
+    trading: TradingPort
+    engine: ExecutionEngine
+    orders: OrderManager
+    tracker: PositionTracker
+    guard: RiskGuard
+    journal: Journal
+    clock: Clock
+    bus: EventBus
+    recovery: Recovery
