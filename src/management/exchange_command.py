@@ -19,7 +19,8 @@ from brokers.desk.desk import Desk
 from brokers.desk.tls import CA_FILE, throwaway_tls
 from brokers.desk.wire_kinds import WIRE_KINDS
 from brokers.desk.wire_plan import WireFault
-from brokers.simulated.faults import KINDS, Fault
+from brokers.simulated.fault_kinds import KINDS
+from brokers.simulated.faults import Fault
 from brokers.simulated.source import MarketSource
 from brokers.simulated.store import ExchangeStore, StoreError
 from feeds.history import HistoryError
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def fault_list() -> str:
     """Every kind of fault, and on what it can happen."""
-    rows = [(kind, "the exchange itself", operations) for kind, operations in KINDS.items()]
+    rows = [(kind, row.does, row.on) for kind, row in KINDS.items()]
     rows += [(kind, row.text, row.on) for kind, row in WIRE_KINDS.items()]
     return "\n".join(f"{kind}: {text}\n    on: {', '.join(on)}" for kind, text, on in rows)
 

@@ -240,7 +240,7 @@ class Rig:
     async def recover(self) -> tuple[Mismatch, ...]:
         """As a session does: restore, reconcile, and only then finish what was half-done."""
         self.recovery.restore(run=1)
-        mismatches = await self.recovery.reconcile(tuple(self.world.exchange._source.symbols))
+        mismatches = await self.recovery.reconcile(tuple(self.world.exchange.source.symbols))
         for pair in self.recovery.interrupted():
             await self.engine.finish_interrupted(pair)
         return mismatches
@@ -324,7 +324,7 @@ def assert_sound(rig: Rig) -> None:
     assert set(world.placed) <= {intent.client_order_id for intent in intents}, "an order without an intent"
     assert len(rig.port.sent) == len({request.client_order_id for request in rig.port.sent}), "an intent sent twice"
     assert not rig.journal.unresolved_intents()
-    for symbol in world.exchange._source.symbols:
+    for symbol in world.exchange.source.symbols:
         assert rig.tracker.net(symbol) == world.held(symbol), symbol
         assert rig.journal.ledger().get(symbol, D(0)) == world.held(symbol), symbol
     booked = _booked(rig.journal)

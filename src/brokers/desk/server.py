@@ -18,14 +18,14 @@ from brokers.desk.keys import KeyRing
 from brokers.desk.limits import Limits, RateMeter
 from brokers.desk.market_streams import MarketStreams
 from brokers.desk.params import Params
-from brokers.desk.refusals import Refusal, no_such_path
+from brokers.desk.refusals import NoAnswer, Refusal, no_such_path
 from brokers.desk.routes import Route
 from brokers.desk.sockets import Hear, StreamSocket
 from brokers.desk.spot import SpotDialect
 from brokers.desk.usdm import UsdmDialect
 from brokers.desk.user_streams import Listener, ListenKeys, UserStreams
 from brokers.desk.wire_plan import WireFault, WirePlan
-from brokers.desk.wire_replies import WireReplies
+from brokers.desk.wire_replies import WireReplies, raw_reply
 from brokers.desk.ws_api import WsApi
 from brokers.simulated.exchange import SimulatedExchange
 
@@ -64,16 +64,21 @@ class DeskServer:
         self._dialect = DIALECTS[dialect](self._core, limits)
         self.keys, self.meter = KeyRing(keys, now_ms), RateMeter(limits, loop_time, now_ms)
         self.faults = WirePlan(faults, seed=fault_seed)
-        self._replies = WireReplies(self.meter, self.cut)
+        self._replies = WireReplies(self.cut)
         self.market = MarketStreams(
             self._core, self._dialect.data.kline_event, self._dialect.makers(), self.faults, tick_s=tick_s
         )
         self.user = UserStreams(
             self._core, self._dialect.events, ListenKeys(life_s=listen_key_s, loop_time=loop_time), self.faults
         )
-        key_routes = KeyEndpoints(self.user.keys).routes(self._dialect.listen_key_path, self._dialect.permission)
+        routes = self._dialect.routes()
+        routes |= KeyEndpoints(self.user.keys).routes(self._dialect.listen_key_path, self._dialect.permission)
         self._front = FrontDesk(
-            self._dialect.routes() | key_routes, self.keys, self.meter, backend_timeout_s=backend_timeout_ms / 1000.0
+            routes,
+            self.keys,
+            self.meter,
+            now_ms,
+            backend_timeout_s=backend_timeout_ms / 1000.0,
         )
         self._ws_api = WsApi(self._front, self.user, self._dialect.ws_methods(), watch=self._dialect.account_endpoint)
         self._port, self._tls = port, tls
@@ -101,7 +106,8 @@ class DeskServer:
         except OSError:
             await self._runner.cleanup()
             raise
-        for work in (self.market.run_bars(), self.market.run_ticks(), self.user.run(), self.user.run_expiry()):
+        works = (self.market.run_bars, self.market.run_ticks, self.market.run_connections, self.user.run)
+        for work in (*(one() for one in works), self.user.run_expiry()):
             self._spawn(work)
         return self._port
 
@@ -161,6 +167,8 @@ class DeskServer:
             answer = await self._front.answer(request.method, request.path, params, api_key=api_key, ip=ip)
         except Refusal as refusal:
             return self._reply(refusal.body, route, status=refusal.status, headers=refusal.headers)
+        except NoAnswer:
+            return raw_reply(request, b"")
         return self._reply(answer, route)
 
     def _declared(self) -> dict[str, Any]:

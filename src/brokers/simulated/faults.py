@@ -1,10 +1,4 @@
-"""Faults on request: what the exchange or the wire does wrong, and at which call.
-
-``reject``                     the exchange refuses (create, cancel)
-``timeout_before_execution``   no answer, and nothing happened
-``timeout_after_execution``    no answer, and it happened
-``partial_fill``               a part fills, the rest expires (create)
-"""
+"""Faults on request: when which of the ``KINDS`` strikes."""
 
 from __future__ import annotations
 
@@ -16,17 +10,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from brokers.simulated.fault_kinds import KINDS, PARAMETERS, misuse
 from ccxt_bt_bridge.bt_time import datetime_to_ms
 from pairs.symbols import compact_symbol
-
-WRITES = ("create_order", "cancel_order")
-READS = ("fetch_order", "open_orders", "fills", "funding", "account", "quote", "history", "markets")
-KINDS = {
-    "reject": WRITES,
-    "timeout_before_execution": (*WRITES, *READS),
-    "timeout_after_execution": (*WRITES, *READS),
-    "partial_fill": ("create_order",),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +21,19 @@ class Fault:
 
     ``at``: the matching call from which on it fires, counted from 1, or a time from which on it does; it fires
     ``times`` times. ``rate``: the share of matching calls, drawn by seed, without end unless ``times`` is given.
+    What is not said is as the kind has it: read ``place``, ``ratio``, ``lasts_ms`` and ``multiple``.
     """
 
     kind: str
-    on: str = "create_order"
+    on: str | None = None
     symbol: str | None = None
     at: int | None = None
     after_ms: int | None = None
     times: int | None = None
     rate: float | None = None
-    fill_ratio: Decimal = Decimal("0.5")
+    fill_ratio: Decimal | None = None
+    delay_ms: int | None = None
+    factor: Decimal | None = None
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> Fault:
@@ -58,22 +47,47 @@ class Fault:
             values["after_ms"] = datetime_to_ms(datetime.fromisoformat(values.pop("at")))
         if values.get("symbol") is not None:
             values["symbol"] = compact_symbol(values["symbol"])
-        if "fill_ratio" in values:
-            values["fill_ratio"] = Decimal(str(values["fill_ratio"]))
+        for name in {"fill_ratio", "factor"} & values.keys():
+            values[name] = Decimal(str(values[name]))
         return cls(**values)
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"unknown fault {self.kind!r}; known: {', '.join(KINDS)}")
-        if self.on not in KINDS[self.kind]:
-            raise ValueError(f"fault {self.kind} cannot happen on {self.on!r}; it can on {', '.join(KINDS[self.kind])}")
+        wrong = misuse(self.kind, self.on, [name for name in PARAMETERS if getattr(self, name) is not None])
+        if wrong is not None:
+            raise ValueError(wrong[1])
         given = [name for name in ("at", "after_ms", "rate") if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(f"fault {self.kind} needs either 'at' or 'rate', found {' and '.join(given) or 'neither'}")
         if self.rate is not None and not 0.0 <= self.rate <= 1.0:
             raise ValueError(f"fault {self.kind}: rate is {self.rate}; expected a share between 0 and 1")
-        if not 0 <= self.fill_ratio < 1:
+        if self.fill_ratio is not None and not 0 <= self.fill_ratio < 1:
             raise ValueError(f"fault {self.kind}: fill_ratio is {self.fill_ratio}; expected 0 or more and less than 1")
+        for name, least in (("delay_ms", 0), ("factor", 0), ("times", 1), ("at", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(f"fault {self.kind}: {name} is {value}; expected {least} or more")
+
+    @property
+    def place(self) -> str:
+        """Where it strikes."""
+        return self.on or KINDS[self.kind].on[0]
+
+    @property
+    def ratio(self) -> Decimal:
+        """The share that fills."""
+        return Decimal("0.5") if self.fill_ratio is None else self.fill_ratio
+
+    @property
+    def lasts_ms(self) -> int:
+        """How late, or for how long; 0 for a kind that knows no delay."""
+        return (KINDS[self.kind].delay_ms or 0) if self.delay_ms is None else self.delay_ms
+
+    @property
+    def multiple(self) -> Decimal:
+        """By what the thing is multiplied; 1 for a kind that multiplies nothing."""
+        return Decimal(KINDS[self.kind].factor or 1) if self.factor is None else self.factor
 
     @property
     def most(self) -> int | None:
@@ -81,7 +95,7 @@ class Fault:
         return self.times if self.times is not None or self.rate is not None else 1
 
     def matches(self, operation: str, symbol: str | None) -> bool:
-        return self.on == operation and (self.symbol is None or self.symbol == symbol)
+        return self.place == operation and (self.symbol is None or self.symbol == symbol)
 
 
 class FaultMemory(Protocol):
@@ -99,6 +113,10 @@ class FaultPlan:
         self._seed = seed
         self._memory = memory
         self._counts = {index: (0, 0) for index in range(len(self._faults))} | memory.fault_counts()
+
+    def strikes_on(self, operation: str) -> bool:
+        """Whether any fault may ever strike there."""
+        return any(fault.place == operation for fault in self._faults)
 
     def strike(self, operation: str, symbol: str | None, now_ms: int) -> Fault | None:
         """Count this call on every fault that matches it; the first that fires, or None."""

@@ -39,7 +39,7 @@ from ccxt_bt_bridge.words import (
 )
 
 NEVER_MS = 2**62
-AUTOCLOSE = "autoclose-"
+AUTOCLOSE, ADL = "autoclose-", "adl_autoclose-"
 OPENING_SETTINGS = AccountSettings("one_way", ())
 
 
