@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from brokers.desk.api_key import DEMO_KEY, DeskKey
+from brokers.desk.clock import age_of
 from brokers.desk.core import Core
 from brokers.desk.front import FrontDesk
 from brokers.desk.key_endpoints import KeyEndpoints
@@ -38,6 +39,7 @@ class DeskServer:
     """``dialect``: one of ``DIALECTS``. The caller walks the market (``exchange.run_market``), once for all servers.
 
     ``backend_timeout_ms``: after so long a request is answered with "status unknown" (-1007) while it goes on;
+    ``query_lag_ms``: how long a placed order may be unknown to questions (declared, so that clients need not guess);
     ``listen_key_s``: life of a listen key, ``connection_s``: of a WebSocket connection (an hour and a day).
     ``tick_s``: how often open streams are published between bars.
     """
@@ -55,6 +57,7 @@ class DeskServer:
         fault_seed: int = 0,
         speed: float = 1.0,
         backend_timeout_ms: int = 1_000,
+        query_lag_ms: int = 100,
         listen_key_s: float = 3_600.0,
         connection_s: float = 86_400.0,
         tick_s: float = 1.0,
@@ -65,8 +68,9 @@ class DeskServer:
         limits, self._port, self._tls = limits or Limits(), port, tls
         self._core = core = Core(exchange, now_ms)
         self._dialect = speech = DIALECTS[dialect](core, limits)
-        self._declaration = {"dialect": dialect, "speed": speed, "backend_timeout_ms": backend_timeout_ms}
-        self.keys, self.meter = KeyRing(keys, now_ms), RateMeter(limits, loop_time, now_ms)
+        self._declaration: dict[str, Any] = {"dialect": dialect, "speed": speed}
+        self._declaration |= {"backend_timeout_ms": backend_timeout_ms, "query_lag_ms": query_lag_ms}
+        self.keys, self.meter = KeyRing(keys, age_of(exchange.clock)), RateMeter(limits, loop_time, now_ms)
         self.faults, self._replies = WirePlan(faults, seed=fault_seed), WireReplies(self.cut)
         self.market = MarketStreams(core, speech.data.kline_event, speech.makers(), self.faults, tick_s=tick_s)
         listen_keys = ListenKeys(life_s=listen_key_s, loop_time=loop_time)

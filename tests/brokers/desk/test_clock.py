@@ -62,6 +62,34 @@ def test_held_time_stands_at_its_mark_and_goes_on_from_there() -> None:
     run_virtual(play())
 
 
+def test_an_age_counts_real_time_and_not_what_was_skipped() -> None:
+    async def play() -> None:
+        clock = paced(speed=60.0)
+        await asyncio.sleep(0.5)
+        assert [clock.age_ms(at) for at in (999_800, 1_000_000, 1_000_400, 1_000_500, 1_002_500)] == [
+            700, 500, 100, 0, -2_000,
+        ]  # fmt: skip
+        await clock.sleep_until(1_060_500)  # a second of real time
+        await asyncio.sleep(0.25)
+        assert clock.age_ms(1_000_400) == 1_350
+        assert clock.age_ms(1_040_000) == 250  # in what was skipped: as old as the jump
+        assert clock.age_ms(1_060_500) == 250
+        assert clock.age_ms(1_060_750) == 0
+
+    run_virtual(play())
+
+
+def test_old_jumps_are_forgotten_and_their_times_stay_old() -> None:
+    async def play() -> None:
+        clock = paced(speed=60.0)
+        for minute in range(1, 201):
+            await clock.sleep_until(1_000_000 + minute * 60_000)
+        assert clock.age_ms(1_000_000) > 60_000
+        assert clock.age_ms(clock.now_ms()) == 0
+
+    run_virtual(play())
+
+
 def test_slower_than_real_time_is_refused() -> None:
     with pytest.raises(ValueError, match="expected 1"):
         PacedClock(lambda: 0.0, 0, speed=0.5)
