@@ -74,11 +74,11 @@ class Core:
         the last."""
         since = None if since_ms is None else since_ms + self.interval_ms
         until = None if until_ms is None else until_ms + self.interval_ms
-        return list(self.venue.tape.klines(symbol, since_ms=since, until_ms=until, limit=limit))
+        return list(self.exchange.tape.klines(symbol, since_ms=since, until_ms=until, limit=limit))
 
     def forming(self, symbol: str) -> Bar | None:
         """The bar that is open now, of which nothing but the open is known; None while the symbol is halted."""
-        forming = self.venue.tape.forming(symbol)
+        forming = self.exchange.tape.forming(symbol)
         if forming is None or self.venue.tape.price(symbol) is None:
             return None
         now = float(forming.open)

@@ -12,11 +12,11 @@ from brokers.simulated.faults import Fault, FaultPlan
 from brokers.simulated.lines import BarLine
 from brokers.simulated.source import MarketSource, RecordedTape
 from brokers.simulated.store import ExchangeStore
-from brokers.simulated.streams import Stream
 from brokers.simulated.trading import SimulatedTrading
-from brokers.simulated.venue import ADL, OPENING_SETTINGS, Venue, VenueTerms
+from brokers.simulated.venue import OPENING_SETTINGS, Venue, VenueTerms
 from ccxt_bt_bridge.clock import Clock
 from ccxt_bt_bridge.errors import ExchangeUnreachable, MarketClosed, MarketUnknown
+from ccxt_bt_bridge.streams import Stream
 from ccxt_bt_bridge.words import AccountSettings, Bar, Connection, Market, Quote, UserEvent
 
 
@@ -60,15 +60,15 @@ class SimulatedExchange(SimulatedTrading):
         start_ms = market_start_ms(source, store, warmup_bars=warmup_bars)
         if store.market_ms is None:
             store.begin(market_ms=start_ms, initial=initial_balance)
-        self.source, self._store = source, store
-        self._faults = FaultPlan(faults, seed=fault_seed, memory=store)
+        self.source, self.tape, self._store = source, RecordedTape(source, start_ms), store
+        plan = FaultPlan(faults, seed=fault_seed, memory=store)
         self._bars: Stream[tuple[Bar, ...]] = Stream()
         self._connections: Stream[Connection] = Stream()
-        self._line = BarLine(self._bars.publish, self._connections.publish, self._faults, clock)
+        self._line = BarLine(self._bars.publish, self._connections.publish, plan, clock)
 
         def make_venue(publish: Callable[[UserEvent], None]) -> Venue:
             return Venue(
-                RecordedTape(source, start_ms),
+                self.tape,
                 store,
                 markets=markets or markets_for(source.symbols, source.first_prices(), taker_fee=taker_fee),
                 funding=funding or {},
@@ -78,7 +78,7 @@ class SimulatedExchange(SimulatedTrading):
                 publish=publish,
             )
 
-        super().__init__(make_venue, self._faults, clock=clock, latency_ms=latency_ms, horizon_ms=horizon_ms)
+        super().__init__(make_venue, plan, clock=clock, latency_ms=latency_ms, horizon_ms=horizon_ms)
 
     @property
     def run(self) -> int:
@@ -88,7 +88,7 @@ class SimulatedExchange(SimulatedTrading):
     @property
     def market_ms(self) -> int:
         """Market time: the last moment that has happened."""
-        return self.venue.tape.time_ms
+        return self.tape.time_ms
 
     @property
     def has_ended(self) -> bool:
@@ -122,7 +122,7 @@ class SimulatedExchange(SimulatedTrading):
     async def history(self, symbol: str, *, limit: int) -> list[Bar]:
         """Closed bars up to market time. Raises ``MarketUnknown``."""
         fault = await self._ask("history", self._known(symbol))
-        return await self._answer(self.venue.tape.klines(symbol, limit=limit), fault)
+        return await self._answer(self.tape.klines(symbol, limit=limit), fault)
 
     def bars(self) -> AsyncIterator[tuple[Bar, ...]]:
         return self._bars.subscribe()
@@ -133,8 +133,8 @@ class SimulatedExchange(SimulatedTrading):
         ``MarketClosed`` means that it will not come back.
         """
         fault = await self._ask("quote", self._known(symbol))
-        price = self.venue.tape.price(symbol)
-        if price is None and self.venue.tape.is_over(symbol):
+        price = self.tape.price(symbol)
+        if price is None and self.tape.is_over(symbol):
             raise MarketClosed(f"{symbol} trades no more")
         if price is None:
             raise ExchangeUnreachable(f"{symbol} does not trade at the moment; there is no quote")
@@ -142,18 +142,6 @@ class SimulatedExchange(SimulatedTrading):
 
     def connections(self) -> AsyncIterator[Connection]:
         return self._connections.subscribe()
-
-    def _disturb(self, moment_ms: int) -> None:
-        """What the exchange does to its own market by script."""
-        if self._faults.strikes_on("market"):
-            for symbol in self.source.symbols:
-                fault = self._faults.strike("market", symbol, moment_ms)
-                if fault is not None:
-                    self.venue.tape.halt(symbol, moment_ms + fault.lasts_ms)
-        if self._faults.strikes_on("positions"):
-            for position in self.venue.positions():
-                if self._faults.strike("positions", position.symbol, moment_ms) is not None:
-                    self.venue.close_position(position.symbol, prefix=ADL, now_ms=moment_ms)
 
     def _known(self, symbol: str) -> str:
         if symbol not in self.source.series:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from decimal import Decimal
 from typing import Protocol
 
-from brokers.simulated.views import FormingBar
 from ccxt_bt_bridge.words import Bar
 
 
@@ -17,9 +15,6 @@ class Tape(Protocol):
 
     def advance(self, time_ms: int) -> tuple[Bar, ...]:
         """Go to ``time_ms`` and return the bars that closed on the way."""
-
-    def forming(self, symbol: str) -> FormingBar | None:
-        """The bar that is forming now, None when none is or its open is not known."""
 
     def price(self, symbol: str) -> Decimal | None:
         """The price now; None when there is none: halted, not begun or over."""
@@ -44,7 +39,3 @@ class Tape(Protocol):
 
     def halt(self, symbol: str, until_ms: int) -> None:
         """There is no price of the symbol until then."""
-
-    def klines(
-        self, symbol: str, *, since_ms: int | None = None, until_ms: int | None = None, limit: int
-    ) -> Sequence[Bar]: ...

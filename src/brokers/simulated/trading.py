@@ -9,9 +9,9 @@ from typing import Any
 from brokers.simulated.faults import Fault, FaultPlan
 from brokers.simulated.gate import NO_ANSWER, Gate
 from brokers.simulated.lines import UserLine
-from brokers.simulated.streams import Stream
-from brokers.simulated.venue import Venue
+from brokers.simulated.venue import ADL, Venue
 from ccxt_bt_bridge.clock import Clock
+from ccxt_bt_bridge.streams import Stream
 from ccxt_bt_bridge.words import (
     Absent,
     Account,
@@ -59,7 +59,7 @@ class SimulatedTrading:
         latency_ms: float,
         horizon_ms: int,
     ) -> None:
-        self.clock = clock
+        self.clock, self._faults = clock, faults
         self._half_latency_s, self._horizon_ms = latency_ms / 2000.0, horizon_ms
         self._opened_ms = clock.now_ms()
         self._sent_ms: dict[str, int] = {}
@@ -130,6 +130,18 @@ class SimulatedTrading:
             task.cancel()
         self._user.close()
         self._events.end()
+
+    def _disturb(self, moment_ms: int) -> None:
+        """What the exchange does to its own market by script."""
+        if self._faults.strikes_on("market"):
+            for symbol in self.venue.markets:
+                fault = self._faults.strike("market", symbol, moment_ms)
+                if fault is not None:
+                    self.venue.tape.halt(symbol, moment_ms + fault.lasts_ms)
+        if self._faults.strikes_on("positions"):
+            for position in self.venue.positions():
+                if self._faults.strike("positions", position.symbol, moment_ms) is not None:
+                    self.venue.close_position(position.symbol, prefix=ADL, now_ms=moment_ms)
 
     # what a call does
 

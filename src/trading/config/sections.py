@@ -12,9 +12,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from brokers.simulated.fault_kinds import FOREVER_MS, KINDS, OPERATIONS
+
 INTERVALS = ("1m", "5m", "15m", "30m", "1h", "4h", "1d")
 INTERVAL_HOURS = {"1m": 1 / 60, "5m": 1 / 12, "15m": 0.25, "30m": 0.5, "1h": 1.0, "4h": 4.0, "1d": 24.0}
-FAULT_KINDS = ("reject", "timeout_before_execution", "timeout_after_execution", "partial_fill")
 
 SYMBOL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9.]{0,19}([/-][A-Za-z0-9]{1,12}(:[A-Za-z0-9]{1,12})?)?$"
 NAME_PATTERN = r"^[A-Za-z0-9_-]{1,48}$"
@@ -84,6 +85,8 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Text = Annotated[str, Field(max_length=10_000)]
 PathText = Annotated[str, Field(min_length=1, max_length=1_000)]
 Url = Annotated[str, Field(pattern=r"^https?://[^\s/?#]+\S*$", max_length=500)]
+FaultKindName = Literal[tuple(KINDS)]  # type: ignore[valid-type]
+FaultPlace = Literal[OPERATIONS]  # type: ignore[valid-type]
 Interval = Literal["1m", "5m", "15m", "30m", "1h", "4h", "1d"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Percent = Annotated[float, Field(ge=0, le=100)]
@@ -103,13 +106,15 @@ class Account(Section):
 class Fault(Section):
     """A fault that the simulated exchange plays: at a call (or a time) ``times`` times, or with ``rate`` by seed."""
 
-    kind: Literal["reject", "timeout_before_execution", "timeout_after_execution", "partial_fill"]
-    on: Literal["create_order", "cancel_order", "fetch_order"] = "create_order"
+    kind: FaultKindName  # type: ignore[valid-type]
+    on: FaultPlace | None = Field(default=None, description="default: the first that the kind can strike")
     symbol: Symbol | None = None
     at: Moment | None = None
-    times: int = Field(default=1, ge=1, le=1_000_000)
+    times: int | None = Field(default=None, ge=1, le=1_000_000, description="default: once; with a rate, without end")
     rate: Fraction | None = None
-    fill_ratio: Fraction | None = None
+    fill_ratio: float | None = Field(default=None, ge=0, lt=1)
+    delay_ms: int | None = Field(default=None, ge=0, le=FOREVER_MS)
+    factor: float | None = Field(default=None, ge=0, le=1_000_000)
 
 
 class Broker(Section):

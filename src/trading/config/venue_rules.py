@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
+from brokers.simulated.fault_kinds import KINDS, PARAMETERS, misuse
 from pairs.symbols import compact_symbol
 from trading.config.check import Check, PairFacts
 from trading.config.position_json import Path
@@ -164,9 +165,12 @@ def faults(check: Check) -> Iterator[Problem]:
         path: Path = ("broker", "faults", index)
         if (fault.get("at") is None) == (fault.get("rate") is None):
             yield check.source.problem(path, "a fault strikes at a call or at a rate", expected='either "at" or "rate"')
-        if fault.get("fill_ratio") is not None and fault.get("kind") != "partial_fill":
-            path = (*path, "fill_ratio")
-            yield check.source.problem(path, "only a partial_fill has a fill ratio", key=True)
+        kind, on = fault.get("kind"), fault.get("on")
+        if not isinstance(kind, str) or kind not in KINDS or not isinstance(on, str | None):
+            continue
+        wrong = misuse(kind, on, [name for name in PARAMETERS if fault.get(name) is not None])
+        if wrong is not None:
+            yield check.source.problem((*path, wrong[0]), wrong[1], key=True)
 
 
 def exposure(check: Check) -> Iterator[Problem]:
