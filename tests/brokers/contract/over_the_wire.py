@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from brokers.desk.server import DeskServer
 from ccxt_bt_bridge.ccxt_market import FRESH_MS, CcxtMarket
@@ -16,6 +18,7 @@ from ccxt_bt_bridge.words import Connection, CreateOutcome, OrderRequest
 from tests.brokers.contract.in_process import ExchangeOnFile
 from tests.brokers.contract.rig import BTC, ETH, Adapter, Rig, World
 
+TIMEOUTS = ("timeout_before_execution", "timeout_after_execution")
 DIALECTS = {"usdm": "binanceusdm", "spot": "binance"}
 BACKEND_TIMEOUT_MS = 100
 TICK_S = 10.0  # between bars the streams say little: what is asked for is asked for
@@ -79,10 +82,16 @@ class OverTheWire(Adapter):
 
     @asynccontextmanager
     async def open(self, world: World) -> AsyncIterator[Rig]:
+        lost = [_without_an_answer(fault) for fault in world.faults if fault["kind"] in TIMEOUTS]
+        others = tuple(fault for fault in world.faults if fault["kind"] not in TIMEOUTS)
         with TemporaryDirectory() as folder:
-            stage = ExchangeOnFile(world, self.kind, Path(folder))
+            stage = ExchangeOnFile(replace(world, faults=others), self.kind, Path(folder))
             server = DeskServer(
-                stage.exchange, dialect=DIALECTS[self.kind], backend_timeout_ms=BACKEND_TIMEOUT_MS, tick_s=TICK_S
+                stage.exchange,
+                dialect=DIALECTS[self.kind],
+                backend_timeout_ms=BACKEND_TIMEOUT_MS,
+                tick_s=TICK_S,
+                faults=lost,
             )
             rig = WireRig(world, stage, self.kind, await server.start())
             try:
@@ -95,3 +104,13 @@ class OverTheWire(Adapter):
 
     def run(self, main: Awaitable[None]) -> None:
         asyncio.run(main)
+
+
+def _without_an_answer(fault: Mapping[str, Any]) -> dict[str, Any]:
+    """What "no answer" is on a wire: a new order's connection is closed; elsewhere a gateway says that it got none.
+
+    (aiohttp asks again by itself when a kept-alive connection is closed under anything but a POST.)
+    """
+    on = fault.get("on", "create_order")
+    kind = "close" if on == "create_order" else "http_504"
+    return {**fault, "on": on, "kind": kind, "executed": fault["kind"] == "timeout_after_execution"}
