@@ -336,8 +336,8 @@ class Venue:
         return None
 
     def _clamped(self, request: OrderRequest) -> OrderRequest | NotPlaced:
-        """A reduce-only order cut to the position it reduces; others as they are."""
-        if not request.reduce_only:
+        """A reduce-only order cut to the position it reduces; others as they are. On spot every sale reduces."""
+        if not request.reduce_only or self.kind == "spot":
             return request
         amount = self._reducible(request, request.amount)
         if not amount:

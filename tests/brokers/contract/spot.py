@@ -46,9 +46,19 @@ class SpotContract(Contract):
         assert (await rig.placed(order("all", "98"))).filled == 98
 
     @played()
-    async def test_reduce_only_is_no_word_of_a_spot_market(self, rig: Rig) -> None:
+    async def test_a_reduce_only_sale_is_a_sale(self, rig: Rig) -> None:
         await rig.placed(order("in", "2"))
-        await refuses(rig, order("out", "-1", reduce_only=True))
+        assert (await rig.placed(order("out", "-1", reduce_only=True))).filled == 1
+
+    @played()
+    async def test_a_reduce_only_purchase_is_refused(self, rig: Rig) -> None:
+        await rig.placed(order("in", "2"))
+        await refuses(rig, order("more", "1", reduce_only=True))
+
+    @played()
+    async def test_a_reduce_only_sale_of_more_than_is_held_is_refused(self, rig: Rig) -> None:
+        await rig.placed(order("in", "2"))
+        await refuses(rig, order("out", "-5", reduce_only=True))
 
     @played()
     async def test_a_spot_account_has_no_funding(self, rig: Rig) -> None:
