@@ -10,7 +10,6 @@ from brokers.desk.params import Params, plain
 from brokers.desk.refusals import Refusal
 from brokers.simulated.settings import Refused
 from brokers.simulated.views import PositionView
-from ccxt_bt_bridge.words import AccountSettings
 
 ZERO = Decimal(0)
 MARGIN_TYPES = {"cross": "CROSSED", "isolated": "ISOLATED"}
@@ -55,17 +54,18 @@ class UsdmAccount:
             {
                 "symbol": one.symbol, "marginType": MARGIN_TYPES[one.margin_mode], "isAutoAddMargin": False,
                 "leverage": int(one.leverage), "maxNotionalValue": MOST_NOTIONAL,
-            } for one in self._settings(symbols).symbols
+            } for one in (await self._core.exchange.settings(symbols)).symbols
         ]  # fmt: skip
 
     async def account_config(self, params: Params) -> dict[str, Any]:
         return {
             "feeTier": 0, "canTrade": "futures" in params.key.permissions, "canDeposit": True, "canWithdraw": True,
-            "dualSidePosition": self._is_hedged(), "updateTime": 0, "multiAssetsMargin": False, "tradeGroupId": -1,
+            "dualSidePosition": await self._is_hedged(), "updateTime": 0, "multiAssetsMargin": False,
+            "tradeGroupId": -1,
         }  # fmt: skip
 
     async def position_mode(self, _: Params) -> dict[str, Any]:
-        return {"dualSidePosition": self._is_hedged()}
+        return {"dualSidePosition": await self._is_hedged()}
 
     async def set_position_mode(self, params: Params) -> dict[str, Any]:
         mode = "hedge" if params.text("dualSidePosition").lower() == "true" else "one_way"
@@ -84,11 +84,8 @@ class UsdmAccount:
     async def multi_assets(self, _: Params) -> dict[str, Any]:
         return {"multiAssetsMargin": False}
 
-    def _settings(self, symbols: list[str]) -> AccountSettings:
-        return self._core.venue.settings.report(symbols)
-
-    def _is_hedged(self) -> bool:
-        return self._settings([]).position_mode == "hedge"
+    async def _is_hedged(self) -> bool:
+        return (await self._core.exchange.settings([])).position_mode == "hedge"
 
     def _row(self, view: PositionView, time_ms: int) -> dict[str, Any]:
         profit, margin = plain(view.unrealised), plain(view.initial_margin)

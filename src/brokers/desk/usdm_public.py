@@ -23,7 +23,7 @@ class UsdmPublic:
         return {}
 
     async def time(self, _: Params) -> dict[str, Any]:
-        return {"serverTime": self._core.now_ms()}
+        return {"serverTime": await self._core.exchange.server_time_ms()}
 
     async def exchange_info(self, _: Params) -> dict[str, Any]:
         markets = await self._core.exchange.markets()
