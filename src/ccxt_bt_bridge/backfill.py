@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
+from ccxt_bt_bridge.candle_stream import is_sane
 from ccxt_bt_bridge.errors import ExchangeUnreachable, MarketUnknown
 from ccxt_bt_bridge.refusals import refusal, rows_of
 from ccxt_bt_bridge.series import INTERVALS, interval_ms
@@ -91,6 +92,9 @@ class CandlePages:
     def _bar(self, row: list[Any]) -> Bar:
         try:
             open_price, high, low, close, volume = map(float, row[1:6])
-            return Bar(self._symbol, int(row[0]) + self._length_ms, open_price, high, low, close, volume)
+            bar = Bar(self._symbol, int(row[0]) + self._length_ms, open_price, high, low, close, volume)
         except (TypeError, ValueError, IndexError) as error:
             raise ExchangeUnreachable(f"bars of {self._symbol}: an unreadable row: {type(error).__name__}") from None
+        if not is_sane(bar):
+            raise ExchangeUnreachable(f"bars of {self._symbol}: prices that cannot be: {bar}")
+        return bar

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from ccxt_bt_bridge.backfill import CandlePages, known_interval
-from ccxt_bt_bridge.candle_stream import ClosedBars
+from ccxt_bt_bridge.candle_stream import ClosedBars, is_sane
 from ccxt_bt_bridge.errors import ExchangeUnreachable, MarketClosed, MarketUnknown
 from ccxt_bt_bridge.lifeline import Lifeline
 from ccxt_bt_bridge.refusals import answer_of
@@ -169,12 +169,14 @@ class CcxtMarket:
         name = self._names.get(candle["s"])
         if name is None or candle["i"] != self._interval:
             return
-        event_ms = int(message["E"])
+        event_ms, bar = int(message["E"]), _bar_of(name, candle, self._length_ms)
         self._session.clock.observe(event_ms)
+        # What is not a price, or closed before its time is over, is left out: it is asked for instead.
+        if not is_sane(bar):
+            return
         self._quotes[name] = Quote(name, Decimal(candle["c"]), event_ms)
-        # A candle called closed before its time is over is not: a real one follows, or REST has it.
         if candle["x"] and event_ms >= int(candle["T"]):
-            self._take(_bar_of(name, candle, self._length_ms))
+            self._take(bar)
 
     def _take(self, bar: Bar) -> None:
         """A closed bar from the stream. While older ones are being asked for, it waits behind them."""

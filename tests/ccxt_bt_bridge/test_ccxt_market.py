@@ -98,12 +98,14 @@ def test_a_cut_stream_comes_back_with_every_bar_once_and_in_order(fault):
 
 
 @pytest.mark.parametrize(
-    "fault", ["kline_missing", "kline_duplicate", "kline_out_of_order", "kline_revised", "kline_unclosed_as_closed"]
+    "fault", ["bar_missing", "bar_twice", "bar_not_a_number", "kline_out_of_order", "kline_unclosed_as_closed"]
 )
 def test_what_a_stream_does_wrong_is_put_right_by_asking(fault):
     async def listen():
-        faults = [{"kind": fault, "on": "market_stream", "at": at} for at in (5, 12, 20)]
-        async with desk_session(source=minutes(80), speed=FAST, server={"faults": faults}) as (desk, session):
+        on = "bars" if fault.startswith("bar") else "market_stream"
+        faults = [{"kind": fault, "on": on, "at": at} for at in (5, 12, 20)]
+        terms = {"faults": faults} if on == "bars" else {"server": {"faults": faults}}
+        async with desk_session(source=minutes(80), speed=FAST, **terms) as (desk, session):
             async with started(CcxtMarket(session, PAIR, "1m")) as heard:
                 await until(lambda: heard.of(Connection))
                 desk.walk()
