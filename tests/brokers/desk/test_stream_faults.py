@@ -207,6 +207,15 @@ def test_a_listen_key_that_ran_out_is_told_silences_the_stream_and_cannot_be_ren
     asyncio.run(play())
 
 
+def test_no_connection_outlives_its_day() -> None:
+    async def play() -> None:
+        async with open_desk(server={"connection_s": 0.2}) as desk, ear(desk, "/ws") as heard:
+            await until(lambda: heard.is_over)
+            assert heard.socket.close_code == 1001
+
+    asyncio.run(play())
+
+
 def test_requests_on_a_stream_are_answered_and_nonsense_is_refused() -> None:
     async def play() -> None:
         async with open_desk() as desk, ear(desk, "/ws") as heard:
