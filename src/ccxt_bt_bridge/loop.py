@@ -133,6 +133,8 @@ class LoopThread:
 
     async def _stop_loop(self) -> None:
         await self._cancel_all()
+        # Names are looked up in threads of the loop's own pool.
+        await self.loop.shutdown_default_executor()
         self.loop.stop()
 
     async def _cancel_all(self) -> None:

@@ -93,6 +93,8 @@ class Download:
         while since_ms <= span.last_ms:
             try:
                 async for page in self._pages(symbol, since_ms, span.last_ms):
+                    if not page:
+                        continue
                     file.add(page)
                     since_ms, failures = page[-1].time_ms + 1, 0
                     advanced(page[-1].time_ms)
@@ -159,5 +161,5 @@ def _report(symbol: str, file: BarFile, grid: np.ndarray, interval_ms: int) -> D
     inside = times[np.isin(times, grid)]
     first, last = (int(times[0]), int(times[-1])) if len(times) else (None, None)
     holes = _missing(grid[(grid > inside[0]) & (grid < inside[-1])], times) if len(inside) else []
-    later = bool(len(inside)) and bool(len(grid)) and inside[0] > grid[0] and times[0] == inside[0]
+    later = len(inside) > 0 and bool(inside[0] > grid[0] and times[0] == inside[0])
     return Downloaded(symbol, file.path, len(times), file.added, first, last, later, tuple(holes))

@@ -6,12 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-import numpy as np
-
 from brokers.desk.params import plain
 from brokers.desk.refusals import unknown_symbol
 from brokers.simulated.exchange import SimulatedExchange
 from brokers.simulated.orders import Order
+from brokers.simulated.venue import Venue
 from ccxt_bt_bridge.series import INTERVALS
 from ccxt_bt_bridge.words import Bar, Fill, Market
 
@@ -38,8 +37,13 @@ class Core:
         self._fills_read = 0
 
     @property
+    def venue(self) -> Venue:
+        """The exchange's inside."""
+        return self.exchange.venue
+
+    @property
     def markets(self) -> dict[str, Market]:
-        return self.exchange.venue.markets
+        return self.venue.markets
 
     def market(self, symbol: str) -> Market:
         """Raises -1121."""
@@ -47,56 +51,55 @@ class Core:
             raise unknown_symbol()
         return self.markets[symbol]
 
+    @property
+    def quote(self) -> str:
+        """The currency the account is kept in."""
+        return next(iter(self.markets.values())).quote
+
     def base(self, market: Market) -> str:
         """The base asset's name."""
         return market.base or market.symbol.removesuffix(market.quote)
 
     def is_trading(self, symbol: str) -> bool:
-        tape = self.exchange.venue.tape
-        return tape.has_begun(symbol) and not tape.is_over(symbol)
+        return self.markets[symbol].is_open and self.venue.is_trading(symbol)
 
     def price(self, symbol: str) -> Decimal:
         """The price now, else the last close, else 0 before the first bar."""
-        tape = self.exchange.venue.tape
-        return tape.price(symbol) or tape.last_close(symbol) or Decimal(0)
+        return self.venue.tape.valuation(symbol) or Decimal(0)
 
     # bars
 
-    def closed(self, symbol: str, *, since_ms: int, until_ms: int, limit: int, newest: bool) -> list[Bar]:
-        """Closed bars whose *open* lies in ``[since_ms, until_ms]``: the first ``limit`` of them, or the newest."""
-        series = self.exchange.source.series[symbol]
-        opens = series.time_ms - self.interval_ms
-        start = int(np.searchsorted(opens, since_ms, side="left"))
-        stop = int(np.searchsorted(opens, until_ms, side="right"))
-        stop = min(stop, int(np.searchsorted(series.time_ms, self.exchange.market_ms, side="right")))
-        chosen = range(max(start, stop - limit), stop) if newest else range(start, min(stop, start + limit))
-        return [series.bar(at) for at in chosen]
+    def closed(self, symbol: str, *, since_ms: int | None, until_ms: int | None, limit: int) -> list[Bar]:
+        """Closed bars whose *open* lies in ``[since_ms, until_ms]``: the first ``limit`` of them, without ``since_ms``
+        the last."""
+        since = None if since_ms is None else since_ms + self.interval_ms
+        until = None if until_ms is None else until_ms + self.interval_ms
+        return list(self.exchange.tape.klines(symbol, since_ms=since, until_ms=until, limit=limit))
 
     def forming(self, symbol: str) -> Bar | None:
         """The bar that is open now, of which nothing but the open is known; None while the symbol is halted."""
-        price = self.exchange.venue.tape.price(symbol)
-        if price is None:
+        forming = self.exchange.tape.forming(symbol)
+        if forming is None or self.venue.tape.price(symbol) is None:
             return None
-        opened_ms = self.exchange.market_ms // self.interval_ms * self.interval_ms
-        now = float(price)
-        return Bar(symbol, opened_ms + self.interval_ms, now, now, now, now, 0.0)
+        now = float(forming.open)
+        return Bar(symbol, forming.close_ms, now, now, now, now, 0.0)
 
     def last_day(self, symbol: str) -> list[Bar]:
         """Closed bars of the last 24 hours."""
         since_ms = self.exchange.market_ms - DAY_MS
-        return self.closed(symbol, since_ms=since_ms, until_ms=2**62, limit=1_500, newest=True)
+        return self.closed(symbol, since_ms=since_ms, until_ms=None, limit=1_500)
 
     # orders
 
     def order(self, symbol: str, *, order_id: int | None, client_id: str) -> Order | None:
         """By the exchange's id, else the latest with this client id."""
         if order_id is not None:
-            order = self.exchange.venue.orders.by_id(order_id)
+            order = self.venue.orders.by_id(order_id)
             return order if order is not None and order.request.symbol == symbol else None
-        return self.exchange.venue.order(symbol, client_id)
+        return self.venue.order(symbol, client_id)
 
     def order_of(self, fill: Fill) -> Order | None:
-        return self.exchange.venue.orders.by_id(int(fill.order_id))
+        return self.venue.orders.by_id(fill.order_id)
 
     def commission(self, fill: Fill) -> tuple[Decimal, str]:
         """What a trade cost, and in which asset."""
@@ -105,20 +108,25 @@ class Core:
 
     def spot_balances(self) -> list[dict[str, str]]:
         """Every asset of the account; a holding is a position."""
-        account = self.exchange.venue.report(self.now_ms())
-        quote = next(iter(self.markets.values())).quote
+        if self.venue.kind == "spot":
+            return [_balance_row(one.asset, one.free, one.locked) for one in self.venue.balances()]
+        account, quote = self.venue.report(self.now_ms()), self.quote
         totals = {
             quote: account.wallet,
             **{self.base(self.markets[one.symbol]): one.amount for one in account.positions},
         }
-        return [{"asset": asset, "free": plain(total), "locked": "0"} for asset, total in totals.items()]
+        return [_balance_row(asset, total, Decimal(0)) for asset, total in totals.items()]
 
     def progress(self, fill: Fill) -> Progress:
         """How far the order was right after this fill."""
-        fills: Sequence[Fill] = self.exchange.venue.fills
+        fills: Sequence[Fill] = self.venue.fills
         for one in fills[self._fills_read :]:
             was = self._sums.get(one.order_id, Progress(Decimal(0), Decimal(0)))
             now = Progress(was.amount + one.amount, was.value + one.amount * one.price)
             self._sums[one.order_id] = self._progress[one.trade_id] = now
         self._fills_read = len(fills)
         return self._progress[fill.trade_id]
+
+
+def _balance_row(asset: str, free: Decimal, locked: Decimal) -> dict[str, str]:
+    return {"asset": asset, "free": plain(free), "locked": plain(locked)}

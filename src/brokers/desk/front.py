@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from brokers.desk.keys import KeyRing
 from brokers.desk.limits import RateMeter
 from brokers.desk.params import Params
-from brokers.desk.refusals import disconnected, no_such_path, status_unknown
+from brokers.desk.refusals import no_such_path, status_unknown, told
 from brokers.desk.routes import Routes
 from ccxt_bt_bridge.errors import ExchangeUnreachable
 
@@ -17,13 +17,21 @@ from ccxt_bt_bridge.errors import ExchangeUnreachable
 class FrontDesk:
     """``backend_timeout_s``: after so long the answer is "status unknown" (-1007), while the work goes on."""
 
-    def __init__(self, routes: Routes, keys: KeyRing, meter: RateMeter, *, backend_timeout_s: float) -> None:
-        self.routes, self._keys, self._meter = routes, keys, meter
+    def __init__(
+        self,
+        routes: Routes,
+        keys: KeyRing,
+        meter: RateMeter,
+        now_ms: Callable[[], int],
+        *,
+        backend_timeout_s: float,
+    ) -> None:
+        self.routes, self._keys, self._meter, self._now_ms = routes, keys, meter, now_ms
         self._backend_timeout_s = backend_timeout_s
         self._at_work: set[asyncio.Task[Any]] = set()
 
     async def answer(self, method: str, path: str, params: Params, *, api_key: str | None, ip: str) -> Any:
-        """What the endpoint answers. Raises ``Refusal``."""
+        """What the endpoint answers. Raises ``Refusal`` or ``NoAnswer``."""
         route = self.routes.get((method, path))
         if route is None:
             raise no_such_path(path)
@@ -49,5 +57,5 @@ class FrontDesk:
             raise status_unknown()
         try:
             return task.result()
-        except ExchangeUnreachable:
-            raise disconnected() from None
+        except ExchangeUnreachable as error:
+            raise told(str(error), self._now_ms()) from None

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from brokers.desk.core import Core
 from brokers.desk.params import Params
 from brokers.desk.routes import Route, Routes
 from brokers.desk.user_streams import ListenKeys
 
 
 class KeyEndpoints:
-    def __init__(self, listen_keys: ListenKeys) -> None:
-        self._listen_keys = listen_keys
+    def __init__(self, core: Core, listen_keys: ListenKeys) -> None:
+        self._core, self._listen_keys = core, listen_keys
 
     def routes(self, listen_key_path: str, permission: str) -> Routes:
         answers = {"POST": self._open, "PUT": self._renew, "DELETE": self._drop}
@@ -34,6 +35,7 @@ class KeyEndpoints:
         return {}
 
     async def _restrictions(self, params: Params) -> dict[str, Any]:
+        await self._core.exchange.key_permissions()  # for its latency and faults: what a key may do is told here
         key = params.key
         may = {name: name in key.permissions for name in ("read", "futures", "spot", "withdraw", "transfer")}
         return {

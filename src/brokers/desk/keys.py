@@ -17,13 +17,13 @@ DEFAULT_WINDOW_MS, LONGEST_WINDOW_MS = 5_000, 60_000
 
 
 class KeyRing:
-    """The keys that are good now. ``now_ms``: the exchange's time."""
+    """The keys that are good now. ``age_ms``: how long ago, in ms, a moment of the exchange's time was."""
 
     def __init__(
-        self, keys: Iterable[DeskKey], now_ms: Callable[[], int], wall_s: Callable[[], float] = time.time
+        self, keys: Iterable[DeskKey], age_ms: Callable[[int], int], wall_s: Callable[[], float] = time.time
     ) -> None:
         self._keys = {key.api_key: key for key in keys}
-        self._now_ms, self._wall_s = now_ms, wall_s
+        self._age_ms, self._wall_s = age_ms, wall_s
 
     def revoke(self, api_key: str) -> None:
         self._keys.pop(api_key, None)
@@ -57,9 +57,9 @@ class KeyRing:
         if not 0 < window_ms <= LONGEST_WINDOW_MS:
             raise Refusal(-1131, f"recvWindow must be less than {LONGEST_WINDOW_MS}.")
         # A client that knows nothing of market time signs with the wall's.
-        moments = (self._now_ms(), round(self._wall_s() * 1000.0))
-        if any(-EARLIEST_MS < now_ms - sent_ms <= window_ms for now_ms in moments):
+        ages = (self._age_ms(sent_ms), round(self._wall_s() * 1000.0) - sent_ms)
+        if any(-EARLIEST_MS < age_ms <= window_ms for age_ms in ages):
             return
-        if sent_ms >= self._now_ms() + EARLIEST_MS:
+        if ages[0] <= -EARLIEST_MS:
             raise Refusal(-1021, "Timestamp for this request was 1000ms ahead of the server's time.")
         raise Refusal(-1021, "Timestamp for this request is outside of the recvWindow.")

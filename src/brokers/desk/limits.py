@@ -54,7 +54,7 @@ class RateMeter:
         """Count one request. Raises 418 while banned, 429 (-1003 or -1015) above a limit."""
         now_s = self._time()
         if now_s < self._banned_until_s:
-            raise self.ban_refusal()
+            raise self._ban_refusal()
         for window in (self._weight, self._orders_10s, self._orders_1m):
             window.roll(now_s)
         self._weight.used += weight
@@ -65,10 +65,6 @@ class RateMeter:
             if window.used > window.most:
                 raise self._refuse(window, now_s)
         self._refused = 0
-
-    def ban(self, for_s: float) -> None:
-        """From outside: a scripted ban."""
-        self._banned_until_s = max(self._banned_until_s, self._time() + for_s)
 
     def headers(self, *, orders: int) -> dict[str, str]:
         """The counts that go with every answer."""
@@ -84,7 +80,7 @@ class RateMeter:
             self._refused = 0
             self._banned_until_s = now_s + self._limits.ban_s * 2**self._bans
             self._bans += 1
-            return self.ban_refusal()
+            return self._ban_refusal()
         retry = {"Retry-After": str(max(1, round(window.left_s(now_s))))}
         if window is self._weight:
             text = f"Too many requests; current limit is {window.most} requests per minute."
@@ -94,7 +90,7 @@ class RateMeter:
             status=429, headers=retry,
         )  # fmt: skip
 
-    def ban_refusal(self) -> Refusal:
+    def _ban_refusal(self) -> Refusal:
         left_s = self._banned_until_s - self._time()
         until_ms = self._now_ms() + round(left_s * 1000.0)
         text = (

@@ -8,10 +8,10 @@ from typing import Any
 from brokers.desk.core import Core
 from brokers.desk.params import Params, plain
 from brokers.desk.refusals import Refusal
+from brokers.simulated.liquidity import Part
 from ccxt_bt_bridge.series import INTERVALS
 from ccxt_bt_bridge.words import Bar
 
-FOREVER_MS = 2**62
 BOOK_AMOUNT = Decimal(1000)  # steps at the best price: the book is as deep as anyone asks
 
 
@@ -30,13 +30,14 @@ class MarketData:
         self._core.market(symbol)
         self._check_interval(params.text("interval"))
         limit = min(max(1, params.integer("limit", 500)), self._most_klines)
-        since_ms, until_ms = params.integer("startTime", 0), params.integer("endTime", FOREVER_MS)
+        since_ms = params.integer("startTime") if "startTime" in params else None
+        until_ms = params.integer("endTime") if "endTime" in params else None
         await self._core.exchange.history(symbol, limit=0)
-        bars = self._core.closed(symbol, since_ms=since_ms, until_ms=until_ms, limit=limit, newest=not since_ms)
+        bars = self._core.closed(symbol, since_ms=since_ms, until_ms=until_ms, limit=limit)
         forming = self._core.forming(symbol)
-        if forming is not None and since_ms <= forming.time_ms - self._core.interval_ms <= until_ms:
+        if forming is not None and self._is_within(forming, since_ms, until_ms):
             bars.append(forming)
-        return [self._row(bar) for bar in (bars[:limit] if since_ms else bars[-limit:])]
+        return [self._row(bar) for bar in (bars[-limit:] if since_ms is None else bars[:limit])]
 
     async def ticker_24h(self, params: Params) -> Any:
         return self._each(params, self._statistics)
@@ -56,13 +57,13 @@ class MarketData:
         return [trade | {"isBuyerMaker": False}]
 
     async def depth(self, params: Params) -> dict[str, Any]:
-        """One level a side."""
-        symbol = params.symbol()
+        """The simulated book's levels, none while the symbol does not trade."""
+        symbol, limit, now = params.symbol(), params.integer("limit", 500), self._now()
         self._core.market(symbol)
-        book = self._book(symbol)
-        now = self._now()
-        sides = {"bids": [[book["bidPrice"], book["bidQty"]]], "asks": [[book["askPrice"], book["askQty"]]]}
-        return {"lastUpdateId": now, "E": now, "T": now, **sides}
+        bids, asks = (
+            [[plain(p.price), plain(p.amount)] for p in side[:limit]] for side in self._core.venue.book(symbol)
+        )
+        return {"lastUpdateId": now, "E": now, "T": now, "bids": bids, "asks": asks}
 
     # events
 
@@ -118,6 +119,10 @@ class MarketData:
             return answer(params.symbol())
         return [answer(symbol) for symbol in self._core.markets]
 
+    def _is_within(self, bar: Bar, since_ms: int | None, until_ms: int | None) -> bool:
+        opened_ms = bar.time_ms - self._core.interval_ms
+        return (since_ms is None or since_ms <= opened_ms) and (until_ms is None or opened_ms <= until_ms)
+
     def _check_interval(self, interval: str) -> None:
         if interval not in INTERVALS or INTERVALS[interval] != self._core.interval_ms:
             raise Refusal(-1120, f"Invalid interval: this market has {self._core.interval} bars.")
@@ -153,3 +158,7 @@ class MarketData:
 
     def _now(self) -> int:
         return self._core.now_ms()
+
+
+def _levels(side: list[Part]) -> list[list[str]]:
+    return [[plain(one.price), plain(one.amount)] for one in side]

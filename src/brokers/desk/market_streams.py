@@ -73,6 +73,13 @@ class MarketStreams:
     def _send_closed(self, bar: Bar) -> None:
         self.publish(f"{bar.symbol.lower()}@{self._kline}", self._kline_event(bar, closed=True))
 
+    async def run_connections(self) -> None:
+        """Close every stream when the exchange says that they are down."""
+        async for connection in self._core.exchange.connections():
+            if not connection.is_up:
+                for socket in self.sockets():
+                    socket.close(1012)
+
     async def run_ticks(self) -> None:
         while True:
             await asyncio.sleep(self._tick_s)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 
 from brokers.desk.core import Core
 from brokers.desk.params import Params
-from brokers.desk.refusals import Refusal, disconnected, nothing_to_cancel, status_unknown, unknown_order
-from brokers.simulated.orders import Order
+from brokers.desk.refusals import Refusal, nothing_to_cancel, told, unknown_order
+from brokers.simulated.orders import STOPS, Order
 from ccxt_bt_bridge.words import (
     Ambiguous,
     Cancelled,
     Fill,
     Found,
+    NotCancelled,
     NotPlaced,
     OrderRequest,
     OrderStatus,
@@ -33,6 +34,21 @@ ENDINGS = {
 }
 
 
+def is_conditional(order: Order) -> bool:
+    """A stop, whether or not it has been triggered."""
+    return order.request.type in STOPS
+
+
+def is_waiting(order: Order) -> bool:
+    """A stop that was not triggered, at least not before it ended."""
+    return order.waits_for_trigger
+
+
+def is_ordinary(order: Order) -> bool:
+    """In the matching engine: not a stop that waits, or that ended while it did."""
+    return not is_conditional(order) or order.is_triggered
+
+
 def wire_status(order: Order) -> str:
     if order.status is OrderStatus.OPEN:
         return "PARTIALLY_FILLED" if order.filled else "NEW"
@@ -40,10 +56,13 @@ def wire_status(order: Order) -> str:
 
 
 class OrderDesk:
-    """Places, cancels and looks up through the trading port, so that every fault of the core applies."""
+    """Places, cancels and looks up through the trading port, so that every fault of the core applies.
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
+    ``shows``: which orders exist as far as this desk's callers can see.
+    """
+
+    def __init__(self, core: Core, *, shows: Callable[[Order], bool] = lambda order: True) -> None:
+        self._core, self._shows = core, shows
         self._named = 0
 
     def client_id(self, given: str) -> str:
@@ -62,22 +81,25 @@ class OrderDesk:
         return Side(side.lower())
 
     async def place(self, request: OrderRequest) -> Order:
-        """Raises the exchange's refusal, -1007 when the outcome is not known."""
+        """Raises the exchange's refusal; ``NoAnswer`` where it says nothing."""
         outcome = await self._core.exchange.create_order(request)
         if isinstance(outcome, NotPlaced):
-            raise Refusal(int(outcome.code), outcome.reason)
+            raise self._told(f"{outcome.code} {outcome.reason}")
         if isinstance(outcome, Ambiguous):
-            raise status_unknown()
-        order = self._core.exchange.venue.orders.by_id(int(outcome.report.order_id))
+            raise self._told(outcome.reason)
+        order = self._core.venue.orders.by_id(outcome.report.order_id)
         assert order is not None
         return order
 
     async def cancel(self, params: Params) -> Order:
         order = self._find(params)
-        client_id = order.request.client_order_id if order else params.get("origClientOrderId")
-        outcome = await self._core.exchange.cancel_order(params.symbol(), client_id)
+        if order is None:
+            raise nothing_to_cancel()
+        outcome = await self._core.exchange.cancel_order(params.symbol(), order.request.client_order_id)
         if isinstance(outcome, Ambiguous):
-            raise status_unknown()
+            raise self._told(outcome.reason)
+        if isinstance(outcome, NotCancelled) and outcome.code != "-2011":
+            raise self._told(f"{outcome.code} {outcome.reason}")
         cancelled = self._find(params)
         if not isinstance(outcome, Cancelled) or cancelled is None:
             raise nothing_to_cancel()
@@ -89,7 +111,7 @@ class OrderDesk:
         client_id = order.request.client_order_id if order else params.get("origClientOrderId")
         outcome = await self._core.exchange.fetch_order(params.symbol(), client_id)
         if isinstance(outcome, Unknown) and not outcome.reason.startswith("-2013"):
-            raise disconnected()
+            raise self._told(outcome.reason)
         found = self._find(params)
         if not isinstance(outcome, Found) or found is None:
             raise unknown_order()
@@ -117,6 +139,11 @@ class OrderDesk:
         wanted = [fill for fill in fills if fill.symbol == symbol and self._is_asked(fill, params, until_ms)]
         return wanted[:limit] if "startTime" in params or "fromId" in params else wanted[-limit:]
 
+    def _told(self, text: str) -> Exception:
+        # The core's word for a duplicate is the futures'.
+        spoken = text.replace("-4116", "-2010", 1) if self._core.venue.kind == "spot" else text
+        return told(spoken, self._core.now_ms())
+
     def _is_asked(self, fill: Fill, params: Params, until_ms: int) -> bool:
         if "orderId" in params and fill.order_id != params.get("orderId"):
             return False
@@ -130,11 +157,12 @@ class OrderDesk:
         if "orderId" not in params and "origClientOrderId" not in params:
             raise Refusal(-1102, "Either orderId or origClientOrderId must be sent.")
         order_id = params.integer("orderId") if "orderId" in params else None
-        return self._core.order(symbol, order_id=order_id, client_id=params.get("origClientOrderId"))
+        order = self._core.order(symbol, order_id=order_id, client_id=params.get("origClientOrderId"))
+        return order if order is not None and self._shows(order) else None
 
     def _orders(self, ids: Iterable[int]) -> list[Order]:
-        found = (self._core.exchange.venue.orders.by_id(order_id) for order_id in ids)
-        return [order for order in found if order is not None]
+        found = (self._core.venue.orders.by_id(order_id) for order_id in ids)
+        return [order for order in found if order is not None and self._shows(order)]
 
 
 def window(params: Params, now_ms: int, span_ms: int) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
+from typing import Any
 from urllib.parse import parse_qsl
 
 from brokers.desk.api_key import DeskKey
@@ -66,6 +67,11 @@ class Params:
 
     def flag(self, name: str) -> bool:
         return self.get(name).lower() == "true"
+
+
+def text_of(value: Any) -> str:
+    """A JSON value as a form would carry it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def plain(value: Decimal | float | None) -> str:

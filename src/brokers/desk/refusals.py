@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
+
+STATUSES = {-1001: 503, -1003: 429, -1007: 408, -1008: 503, -1015: 429, -1016: 503, -2014: 401, -2015: 401}
+
+
+class NoAnswer(Exception):
+    """The connection ends without a word; whether anything happened, nobody says."""
 
 
 class Refusal(Exception):
@@ -48,15 +55,23 @@ def key_refused() -> Refusal:
 
 def status_unknown() -> Refusal:
     """The back end said nothing in time: it may have been executed."""
-    return Refusal(
-        -1007, "Timeout waiting for response from backend server. Send status unknown; execution status unknown.",
-        status=408,
-    )  # fmt: skip
+    text = "Timeout waiting for response from backend server. Send status unknown; execution status unknown."
+    return Refusal(-1007, text, status=408)
 
 
-def disconnected() -> Refusal:
-    """A read that the exchange's inside did not answer."""
-    return Refusal(-1001, "Internal error; unable to process your request. Please try again.", status=503)
+def told(text: str, now_ms: int) -> Refusal | NoAnswer:
+    """What the exchange's inside says (``-1003 Too many requests; try again after 1700000000000``), for the wire.
+
+    Words without a code are no answer at all.
+    """
+    coded = re.search(r"(-\d{4}):? (.*)", text)
+    if coded is None:
+        return NoAnswer(text)
+    code, words = int(coded[1]), coded[2]
+    status = 418 if "banned" in words else STATUSES.get(code, 400)
+    until = re.search(r"\d{13}", words)
+    wait_s = max(1, -(-(int(until[0]) - now_ms) // 1000)) if until else 1
+    return Refusal(code, words, status=status, headers={"Retry-After": str(wait_s)} if status in (418, 429) else None)
 
 
 def no_such_path(path: str) -> Refusal:

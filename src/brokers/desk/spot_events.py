@@ -23,6 +23,10 @@ class SpotEvents:
         done = Progress(Decimal(0), Decimal(0)) if execution == "NEW" else Progress(order.filled, order.value)
         return [self._report(order, done, execution=execution, status=execution, time_ms=order.time_ms)]
 
+    def triggered(self, order: Order) -> list[Event]:
+        """Nothing: on spot a stop is one order from its placing to its end."""
+        return []
+
     def fill(self, fill: Fill, order: Order) -> list[Event]:
         """The trade, then the balances it left."""
         done = self._core.progress(fill)
@@ -31,7 +35,7 @@ class SpotEvents:
         commission, asset = self._core.commission(fill)
         trade |= {
             "l": plain(fill.amount), "L": plain(fill.price), "Y": plain(fill.amount * fill.price),
-            "n": plain(commission), "N": asset, "t": int(fill.trade_id),
+            "n": plain(commission), "N": asset, "t": int(fill.trade_id), "m": self._core.venue.is_maker(fill.trade_id),
         }  # fmt: skip
         return [trade, self._balances(fill.time_ms)]
 
@@ -49,7 +53,7 @@ class SpotEvents:
             "f": "GTC" if request.time_in_force == "PO" else request.time_in_force, "q": plain(request.amount),
             "p": plain(request.price), "P": plain(request.trigger_price), "F": "0", "g": -1, "x": execution,
             "X": status, "r": "NONE", "i": order.order_id, "l": "0", "z": plain(done.amount), "L": "0", "n": "0",
-            "N": None, "T": time_ms, "t": -1, "w": execution == "NEW", "m": False, "O": order.time_ms,
+            "N": None, "T": time_ms, "t": -1, "w": execution == "NEW", "m": False, "O": order.created_ms,
             "Z": plain(done.value), "Y": "0", "Q": "0", "W": order.time_ms, "V": "NONE",
         }  # fmt: skip
 

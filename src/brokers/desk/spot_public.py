@@ -21,7 +21,7 @@ class SpotPublic:
         return {}
 
     async def time(self, _: Params) -> dict[str, Any]:
-        return {"serverTime": self._core.now_ms()}
+        return {"serverTime": await self._core.exchange.server_time_ms()}
 
     async def exchange_info(self, _: Params) -> dict[str, Any]:
         markets = await self._core.exchange.markets()

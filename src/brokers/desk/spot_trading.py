@@ -32,7 +32,7 @@ class SpotTrading:
     async def place(self, params: Params) -> dict[str, Any]:
         """With its fills, as ``newOrderRespType=FULL`` has it."""
         order = await self._desk.place(self._request(params))
-        fills = [fill for fill in self._core.exchange.venue.fills if fill.order_id == str(order.order_id)]
+        fills = [fill for fill in self._core.venue.fills if fill.order_id == str(order.order_id)]
         return order_row(order) | {"transactTime": order.time_ms, "fills": [self._part(fill) for fill in fills]}
 
     async def cancel(self, params: Params) -> dict[str, Any]:
@@ -102,7 +102,7 @@ class SpotTrading:
         return part | {
             "symbol": fill.symbol, "id": int(fill.trade_id), "orderId": int(fill.order_id), "orderListId": -1,
             "quoteQty": plain(fill.amount * fill.price), "time": fill.time_ms, "isBuyer": fill.side.sign > 0,
-            "isMaker": False, "isBestMatch": True,
+            "isMaker": self._core.venue.is_maker(fill.trade_id), "isBestMatch": True,
         }  # fmt: skip
 
 
@@ -116,7 +116,8 @@ def order_row(order: Order) -> dict[str, Any]:
         "cummulativeQuoteQty": plain(order.value), "status": wire_status(order),
         "timeInForce": "GTC" if request.time_in_force == "PO" else request.time_in_force, "type": wire_type(order),
         "side": request.side.value.upper(), "stopPrice": plain(request.trigger_price), "icebergQty": "0",
-        "time": order.time_ms, "updateTime": order.time_ms, "isWorking": True, "workingTime": order.time_ms,
+        "time": order.created_ms, "updateTime": order.time_ms, "isWorking": not order.waits_for_trigger,
+        "workingTime": order.created_ms,
         "selfTradePreventionMode": "NONE",
     }  # fmt: skip
 

@@ -1,10 +1,9 @@
-"""Faults of streams: of the connections, of closed bars, of user events."""
+"""Faults of streams: of their connections, of the order and the closing of bars, of listen keys."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any
 
 from brokers.desk.sockets import StreamSocket
@@ -40,7 +39,7 @@ def _shut_down(socket: StreamSocket, delay_s: float, now_ms: int) -> None:
 
 
 class KlineFaults:
-    """Hands closed bars to ``send`` as the script has it: once, twice, late, wrong or never."""
+    """Hands closed bars to ``send`` as the script has it: out of order, or followed by one that is not closed."""
 
     def __init__(
         self,
@@ -63,54 +62,25 @@ class KlineFaults:
             self._send(self._held.pop(bar.symbol))
 
     def _misdeliver(self, fault: WireFault, bar: Bar) -> None:
-        if fault.kind == "kline_late":
-            later(fault.delay_s, self._send, bar)
-        elif fault.kind == "kline_out_of_order":
+        if fault.kind == "kline_out_of_order":
             self._held[bar.symbol] = bar
-        elif fault.kind == "kline_duplicate":
-            self._send(bar)
-            self._send(bar)
-        elif fault.kind == "kline_revised":
-            self._send(bar)
-            self._send(replace(bar, close=bar.high))
-        elif fault.kind == "kline_unclosed_as_closed":
+        else:
             self._send(bar)
             self._send(self._forming(bar.symbol) or bar)
 
 
 class EventFaults:
-    """Hands user events to ``send`` as the script has it."""
+    """Counts user events, and does to connections and listen keys what the script says."""
 
     def __init__(
-        self,
-        plan: WirePlan,
-        send: Callable[[Event], None],
-        sockets: Callable[[], Iterable[StreamSocket]],
-        expire_keys: Callable[[], None],
+        self, plan: WirePlan, sockets: Callable[[], Iterable[StreamSocket]], expire_keys: Callable[[], None]
     ) -> None:
-        self._plan, self._send, self._sockets, self._expire_keys = plan, send, sockets, expire_keys
-        self._held: list[Event] = []
+        self._plan, self._sockets, self._expire_keys = plan, sockets, expire_keys
 
-    def deliver(self, event: Event, now_ms: int) -> None:
+    def strike(self, event: Event, now_ms: int) -> None:
+        """Before the event is sent: it reaches nobody whose connection or key has just ended."""
         fault = self._plan.strike("user_stream", _symbol(event), now_ms)
-        if fault is not None and fault.kind == "event_out_of_order":
-            self._held.append(event)
-            return
-        if fault is None:
-            self._send(event)
-        elif not play_on_sockets(fault, self._sockets(), now_ms):
-            self._misdeliver(fault, event)
-        held, self._held = self._held, []
-        for one in held:
-            self._send(one)
-
-    def _misdeliver(self, fault: WireFault, event: Event) -> None:
-        if fault.kind == "event_late":
-            later(fault.delay_s, self._send, event)
-        elif fault.kind == "event_duplicate":
-            self._send(event)
-            self._send(event)
-        elif fault.kind == "listen_key_expired":
+        if fault is not None and not play_on_sockets(fault, self._sockets(), now_ms):
             self._expire_keys()
 
 

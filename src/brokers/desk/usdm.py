@@ -8,6 +8,7 @@ from brokers.desk.market_data import MarketData
 from brokers.desk.market_streams import Maker
 from brokers.desk.routes import Handler, Route, Routes
 from brokers.desk.usdm_account import UsdmAccount
+from brokers.desk.usdm_algo import UsdmAlgo
 from brokers.desk.usdm_events import UsdmEvents
 from brokers.desk.usdm_public import UsdmPublic
 from brokers.desk.usdm_trading import UsdmTrading
@@ -27,7 +28,8 @@ class UsdmDialect:
         self.events = UsdmEvents(core)
         self._public = UsdmPublic(core, limits)
         self._trading = UsdmTrading(core)
-        self._account = UsdmAccount(core, leverage=int(core.exchange.venue.settings.leverage(next(iter(core.markets)))))
+        self._algo = UsdmAlgo(core)
+        self._account = UsdmAccount(core)
 
     def makers(self) -> dict[str, Maker]:
         data, mark = self.data, self._public.mark_event
@@ -49,6 +51,8 @@ class UsdmDialect:
             "order.place": ("POST", "/fapi/v1/order"),
             "order.cancel": ("DELETE", "/fapi/v1/order"),
             "order.status": ("GET", "/fapi/v1/order"),
+            "algoOrder.place": ("POST", "/fapi/v1/algoOrder"),
+            "algoOrder.cancel": ("DELETE", "/fapi/v1/algoOrder"),
             "v2/account.status": ("GET", "/fapi/v3/account"),
             "account.status": ("GET", "/fapi/v2/account"),
             "v2/account.position": ("GET", "/fapi/v3/positionRisk"),
@@ -78,8 +82,14 @@ class UsdmDialect:
         return {("GET", f"/fapi/v1/{path}"): Route(answer, name, weight=cost) for path, answer, name, cost in rows}
 
     def _order_routes(self) -> Routes:
-        trading = self._trading
+        trading, algo = self._trading, self._algo
         return {
+            ("POST", "/fapi/v1/algoOrder"): _signed(algo.place, "create_order", 0, orders=1),
+            ("DELETE", "/fapi/v1/algoOrder"): _signed(algo.cancel, "cancel_order", 1),
+            ("GET", "/fapi/v1/algoOrder"): _signed(algo.look_up, "fetch_order", 1),
+            ("GET", "/fapi/v1/openAlgoOrders"): _signed(algo.open_orders, "open_orders", 1),
+            ("DELETE", "/fapi/v1/algoOpenOrders"): _signed(algo.cancel_all, "cancel_order", 1),
+            ("POST", "/fapi/v1/batchOrders"): _signed(trading.place_batch, "create_order", 5, orders=5),
             ("POST", "/fapi/v1/order"): _signed(trading.place, "create_order", 0, orders=1),
             ("DELETE", "/fapi/v1/order"): _signed(trading.cancel, "cancel_order", 1),
             ("GET", "/fapi/v1/order"): _signed(trading.look_up, "fetch_order", 1),

@@ -8,91 +8,101 @@ from typing import Any
 from brokers.desk.core import Core
 from brokers.desk.params import Params, plain
 from brokers.desk.refusals import Refusal
-from ccxt_bt_bridge.words import Account, PositionReport
+from brokers.simulated.settings import Refused
+from brokers.simulated.views import PositionView
 
 ZERO = Decimal(0)
+MARGIN_TYPES = {"cross": "CROSSED", "isolated": "ISOLATED"}
+MOST_NOTIONAL = "1000000000"
 
 
 class UsdmAccount:
-    """``leverage`` as the core has it."""
-
-    def __init__(self, core: Core, *, leverage: int) -> None:
-        self._core, self._leverage = core, leverage
+    def __init__(self, core: Core) -> None:
+        self._core = core
 
     async def account(self, _: Params) -> dict[str, Any]:
-        account = await self._core.exchange.account()
-        positions = [self._position(one, account.time_ms) for one in account.positions]
-        wallet = account.wallet
-        profit = sum((Decimal(one["unRealizedProfit"]) for one in positions), ZERO)
-        margin = sum((Decimal(one["initialMargin"]) for one in positions), ZERO)
-        upkeep = sum((Decimal(one["maintMargin"]) for one in positions), ZERO)
-        free = account.free if account.free is not None else max(ZERO, wallet + profit - margin)
-        sums = {
-            "walletBalance": plain(wallet), "unrealizedProfit": plain(profit), "marginBalance": plain(wallet + profit),
-            "initialMargin": plain(margin), "maintMargin": plain(upkeep), "positionInitialMargin": plain(margin),
-            "openOrderInitialMargin": "0", "crossWalletBalance": plain(wallet), "crossUnPnl": plain(profit),
-            "availableBalance": plain(free), "maxWithdrawAmount": plain(free),
+        """Sums, the one asset, and the open positions."""
+        report = await self._core.exchange.account()
+        views = self._core.venue.positions()
+        balance = self._core.venue.balances()[0]
+        profit = sum((one.unrealised for one in views), ZERO)
+        margin = sum((one.initial_margin for one in views), ZERO)
+        upkeep = sum((one.maintenance_margin for one in views), ZERO)
+        figures = {
+            "walletBalance": report.wallet, "unrealizedProfit": profit, "marginBalance": report.wallet + profit,
+            "initialMargin": balance.locked, "maintMargin": upkeep, "positionInitialMargin": margin,
+            "openOrderInitialMargin": max(balance.locked - margin, ZERO), "crossWalletBalance": report.wallet,
+            "crossUnPnl": profit,
         }  # fmt: skip
+        asset = {name: plain(value) for name, value in figures.items()}
+        totals = {f"total{name[0].upper()}{name[1:]}": value for name, value in asset.items()}
+        free = {"availableBalance": plain(balance.free), "maxWithdrawAmount": plain(balance.free)}
         return {
-            "totalWalletBalance": plain(wallet), "totalUnrealizedProfit": plain(profit),
-            "totalMarginBalance": plain(wallet + profit), "totalInitialMargin": plain(margin),
-            "totalMaintMargin": plain(upkeep), "totalPositionInitialMargin": plain(margin),
-            "totalOpenOrderInitialMargin": "0", "totalCrossWalletBalance": plain(wallet),
-            "totalCrossUnPnl": plain(profit), "availableBalance": plain(free), "maxWithdrawAmount": plain(free),
-            "assets": [{"asset": self._quote(), **sums, "updateTime": account.time_ms}],
-            "positions": positions,
+            **totals, **free, "assets": [{"asset": balance.asset, **asset, **free, "updateTime": report.time_ms}],
+            "positions": [self._row(one, report.time_ms) for one in views],
         }  # fmt: skip
 
     async def positions(self, params: Params) -> list[dict[str, Any]]:
         """Open positions, as version 3 of the endpoint has them."""
-        account: Account = await self._core.exchange.account()
+        time_ms = (await self._core.exchange.account()).time_ms
         wanted = params.get("symbol")
-        return [self._position(one, account.time_ms) for one in account.positions if wanted in ("", one.symbol)]
+        return [self._row(one, time_ms) for one in self._core.venue.positions() if wanted in ("", one.symbol)]
 
     async def symbol_config(self, params: Params) -> list[dict[str, Any]]:
-        symbols = [params.symbol()] if "symbol" in params else list(self._core.markets)
+        symbols = [self._core.market(params.symbol()).symbol] if "symbol" in params else list(self._core.markets)
         return [
-            {"symbol": self._core.market(symbol).symbol, "marginType": "CROSSED", "isAutoAddMargin": False,
-             "leverage": self._leverage, "maxNotionalValue": "1000000000"} for symbol in symbols
+            {
+                "symbol": one.symbol, "marginType": MARGIN_TYPES[one.margin_mode], "isAutoAddMargin": False,
+                "leverage": int(one.leverage), "maxNotionalValue": MOST_NOTIONAL,
+            } for one in (await self._core.exchange.settings(symbols)).symbols
         ]  # fmt: skip
 
-    async def account_config(self, _: Params) -> dict[str, Any]:
+    async def account_config(self, params: Params) -> dict[str, Any]:
         return {
-            "feeTier": 0, "canTrade": True, "canDeposit": True, "canWithdraw": True, "dualSidePosition": False,
-            "updateTime": 0, "multiAssetsMargin": False, "tradeGroupId": -1,
+            "feeTier": 0, "canTrade": "futures" in params.key.permissions, "canDeposit": True, "canWithdraw": True,
+            "dualSidePosition": await self._is_hedged(), "updateTime": 0, "multiAssetsMargin": False,
+            "tradeGroupId": -1,
         }  # fmt: skip
 
     async def position_mode(self, _: Params) -> dict[str, Any]:
-        return {"dualSidePosition": False}
+        return {"dualSidePosition": await self._is_hedged()}
 
-    async def set_position_mode(self, _: Params) -> dict[str, Any]:
-        raise Refusal(-4059, "No need to change position side.")
+    async def set_position_mode(self, params: Params) -> dict[str, Any]:
+        mode = "hedge" if params.text("dualSidePosition").lower() == "true" else "one_way"
+        return _done(self._core.venue.set_position_mode(mode))
 
-    async def set_margin_type(self, _: Params) -> dict[str, Any]:
-        raise Refusal(-4046, "No need to change margin type.")
+    async def set_margin_type(self, params: Params) -> dict[str, Any]:
+        modes = {theirs: ours for ours, theirs in MARGIN_TYPES.items()}
+        mode = modes.get(params.text("marginType").upper(), params.text("marginType"))
+        return _done(self._core.venue.set_margin_mode(params.symbol(), mode))
 
     async def set_leverage(self, params: Params) -> dict[str, Any]:
-        if params.integer("leverage") != self._leverage:
-            raise Refusal(-4028, f"Leverage {params.integer('leverage')} is not valid")
-        return {"leverage": self._leverage, "maxNotionalValue": "1000000000", "symbol": params.symbol()}
+        symbol, leverage = params.symbol(), params.integer("leverage")
+        _done(self._core.venue.set_leverage(symbol, leverage))
+        return {"leverage": leverage, "maxNotionalValue": MOST_NOTIONAL, "symbol": symbol}
 
     async def multi_assets(self, _: Params) -> dict[str, Any]:
         return {"multiAssetsMargin": False}
 
-    def _position(self, position: PositionReport, time_ms: int) -> dict[str, Any]:
-        price = self._core.price(position.symbol)
-        notional = position.amount * price
-        profit = notional - position.amount * position.entry_price
-        margin = plain(abs(notional) / self._leverage)
+    async def _is_hedged(self) -> bool:
+        return (await self._core.exchange.settings([])).position_mode == "hedge"
+
+    def _row(self, view: PositionView, time_ms: int) -> dict[str, Any]:
+        profit, margin = plain(view.unrealised), plain(view.initial_margin)
+        isolated = margin if view.margin_mode == "isolated" else "0"
         return {
-            "symbol": position.symbol, "positionSide": "BOTH", "positionAmt": plain(position.amount),
-            "entryPrice": plain(position.entry_price), "breakEvenPrice": plain(position.entry_price),
-            "markPrice": plain(price), "unRealizedProfit": plain(profit), "unrealizedProfit": plain(profit),
-            "liquidationPrice": "0", "isolatedMargin": "0", "isolatedWallet": "0", "notional": plain(notional),
-            "marginAsset": self._quote(), "initialMargin": margin, "positionInitialMargin": margin,
-            "maintMargin": plain(abs(notional) * Decimal("0.005")), "openOrderInitialMargin": "0", "adl": 0,
-            "bidNotional": "0", "askNotional": "0", "updateTime": time_ms,
+            "symbol": view.symbol, "positionSide": "BOTH", "positionAmt": plain(view.amount),
+            "entryPrice": plain(view.entry_price), "breakEvenPrice": plain(view.entry_price),
+            "markPrice": plain(view.mark_price), "unRealizedProfit": profit, "unrealizedProfit": profit,
+            "liquidationPrice": plain(view.liquidation_price), "isolatedMargin": isolated, "isolatedWallet": isolated,
+            "notional": plain(view.notional), "marginAsset": self._core.quote, "initialMargin": margin,
+            "positionInitialMargin": margin, "maintMargin": plain(view.maintenance_margin),
+            "openOrderInitialMargin": "0", "adl": 0, "bidNotional": "0", "askNotional": "0", "updateTime": time_ms,
         }  # fmt: skip
 
-    def _quote(self) -> str:
-        return next(iter(self._core.markets.values())).quote
+
+def _done(refused: Refused | None) -> dict[str, Any]:
+    """Raises what the exchange refused with."""
+    if refused is not None:
+        raise Refusal(int(refused.code), refused.reason)
+    return {"code": 200, "msg": "success"}

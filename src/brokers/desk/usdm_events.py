@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from brokers.desk.core import Core, Progress
-from brokers.desk.orders import WIRE_TYPES
+from brokers.desk.orders import WIRE_TYPES, average, is_conditional
 from brokers.desk.params import plain
 from brokers.desk.usdm_trading import TO_WIRE
 from brokers.simulated.orders import Order
@@ -21,8 +21,19 @@ class UsdmEvents:
 
     def order(self, order: Order, execution: str) -> list[Event]:
         """``execution``: NEW, CANCELED, EXPIRED or REJECTED, which is also the order's status."""
+        if execution == "NEW" and is_conditional(order):
+            return [self._algo(order, "NEW")]
+        if order.waits_for_trigger or (is_conditional(order) and not order.is_triggered):
+            return [self._algo(order, execution)]
+        finished = [self._algo(order, "FINISHED")] if is_conditional(order) else []
         done = Progress(Decimal(0), Decimal(0)) if execution == "NEW" else Progress(order.filled, order.value)
-        return [self._update(order, done, execution=execution, status=execution, time_ms=order.time_ms)]
+        return [self._update(order, done, execution=execution, status=execution, time_ms=order.time_ms), *finished]
+
+    def triggered(self, order: Order) -> list[Event]:
+        """The conditional order is done waiting, and a new ordinary one appears."""
+        nothing = Progress(Decimal(0), Decimal(0))
+        placed = self._update(order, nothing, execution="NEW", status="NEW", time_ms=order.time_ms)
+        return [self._algo(order, "TRIGGERED"), placed]
 
     def fill(self, fill: Fill, order: Order) -> list[Event]:
         """The account first, then the trade, as the exchange sends them."""
@@ -31,9 +42,10 @@ class UsdmEvents:
         trade = self._update(order, done, execution="TRADE", status=status, time_ms=fill.time_ms)
         trade["o"] |= {
             "l": plain(fill.amount), "L": plain(fill.price), "t": int(fill.trade_id), "n": plain(fill.fee),
-            "N": self._core.market(fill.symbol).quote,
+            "N": self._core.market(fill.symbol).quote, "m": self._core.venue.is_maker(fill.trade_id),
         }  # fmt: skip
-        return [self._account("ORDER", fill.symbol, fill.time_ms), trade]
+        finished = [self._algo(order, "FINISHED")] if status == "FILLED" and is_conditional(order) else []
+        return [self._account("ORDER", fill.symbol, fill.time_ms), trade, *finished]
 
     def funding(self, payment: FundingPayment) -> list[Event]:
         return [self._account("FUNDING_FEE", payment.symbol, payment.time_ms, change=payment.amount)]
@@ -56,14 +68,28 @@ class UsdmEvents:
             },
         }  # fmt: skip
 
+    def _algo(self, order: Order, status: str) -> Event:
+        request, was_triggered = order.request, status in ("TRIGGERED", "FINISHED")
+        return {
+            "e": "ALGO_UPDATE", "E": self._core.now_ms(), "T": order.time_ms,
+            "o": {
+                "caid": request.client_order_id, "aid": order.order_id, "at": "CONDITIONAL",
+                "o": WIRE_TYPES[request.type], "s": request.symbol, "S": request.side.value.upper(), "ps": "BOTH",
+                "f": TO_WIRE[request.time_in_force], "q": plain(request.amount), "X": status,
+                "ai": str(order.order_id) if was_triggered else "", "ap": plain(average(order)),
+                "aq": plain(order.filled), "act": WIRE_TYPES[request.type], "tp": plain(request.trigger_price),
+                "p": plain(request.price), "V": "NONE", "wt": "CONTRACT_PRICE", "pm": "NONE", "cp": False,
+                "pP": False, "R": request.reduce_only, "tt": order.time_ms if was_triggered else 0, "gtd": 0, "rm": "",
+            },
+        }  # fmt: skip
+
     def _account(self, reason: str, symbol: str, time_ms: int, *, change: Decimal = Decimal(0)) -> Event:
-        venue = self._core.exchange.venue
-        position, wallet = venue.position(symbol), plain(venue.report(time_ms).wallet)
-        balance = {"a": self._core.market(symbol).quote, "wb": wallet, "cw": wallet, "bc": plain(change)}
-        entry, profit = plain(position.entry_price), plain(position.unrealised)
+        position, wallet = self._core.venue.position(symbol), plain(self._core.venue.balances()[0].total)
+        balance = {"a": self._core.quote, "wb": wallet, "cw": wallet, "bc": plain(change)}
+        entry = plain(position.entry_price)
         row = {
-            "s": symbol, "pa": plain(position.amount), "ep": entry, "bep": entry, "cr": "0", "up": profit,
-            "mt": "cross", "iw": "0", "ps": "BOTH",
+            "s": symbol, "pa": plain(position.amount), "ep": entry, "bep": entry, "cr": "0",
+            "up": plain(position.unrealised), "mt": position.margin_mode, "iw": "0", "ps": "BOTH",
         }  # fmt: skip
         return {
             "e": "ACCOUNT_UPDATE", "E": self._core.now_ms(), "T": time_ms,

@@ -13,7 +13,6 @@ from ccxt_bt_bridge.words import Market
 PERPETUAL_ENDS_MS = 4_133_404_800_000
 ORDER_TYPES = ["LIMIT", "MARKET", "STOP", "STOP_MARKET"]
 TIMES_IN_FORCE = ["GTC", "IOC", "FOK", "GTX"]
-EIGHT_HOURS_MS = 8 * 3_600_000
 
 
 class UsdmPublic:
@@ -24,7 +23,7 @@ class UsdmPublic:
         return {}
 
     async def time(self, _: Params) -> dict[str, Any]:
-        return {"serverTime": self._core.now_ms()}
+        return {"serverTime": await self._core.exchange.server_time_ms()}
 
     async def exchange_info(self, _: Params) -> dict[str, Any]:
         markets = await self._core.exchange.markets()
@@ -58,10 +57,11 @@ class UsdmPublic:
 
     def _premium(self, symbol: str) -> dict[str, Any]:
         price, now = plain(self._core.price(symbol)), self._core.now_ms()
+        mark, funding = plain(self._core.venue.mark_price(symbol)), self._core.venue.next_funding(symbol)
         return {
-            "symbol": symbol, "markPrice": price, "indexPrice": price, "estimatedSettlePrice": price,
-            "lastFundingRate": "0.0001", "interestRate": "0.0001",
-            "nextFundingTime": (now // EIGHT_HOURS_MS + 1) * EIGHT_HOURS_MS, "time": now,
+            "symbol": symbol, "markPrice": mark, "indexPrice": price, "estimatedSettlePrice": price,
+            "lastFundingRate": plain(funding.rate), "interestRate": "0.0001", "nextFundingTime": funding.time_ms,
+            "time": now,
         }  # fmt: skip
 
     def _bracket(self) -> dict[str, Any]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from brokers.desk.core import Core
-from brokers.desk.orders import WIRE_TYPES, OrderDesk, average, wire_status
-from brokers.desk.params import Params, plain
+from brokers.desk.orders import WIRE_TYPES, OrderDesk, average, is_ordinary, wire_status
+from brokers.desk.params import Params, plain, text_of
 from brokers.desk.refusals import Refusal
 from brokers.simulated.orders import Order
 from ccxt_bt_bridge.words import Fill, FundingPayment, OrderRequest
 
+LARGEST_BATCH = 5
 TIMES_IN_FORCE = {"GTC": "GTC", "IOC": "IOC", "FOK": "FOK", "GTX": "PO"}
 TO_WIRE = {ours: theirs for theirs, ours in TIMES_IN_FORCE.items()}
 
@@ -18,10 +20,27 @@ TO_WIRE = {ours: theirs for theirs, ours in TIMES_IN_FORCE.items()}
 class UsdmTrading:
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._desk = OrderDesk(core)
+        self._desk = OrderDesk(core, shows=is_ordinary)
 
     async def place(self, params: Params) -> dict[str, Any]:
         return order_row(await self._desk.place(self._request(params)))
+
+    async def place_batch(self, params: Params) -> list[dict[str, Any]]:
+        """Each order's row or refusal, in the order sent. Raises -1130 for no list of 1 to 5 orders."""
+        try:
+            orders = json.loads(params.text("batchOrders"))
+            batch = [Params({name: text_of(value) for name, value in order.items()}) for order in orders]
+        except (ValueError, AttributeError, TypeError):
+            batch = []
+        if not 0 < len(batch) <= LARGEST_BATCH:
+            raise Refusal(-1130, "Data sent for parameter 'batchOrders' is not valid.")
+        return [await self._row_or_refusal(order) for order in batch]
+
+    async def _row_or_refusal(self, params: Params) -> dict[str, Any]:
+        try:
+            return await self.place(params)
+        except Refusal as refusal:
+            return refusal.body
 
     async def cancel(self, params: Params) -> dict[str, Any]:
         return order_row(await self._desk.cancel(params))
@@ -48,7 +67,7 @@ class UsdmTrading:
         payments = await self._core.exchange.funding(since_ms=since_ms)
         wanted = [
             (number, one)
-            for number, one in enumerate(payments, len(self._core.exchange.venue.payments) - len(payments) + 1)
+            for number, one in enumerate(payments, len(self._core.venue.payments) - len(payments) + 1)
             if one.time_ms <= until_ms and params.get("symbol", one.symbol) == one.symbol
         ]
         return [self._income_row(number, one) for number, one in wanted[: params.integer("limit", 100)]]
@@ -60,6 +79,8 @@ class UsdmTrading:
             raise Refusal(-4120, "Order type not supported for this endpoint; use the Algo Order API endpoints.")
         if kind not in ("MARKET", "LIMIT"):
             raise Refusal(-1116, "Invalid orderType.")
+        if params.get("positionSide", "BOTH") != "BOTH":
+            raise Refusal(-4061, "Order's position side does not match user's setting.")
         force = params.text("timeInForce") if kind == "LIMIT" else "GTC"
         if force not in TIMES_IN_FORCE:
             raise Refusal(-1115, "Invalid timeInForce.")
@@ -80,7 +101,7 @@ class UsdmTrading:
             "side": fill.side.value.upper(), "price": plain(fill.price), "qty": plain(fill.amount),
             "realizedPnl": "0", "quoteQty": plain(fill.amount * fill.price), "commission": plain(fill.fee),
             "commissionAsset": self._core.market(fill.symbol).quote, "time": fill.time_ms, "positionSide": "BOTH",
-            "maker": False, "buyer": fill.side.sign > 0,
+            "maker": self._core.venue.is_maker(fill.trade_id), "buyer": fill.side.sign > 0,
         }  # fmt: skip
 
     def _income_row(self, number: int, payment: FundingPayment) -> dict[str, Any]:
@@ -102,5 +123,5 @@ def order_row(order: Order) -> dict[str, Any]:
         "reduceOnly": request.reduce_only, "closePosition": False, "side": request.side.value.upper(),
         "positionSide": "BOTH", "stopPrice": plain(request.trigger_price), "workingType": "CONTRACT_PRICE",
         "priceMatch": "NONE", "selfTradePreventionMode": "NONE", "goodTillDate": 0, "priceProtect": False,
-        "origType": kind, "time": order.time_ms, "updateTime": order.time_ms,
+        "origType": kind, "time": order.created_ms, "updateTime": order.time_ms,
     }  # fmt: skip

@@ -16,7 +16,7 @@ from brokers.desk.sockets import StreamSocket
 from brokers.desk.stream_faults import EventFaults
 from brokers.desk.wire_plan import WirePlan
 from brokers.simulated.orders import Order
-from ccxt_bt_bridge.words import Fill, FundingPayment, OrderReport, OrderStatus
+from ccxt_bt_bridge.words import Connection, Fill, FundingPayment, OrderReport, OrderStatus
 
 Event = dict[str, Any]
 SETTLE_S = 0.05  # how long an order's end waits for the trade that belongs before it
@@ -27,6 +27,7 @@ class EventWriter(Protocol):
     """A dialect's user events."""
 
     def order(self, order: Order, execution: str) -> list[Event]: ...
+    def triggered(self, order: Order) -> list[Event]: ...
     def fill(self, fill: Fill, order: Order) -> list[Event]: ...
     def funding(self, payment: FundingPayment) -> list[Event]: ...
 
@@ -88,11 +89,11 @@ class UserStreams:
     def __init__(self, core: Core, writer: EventWriter, keys: ListenKeys, plan: WirePlan) -> None:
         self._core, self._writer, self.keys = core, writer, keys
         self.listeners: dict[Listener, None] = {}
-        self._told: dict[str, Decimal] = {
-            str(order.order_id): order.filled for order in core.exchange.venue.open_orders()
-        }
+        self._introduced = {str(order.order_id) for order in core.venue.open_orders()}
+        self._told = {str(order.order_id): order.filled for order in core.venue.open_orders()}
+        self._triggered = {order.order_id for order in core.venue.open_orders() if order.is_triggered}
         self._ends: dict[str, OrderReport] = {}
-        self._faults = EventFaults(plan, self._send, self.sockets, keys.expire_all)
+        self._faults = EventFaults(plan, self.sockets, keys.expire_all)
 
     def sockets(self) -> set[StreamSocket]:
         """Every connection that hears of the account."""
@@ -113,6 +114,9 @@ class UserStreams:
                 self._take_fill(event)
             elif isinstance(event, FundingPayment):
                 self.publish(self._writer.funding(event))
+            elif isinstance(event, Connection) and not event.is_up:
+                for socket in self.sockets():
+                    socket.close(1012)
 
     async def run_expiry(self) -> None:
         """Tell listeners whose key has run out, once, and leave them in silence."""
@@ -126,7 +130,8 @@ class UserStreams:
 
     def publish(self, events: list[Event]) -> None:
         for event in events:
-            self._faults.deliver(event, self._core.now_ms())
+            self._faults.strike(event, self._core.now_ms())
+            self._send(event)
 
     def _send(self, event: Event) -> None:
         for listener in tuple(self.listeners):
@@ -134,14 +139,14 @@ class UserStreams:
                 listener.tell(event)
 
     def _take_report(self, report: OrderReport) -> None:
-        order = self._core.exchange.venue.orders.by_id(int(report.order_id))
+        order = self._core.venue.orders.by_id(report.order_id)
         if order is None:
             return
         self._introduce(order)
         if report.status not in ENDED:
             return
         self._ends[report.order_id] = report
-        if self._told[report.order_id] >= report.filled:
+        if self._told.get(report.order_id, 0) >= report.filled:
             self._end(order)
         else:
             asyncio.get_running_loop().call_later(SETTLE_S, self._end, order)
@@ -150,18 +155,20 @@ class UserStreams:
         order = self._core.order_of(fill)
         if order is None:
             return
-        self._introduce(order)
-        self._told[fill.order_id] += fill.amount
+        self._told[fill.order_id] = self._told.get(fill.order_id, Decimal(0)) + fill.amount
         self.publish(self._writer.fill(fill, order))
         held = self._ends.get(fill.order_id)
         if held is not None and self._told[fill.order_id] >= held.filled:
             self._end(order)
 
     def _introduce(self, order: Order) -> None:
-        """An order's first event is that it is new, also when it traded in the same moment."""
-        if str(order.order_id) not in self._told:
-            self._told[str(order.order_id)] = Decimal(0)
+        """An order's first event is that it is new, also when it traded in the same moment; then its trigger."""
+        if str(order.order_id) not in self._introduced:
+            self._introduced.add(str(order.order_id))
             self.publish(self._writer.order(order, "NEW"))
+        if order.is_triggered and order.order_id not in self._triggered:
+            self._triggered.add(order.order_id)
+            self.publish(self._writer.triggered(order))
 
     def _end(self, order: Order) -> None:
         report = self._ends.pop(str(order.order_id), None)

@@ -1,4 +1,7 @@
-"""What can go wrong on the wire: one table, with what each fault does and what it can happen to."""
+"""What can go wrong on the wire: one table, with what each fault does and what it can happen to.
+
+What the exchange itself does wrong (bans, lost events, late bars …) is in the core's own table.
+"""
 
 from __future__ import annotations
 
@@ -35,8 +38,7 @@ WIRE_KINDS: dict[str, WireKind] = {
     "reset": _request("the connection is reset (RST) without an answer"),
     "hang": _request("no answer comes; the connection stays open for delay_ms"),
     "stale_keep_alive": _request("a kept-alive connection turns out closed when it is used again", executed=False),
-    "late_execution": _request("no answer comes, and the request is carried out delay_ms later", executed=False),
-    "slow_answer": _request("the whole answer comes delay_ms late"),
+    "held_up": _request("no answer comes; the request arrives delay_ms later and is judged then", executed=False),
     "slow_loris": _request("the answer comes one byte every delay_ms"),
     # the answer's form
     "partial_headers": _request("the answer ends amid its headers"),
@@ -64,29 +66,13 @@ WIRE_KINDS: dict[str, WireKind] = {
     "unknown_-1000": _request("500 -1000: an unknown error occurred"),
     "disconnected_-1001": _request("503 -1001: internal error, unable to process"),
     "unexpected_-1006": _request("400 -1006: unexpected response, execution status unknown"),
-    "timeout_-1007": _request("408 -1007: time-out, execution status unknown"),
-    "overloaded_-1008": _request("503 -1008: server overloaded", executed=False),
-    "maintenance_-1016": _request("503 -1016: this service is no longer available", executed=False),
-    "rate_limit_429": _request("429 -1003 with Retry-After: 1", executed=False),
-    "ban_418": _request("418 -1003: banned for delay_ms; every request meanwhile is refused alike", executed=False),
-    "order_rate_429": _request("429 -1015: too many new orders", executed=False, on=("create_order",)),
-    "clock_-1021": _request("400 -1021: the timestamp is outside of the window", executed=False),
-    "key_-2015": _request("401 -2015: the key is refused", executed=False),
     # streams
     "ws_drop": WireKind("every connection of the stream is closed (code 1012)", STREAMS),
     "ws_abort": WireKind("every connection of the stream is cut without a goodbye (1006)", STREAMS),
     "ws_half_open": WireKind("connections stay open: nothing is sent any more, and no ping is answered", STREAMS),
     "ws_silent": WireKind("connections stay open and answer pings, but say nothing for delay_ms", STREAMS),
     "server_shutdown": WireKind("the serverShutdown event, and delay_ms later the connections are closed", STREAMS),
-    "kline_missing": WireKind("the closed bar is never streamed", MARKET),
-    "kline_duplicate": WireKind("the closed bar is streamed twice", MARKET),
-    "kline_late": WireKind("the closed bar is streamed delay_ms late", MARKET),
     "kline_out_of_order": WireKind("the closed bar is streamed after the next one", MARKET),
-    "kline_revised": WireKind("the closed bar is streamed again with another close", MARKET),
     "kline_unclosed_as_closed": WireKind("the forming bar is streamed as closed", MARKET),
-    "event_lost": WireKind("the event is never sent", USER),
-    "event_duplicate": WireKind("the event is sent twice", USER),
-    "event_late": WireKind("the event is sent delay_ms late", USER),
-    "event_out_of_order": WireKind("the event is sent after the next one", USER),
     "listen_key_expired": WireKind("every listen key runs out now", USER),
 }

@@ -11,12 +11,10 @@ from typing import Any
 
 from aiohttp import web
 
-from brokers.desk.limits import RateMeter
 from brokers.desk.wire_plan import WireFault
 
 Respond = Callable[[], Awaitable[web.Response]]
 HTML = "<html><head><title>Error</title></head><body><center><h1>Error</h1></center></body></html>"
-LATE = "Timeout waiting for response from backend server. Send status unknown; execution status unknown."
 ODD = "An unexpected response was received from the message bus. Execution status unknown."
 BODIES: dict[str, tuple[int, str]] = {
     "html_200": (200, HTML),
@@ -30,13 +28,6 @@ CODES: dict[str, tuple[int, int, str]] = {
     "unknown_-1000": (500, -1000, "An unknown error occurred while processing the request."),
     "disconnected_-1001": (503, -1001, "Internal error; unable to process your request. Please try again."),
     "unexpected_-1006": (400, -1006, ODD),
-    "timeout_-1007": (408, -1007, LATE),
-    "overloaded_-1008": (503, -1008, "Server is currently overloaded with other requests. Please try again later."),
-    "maintenance_-1016": (503, -1016, "This service is no longer available."),
-    "rate_limit_429": (429, -1003, "Too many requests; please use the websocket for live updates."),
-    "order_rate_429": (429, -1015, "Too many new orders."),
-    "clock_-1021": (400, -1021, "Timestamp for this request is outside of the recvWindow."),
-    "key_-2015": (401, -2015, "Invalid API-key, IP, or permissions for action."),
 }
 JSON_TYPE = "application/json;charset=UTF-8"
 
@@ -44,8 +35,8 @@ JSON_TYPE = "application/json;charset=UTF-8"
 class WireReplies:
     """``outage``: cuts everything for some seconds. Each fault answers one request in its own way."""
 
-    def __init__(self, meter: RateMeter, outage: Callable[[float], None]) -> None:
-        self._meter, self._outage = meter, outage
+    def __init__(self, outage: Callable[[float], None]) -> None:
+        self._outage = outage
         self._later: set[asyncio.Task[Any]] = set()
         self._acts: dict[str, Callable[..., Awaitable[web.Response]]] = {
             "outage": self._cut_everything,
@@ -53,8 +44,7 @@ class WireReplies:
             "stale_keep_alive": self._close,
             "reset": self._reset,
             "hang": self._hang,
-            "late_execution": self._execute_late,
-            "slow_answer": self._answer_late,
+            "held_up": self._hold_up,
             "slow_loris": self._drip,
             "partial_headers": self._break_headers,
             "truncated_body": self._break_body,
@@ -62,7 +52,6 @@ class WireReplies:
             "garbage": self._write_garbage,
             "redirect_302": self._redirect,
             "redirect_307": self._redirect,
-            "ban_418": self._ban,
         }
 
     async def reply(self, fault: WireFault, request: web.Request, respond: Respond) -> web.Response:
@@ -83,15 +72,14 @@ class WireReplies:
         await asyncio.gather(*self._later, return_exceptions=True)
 
     def _coded(self, status: int, code: int, message: str) -> web.Response:
-        headers = {"Retry-After": "1"} if status == 429 else {}
-        return web.json_response({"code": code, "msg": message}, status=status, headers=headers)
+        return web.json_response({"code": code, "msg": message}, status=status)
 
     async def _cut_everything(self, fault: WireFault, request: web.Request, *_: Any) -> web.Response:
         self._outage(fault.delay_s)
-        return self._raw(request, b"")
+        return raw_reply(request, b"")
 
     async def _close(self, _: WireFault, request: web.Request, *__: Any) -> web.Response:
-        return self._raw(request, b"")
+        return raw_reply(request, b"")
 
     async def _reset(self, _: WireFault, request: web.Request, *__: Any) -> web.Response:
         if request.transport is not None:
@@ -103,22 +91,18 @@ class WireReplies:
 
     async def _hang(self, fault: WireFault, request: web.Request, *_: Any) -> web.Response:
         await asyncio.sleep(fault.delay_s)
-        return self._raw(request, b"")
+        return raw_reply(request, b"")
 
-    async def _execute_late(self, fault: WireFault, request: web.Request, _: Any, respond: Respond) -> web.Response:
+    async def _hold_up(self, fault: WireFault, request: web.Request, _: Any, respond: Respond) -> web.Response:
         """The timestamp is checked when it is carried out: a short recvWindow fences the client."""
         task = asyncio.get_running_loop().create_task(self._respond_after(fault.delay_s, respond))
         self._later.add(task)
         task.add_done_callback(self._later.discard)
-        return self._raw(request, b"")
+        return raw_reply(request, b"")
 
     async def _respond_after(self, delay_s: float, respond: Respond) -> None:
         await asyncio.sleep(delay_s)
         await respond()
-
-    async def _answer_late(self, fault: WireFault, _: Any, answer: web.Response, __: Respond) -> web.Response:
-        await asyncio.sleep(fault.delay_s)
-        return answer
 
     async def _drip(self, fault: WireFault, request: web.Request, answer: web.Response, _: Any) -> web.Response:
         for at, byte in enumerate(head(len(body_of(answer))) + body_of(answer)):
@@ -127,38 +111,34 @@ class WireReplies:
             if at:
                 await asyncio.sleep(fault.delay_s)
             request.transport.write(bytes((byte,)))
-        return self._raw(request, b"")
+        return raw_reply(request, b"")
 
     async def _break_headers(self, _: WireFault, request: web.Request, *__: Any) -> web.Response:
-        return self._raw(request, b"HTTP/1.1 200 OK\r\nContent-Type: application/js")
+        return raw_reply(request, b"HTTP/1.1 200 OK\r\nContent-Type: application/js")
 
     async def _break_body(self, _: WireFault, request: web.Request, answer: web.Response, __: Any) -> web.Response:
         body = body_of(answer)
-        return self._raw(request, head(len(body) + 1) + body[: len(body) // 2])
+        return raw_reply(request, head(len(body) + 1) + body[: len(body) // 2])
 
     async def _break_chunk(self, _: WireFault, request: web.Request, *__: Any) -> web.Response:
         start = f"HTTP/1.1 200 OK\r\nContent-Type: {JSON_TYPE}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
-        return self._raw(request, start + b'5\r\n{"ord\r\nZZZ\r\nerId\r\n')
+        return raw_reply(request, start + b'5\r\n{"ord\r\nZZZ\r\nerId\r\n')
 
     async def _write_garbage(self, _: WireFault, request: web.Request, *__: Any) -> web.Response:
-        return self._raw(request, b"\x16\x03\x01\x02\x00\x01\x00 not HTTP at all \r\n\r\n")
+        return raw_reply(request, b"\x16\x03\x01\x02\x00\x01\x00 not HTTP at all \r\n\r\n")
 
     async def _redirect(self, fault: WireFault, request: web.Request, *_: Any) -> web.Response:
         if fault.kind == "redirect_307":
             return web.Response(status=307, headers={"Location": request.path_qs})
         return web.Response(status=302, headers={"Location": "/elsewhere"})
 
-    async def _ban(self, fault: WireFault, *_: Any) -> web.Response:
-        self._meter.ban(fault.delay_s)
-        refusal = self._meter.ban_refusal()
-        return web.json_response(refusal.body, status=refusal.status, headers=refusal.headers)
 
-    def _raw(self, request: web.Request, data: bytes) -> web.Response:
-        """Write these bytes as they are and close; what aiohttp would answer then goes nowhere."""
-        if request.transport is not None:
-            request.transport.write(data)
-            request.transport.close()
-        return web.Response()
+def raw_reply(request: web.Request, data: bytes) -> web.Response:
+    """Write these bytes as they are and close; what aiohttp would answer then goes nowhere."""
+    if request.transport is not None:
+        request.transport.write(data)
+        request.transport.close()
+    return web.Response()
 
 
 def head(length: int) -> bytes:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from brokers.desk.front import FrontDesk
-from brokers.desk.params import Params
-from brokers.desk.refusals import Refusal
+from brokers.desk.params import Params, text_of
+from brokers.desk.refusals import NoAnswer, Refusal
 from brokers.desk.sockets import StreamSocket
 from brokers.desk.user_streams import Listener, UserStreams
 
@@ -36,6 +36,8 @@ class WsApi:
             result = await self._result(socket, method, signed_params(values), ip=ip)
         except Refusal as refusal:
             socket.tell({"id": number, "status": refusal.status, "error": refusal.body})
+        except NoAnswer:
+            socket.close(1006)
         else:
             socket.tell({"id": number, "status": 200, "result": result, "rateLimits": []})
 
@@ -59,10 +61,6 @@ class WsApi:
 
 def signed_params(values: Mapping[str, Any]) -> Params:
     """Parameters of a JSON request; what was signed are the pairs sorted by name."""
-    texts = {name: _text(value) for name, value in values.items()}
+    texts = {name: text_of(value) for name, value in values.items()}
     raw = "&".join(f"{name}={texts[name]}" for name in sorted(texts) if name != "signature")
     return Params(texts, raw)
-
-
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

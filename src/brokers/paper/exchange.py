@@ -13,12 +13,12 @@ from brokers.paper.live_tape import LiveTape
 from brokers.simulated.faults import Fault, FaultPlan
 from brokers.simulated.lines import BarLine
 from brokers.simulated.store import ExchangeStore
-from brokers.simulated.streams import Stream
 from brokers.simulated.trading import SimulatedTrading
 from brokers.simulated.venue import Venue, VenueTerms
 from ccxt_bt_bridge.clock import Clock
 from ccxt_bt_bridge.errors import ExchangeUnreachable, MarketClosed, MarketUnknown
 from ccxt_bt_bridge.port import MarketPort
+from ccxt_bt_bridge.streams import Stream
 from ccxt_bt_bridge.words import Bar, Connection, CreateOutcome, Market, NotPlaced, OrderRequest, Quote, UserEvent
 
 LONGEST_ABSENCE_BARS = 1_000

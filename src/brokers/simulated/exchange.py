@@ -12,11 +12,11 @@ from brokers.simulated.faults import Fault, FaultPlan
 from brokers.simulated.lines import BarLine
 from brokers.simulated.source import MarketSource, RecordedTape
 from brokers.simulated.store import ExchangeStore
-from brokers.simulated.streams import Stream
 from brokers.simulated.trading import SimulatedTrading
 from brokers.simulated.venue import OPENING_SETTINGS, Venue, VenueTerms
 from ccxt_bt_bridge.clock import Clock
 from ccxt_bt_bridge.errors import ExchangeUnreachable, MarketClosed, MarketUnknown
+from ccxt_bt_bridge.streams import Stream
 from ccxt_bt_bridge.words import AccountSettings, Bar, Connection, Market, Quote, UserEvent
 
 

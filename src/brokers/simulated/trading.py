@@ -9,9 +9,9 @@ from typing import Any
 from brokers.simulated.faults import Fault, FaultPlan
 from brokers.simulated.gate import NO_ANSWER, Gate
 from brokers.simulated.lines import UserLine
-from brokers.simulated.streams import Stream
 from brokers.simulated.venue import ADL, Venue
 from ccxt_bt_bridge.clock import Clock
+from ccxt_bt_bridge.streams import Stream
 from ccxt_bt_bridge.words import (
     Absent,
     Account,

@@ -60,8 +60,8 @@ class ExchangeOnFile:
 
 
 class InProcessRig(Rig):
-    def __init__(self, stage: ExchangeOnFile, kind: str) -> None:
-        super().__init__()
+    def __init__(self, world: World, stage: ExchangeOnFile, kind: str) -> None:
+        super().__init__(world)
         self.kind, self._stage = kind, stage
         self.market = self.trading = stage.exchange
         self.listen()
@@ -70,6 +70,9 @@ class InProcessRig(Rig):
         self._stage.clock.release(until_ms)
 
     async def pass_horizon(self) -> None:
+        await asyncio.sleep(HORIZON_S)
+
+    async def let_prices_age(self) -> None:
         await asyncio.sleep(HORIZON_S)
 
     async def by_hand(self, request: OrderRequest) -> CreateOutcome:
@@ -90,7 +93,7 @@ class InProcess(Adapter):
     async def open(self, world: World) -> AsyncIterator[Rig]:
         with TemporaryDirectory() as folder:
             stage = ExchangeOnFile(world, self.kind, Path(folder))
-            rig = InProcessRig(stage, self.kind)
+            rig = InProcessRig(world, stage, self.kind)
             try:
                 yield rig
             finally:

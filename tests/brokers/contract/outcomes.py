@@ -6,7 +6,7 @@ import pytest
 
 from ccxt_bt_bridge.errors import ExchangeUnreachable
 from ccxt_bt_bridge.words import Absent, Ambiguous, Fill, Found, Unknown
-from tests.brokers.contract.rig import ETH, Contract, Rig, order, played
+from tests.brokers.contract.rig import ETH, Contract, Rig, failing, order, played
 from tests.brokers.markets import hours
 
 
@@ -58,32 +58,38 @@ class OutcomeContract(Contract):
         await rig.go_to(3)
         assert fill.client_order_id == "other" and len(rig.told(Fill)) == 1
 
-    @played(faults=({"kind": "timeout_before_execution", "on": "fetch_order", "at": 1},))
+    @played(faults=(failing("fetch_order"),))
     async def test_a_lookup_without_an_answer_is_unknown(self, rig: Rig) -> None:
+        await rig.go_to(3)
         await rig.placed(order("mine", "1"))
         assert isinstance(await rig.trading.fetch_order(ETH, "mine"), Unknown)
         assert isinstance(await rig.trading.fetch_order(ETH, "mine"), Found)
 
-    @played(faults=({"kind": "timeout_before_execution", "on": "account", "at": 1},))
+    @played(faults=(failing("account"),))
     async def test_an_account_that_cannot_be_read_is_not_a_flat_one(self, rig: Rig) -> None:
+        await rig.go_to(3)
         with pytest.raises(ExchangeUnreachable):
             await rig.trading.account()
         assert (await rig.trading.account()).wallet > 0
 
-    @played(faults=({"kind": "timeout_before_execution", "on": "open_orders", "at": 1},))
+    @played(faults=(failing("open_orders"),))
     async def test_open_orders_that_cannot_be_read_are_not_none(self, rig: Rig) -> None:
+        await rig.go_to(3)
         with pytest.raises(ExchangeUnreachable):
             await rig.trading.open_orders()
         assert list(await rig.trading.open_orders()) == []
 
-    @played(faults=({"kind": "timeout_before_execution", "on": "fills", "at": 1},))
+    @played(faults=(failing("fills"),))
     async def test_fills_that_cannot_be_read_are_not_none(self, rig: Rig) -> None:
+        await rig.go_to(3)
         with pytest.raises(ExchangeUnreachable):
             await rig.trading.fills(since_ms=hours(0))
         assert list(await rig.trading.fills(since_ms=hours(0))) == []
 
-    @played(faults=({"kind": "timeout_before_execution", "on": "quote", "at": 1},))
+    @played(faults=(failing("quote"),))
     async def test_a_quote_that_cannot_be_had_is_not_an_old_one(self, rig: Rig) -> None:
+        await rig.go_to(3)
+        await rig.let_prices_age()
         with pytest.raises(ExchangeUnreachable):
             await rig.market.quote(ETH)
-        assert (await rig.market.quote(ETH)).price == 102
+        assert (await rig.market.quote(ETH)).price == 103

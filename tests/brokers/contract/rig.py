@@ -72,6 +72,10 @@ class World:
     def series(self) -> tuple[BarSeries, ...]:
         return self.eth(), steady()
 
+    def closing_at(self, time_ms: int) -> set[str]:
+        """The symbols that have a bar of this close."""
+        return {one.symbol for one in self.series() if time_ms in one.time_ms}
+
 
 class StepClock:
     """Exchange time by hand: milliseconds pass as on the loop, and the next bar comes when it is released."""
@@ -105,7 +109,8 @@ class Rig(ABC):
     market: MarketPort
     trading: TradingPort
 
-    def __init__(self) -> None:
+    def __init__(self, world: World) -> None:
+        self._world = world
         self.events: list[UserEvent] = []
         self.steps: list[tuple[Bar, ...]] = []
         self._news = asyncio.Condition()
@@ -120,6 +125,10 @@ class Rig(ABC):
     @abstractmethod
     async def pass_horizon(self) -> None:
         """Let so much time pass that an order sent before cannot turn up any more; no bar closes."""
+
+    @abstractmethod
+    async def let_prices_age(self) -> None:
+        """Let so much time pass that no price that was told before counts as the price now; no bar closes."""
 
     @abstractmethod
     async def by_hand(self, request: OrderRequest) -> CreateOutcome:
@@ -146,8 +155,9 @@ class Rig(ABC):
 
     async def go_to(self, hour: int) -> None:
         """The market moves on to this hour; returns when the bars that close then have arrived."""
+        wanted = self._world.closing_at(hours(hour))
         self.release(hours(hour))
-        await self._until(lambda: any(step[0].time_ms == hours(hour) for step in self.steps), f"the bars of {hour}:00")
+        await self._until(lambda: wanted <= self._closed_at(hours(hour)), f"the bars of {hour}:00")
 
     async def heard(self, kind: type[Event], wanted: Callable[[Event], bool] = lambda _: True) -> Event:
         """The first event of a kind that is as wanted, waiting for it."""
@@ -187,6 +197,9 @@ class Rig(ABC):
 
     async def held(self, symbol: str = ETH) -> Decimal:
         return (await self.trading.account()).amount(symbol)
+
+    def _closed_at(self, time_ms: int) -> set[str]:
+        return {bar.symbol for step in self.steps for bar in step if bar.time_ms == time_ms}
 
     async def _gather(self, stream: Any, into: list[Any]) -> None:
         async for item in stream:
@@ -238,6 +251,11 @@ def played(**world: Any) -> Callable[[Any], Any]:
         return test
 
     return decorate
+
+
+def failing(on: str, kind: str = "timeout_before_execution") -> dict[str, str]:
+    """A fault of the first such call from hour 3 on: by then a client has asked what it asks at its start."""
+    return {"kind": kind, "on": on, "at": "2024-01-01T03:00:00Z"}
 
 
 def order(client_order_id: str, amount: str | Decimal, symbol: str = ETH, **more: Any) -> OrderRequest:

@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 
 from brokers.desk.desk import Desk
+from brokers.simulated.fault_kinds import KINDS
 from tests.brokers.desk.desks import PATIENCE_S, open_desk, until
 from tests.brokers.desk.wire import ask, market_order
 
@@ -60,30 +61,35 @@ def market_desk(**fault: Any) -> Any:
     return open_desk(speed=SPEED, wait_for_client=True, server={"faults": [{"on": "market_stream", **fault}]})
 
 
-KLINE_FAULTS = {
-    # the third bar, as positions after the first one heard
-    "kline_missing": [0, 1, 3, 4],
-    "kline_duplicate": [0, 1, 2, 2, 3],
+BAR_FAULTS = {
+    # the third bar, as positions after the first one heard; the first two are of the wire
     "kline_out_of_order": [0, 1, 3, 2, 4],
-    "kline_revised": [0, 1, 2, 2, 3],
     "kline_unclosed_as_closed": [0, 1, 2, 3, 3],
-    "kline_late": [0, 1, 3],
+    "bar_missing": [0, 1, 3, 4],
+    "bar_twice": [0, 1, 2, 2, 3],
+    "bar_revised": [0, 1, 2, 2, 3],
+    "bar_late": [0, 1, 3],
 }
 
 
-@pytest.mark.parametrize("kind", KLINE_FAULTS)
+@pytest.mark.parametrize("kind", BAR_FAULTS)
 def test_a_closed_bar_is_misdelivered_as_the_script_says(kind: str) -> None:
     async def play() -> None:
-        fault = {"kind": kind, "symbol": "BTCUSDT", "at": 3, "delay_ms": 400}
-        async with market_desk(**fault) as desk, ear(desk, f"/market/ws/{KLINES}") as heard:
-            desk.walk()
-            wanted = KLINE_FAULTS[kind]
-            await until(lambda: len(heard.closed_opens()) > len(wanted) + 2)
-            third = heard.closed_opens()[0] + 2 * 60_000
-            await until(lambda: (third in heard.closed_opens()) == (kind != "kline_missing"))
-            opens = heard.closed_opens()
-            assert [(one - opens[0]) // 60_000 for one in opens[: len(wanted)]] == wanted
-            assert Counter(opens)[third] == (1 if kind == "kline_late" else wanted.count(2))
+        fault = {"kind": kind, "symbol": "BTCUSDT", "at": 3}
+        inside = kind in KINDS
+        if kind == "bar_late":
+            fault["delay_ms"] = 400
+        terms = {"faults": [fault]} if inside else {"server": {"faults": [{"on": "market_stream", **fault}]}}
+        async with open_desk(speed=SPEED, wait_for_client=True, **terms) as desk:
+            async with ear(desk, f"/market/ws/{KLINES}") as heard:
+                desk.walk()
+                wanted = BAR_FAULTS[kind]
+                await until(lambda: len(heard.closed_opens()) > len(wanted) + 2)
+                third = heard.closed_opens()[0] + 2 * 60_000
+                await until(lambda: (third in heard.closed_opens()) == (kind != "bar_missing"))
+                opens = heard.closed_opens()
+                assert [(one - opens[0]) // 60_000 for one in opens[: len(wanted)]] == wanted
+                assert Counter(opens)[third] == (1 if kind == "bar_late" else wanted.count(2))
 
     asyncio.run(play())
 
@@ -130,44 +136,59 @@ def test_a_stream_falls_silent_and_answers_pings_or_not(kind: str, answers: bool
     asyncio.run(play())
 
 
-EVENT_FAULTS = {
-    "event_lost": ["TRADE"],
-    "event_duplicate": ["NEW", "NEW", "TRADE"],
-    "event_out_of_order": ["NEW", "TRADE"],
-    "event_late": ["TRADE", "NEW"],
-}
-
-
 async def user_path(desk: Desk) -> str:
     key = json.loads((await ask(desk, "POST", "/fapi/v1/listenKey"))[1])["listenKey"]
     return f"/private/ws?listenKey={key}"
 
 
-@pytest.mark.parametrize("kind", EVENT_FAULTS)
-def test_a_user_event_is_misdelivered_as_the_script_says(kind: str) -> None:
+# The core's own faults, as the wire tells them: an order's report is its first event, its fill the second.
+EVENT_FAULTS = [
+    ("event_lost", "events", 1, ["TRADE"]),
+    ("event_lost", "events", 2, ["NEW"]),
+    ("event_twice", "events", 2, ["NEW", "TRADE", "TRADE"]),
+    ("event_out_of_order", "events", 1, ["TRADE", "NEW"]),
+    ("fill_before_ack", "create_order", 1, ["TRADE", "NEW"]),
+]
+
+
+@pytest.mark.parametrize(("kind", "on", "at", "wanted"), EVENT_FAULTS)
+def test_an_event_of_the_account_is_misdelivered_as_the_script_says(
+    kind: str, on: str, at: int, wanted: list[str]
+) -> None:
     async def play() -> None:
-        fault = {"kind": kind, "on": "user_stream", "at": 1, "delay_ms": 200}
-        async with open_desk(server={"faults": [fault]}) as desk, ear(desk, await user_path(desk)) as heard:
-            await until(lambda: len(desk.server.user.listeners) == 1)
-            await ask(desk, "POST", "/fapi/v1/order", market_order("one"))
-            await until(lambda: len(heard.executions()) == len(EVENT_FAULTS[kind]))
-            assert heard.executions() == EVENT_FAULTS[kind]
-            if kind == "event_out_of_order":
-                assert [one["e"] for one in heard.messages][:2] == ["ACCOUNT_UPDATE", "ORDER_TRADE_UPDATE"]
+        async with open_desk(faults=[{"kind": kind, "on": on, "at": at}]) as desk:
+            async with ear(desk, await user_path(desk)) as heard:
+                await until(lambda: len(desk.server.user.listeners) == 1)
+                await ask(desk, "POST", "/fapi/v1/order", market_order("one"))
+                await until(lambda: len(heard.executions()) == len(wanted))
+                assert heard.executions() == wanted
 
     asyncio.run(play())
 
 
-def test_a_fill_may_come_before_its_order_is_acknowledged() -> None:
-    """The acknowledgement, held back twice, comes after the trade."""
-
+def test_a_user_stream_that_goes_down_is_closed_and_tells_the_rest_to_who_comes_back() -> None:
     async def play() -> None:
-        faults = [{"kind": "event_late", "on": "user_stream", "at": 1, "delay_ms": 100}]
-        async with open_desk(server={"faults": faults}) as desk, ear(desk, await user_path(desk)) as heard:
+        fault = {"kind": "user_stream_down", "on": "events", "at": 1, "delay_ms": 700}
+        async with open_desk(faults=[fault]) as desk:
+            path = await user_path(desk)
+            async with ear(desk, path) as heard:
+                await until(lambda: len(desk.server.user.listeners) == 1)
+                await ask(desk, "POST", "/fapi/v1/order", market_order("one"))
+                await until(lambda: heard.is_over)
+                assert heard.socket.close_code == 1012 and heard.executions() == []
+            async with ear(desk, path) as again:
+                await until(lambda: again.executions() == ["NEW", "TRADE"])
+
+    asyncio.run(play())
+
+
+def test_listen_keys_expire_by_script() -> None:
+    async def play() -> None:
+        fault = {"kind": "listen_key_expired", "on": "user_stream", "at": 1}
+        async with open_desk(server={"faults": [fault]}) as desk, ear(desk, await user_path(desk)) as heard:
             await until(lambda: len(desk.server.user.listeners) == 1)
             await ask(desk, "POST", "/fapi/v1/order", market_order("one"))
-            await until(lambda: heard.executions() == ["TRADE", "NEW"])
-            assert [one["o"]["X"] for one in heard.messages if "o" in one] == ["FILLED", "NEW"]
+            await until(lambda: [one["e"] for one in heard.messages] == ["listenKeyExpired"])
 
     asyncio.run(play())
 

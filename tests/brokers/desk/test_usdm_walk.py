@@ -22,7 +22,7 @@ def test_the_client_loads_markets_and_reads_everything_public() -> None:
             assert (await client.fetch_ticker(BTC))["last"] == rows[-1][1]
             book = (await client.fetch_bids_asks([BTC]))[BTC]
             assert book["bid"] < rows[-1][1] < book["ask"]
-            assert (await client.fetch_funding_rate(BTC))["markPrice"] == rows[-1][1]
+            assert (await client.fetch_funding_rate(BTC))["markPrice"] == rows[-2][4]
             assert abs(await client.fetch_time() - desk.clock.now_ms()) < 5_000
 
     asyncio.run(walk())
@@ -94,10 +94,11 @@ def test_closed_and_forming_klines_are_streamed_and_no_bar_is_missed_from_the_fi
 def test_the_other_public_streams_speak() -> None:
     async def walk() -> None:
         async with open_desk() as desk, usdm_client(desk.url) as client:
-            price = float(desk.exchange.venue.tape.valuation("BTCUSDT") or 0)
+            tape = desk.exchange.venue.tape
+            price, mark = float(tape.price("BTCUSDT") or 0), float(tape.mark("BTCUSDT") or 0)
             assert (await soon(client.watch_ticker(BTC)))["last"] == price
             assert (await soon(client.watch_trades(BTC)))[0]["price"] == price
-            assert (await soon(client.watch_mark_price(BTC)))["markPrice"] == price
+            assert (await soon(client.watch_mark_price(BTC)))["markPrice"] == mark
             assert (await soon(client.watch_bids_asks([BTC])))[BTC]["bid"] < price
 
     asyncio.run(walk())

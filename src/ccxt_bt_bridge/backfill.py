@@ -1,0 +1,100 @@
+"""Closed bars by REST, in pages: for warm-up, for gaps, for whole histories."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from ccxt_bt_bridge.candle_stream import is_sane
+from ccxt_bt_bridge.errors import ExchangeUnreachable, MarketUnknown
+from ccxt_bt_bridge.refusals import refusal, rows_of
+from ccxt_bt_bridge.series import INTERVALS, interval_ms
+from ccxt_bt_bridge.session import CcxtSession
+from ccxt_bt_bridge.wire import Reply, ask
+from ccxt_bt_bridge.words import Bar
+
+
+def known_interval(session: CcxtSession, interval: str) -> int:
+    """Its length in ms. Raises ``MarketUnknown`` for one that the exchange or the bridge lacks."""
+    offered = [name for name in session.public.timeframes if name in INTERVALS]
+    if interval not in offered:
+        raise MarketUnknown(f"{session.settings.exchange_id} has no interval {interval}; it has {', '.join(offered)}")
+    return interval_ms(interval)
+
+
+async def fetch_bars(
+    session: CcxtSession, symbol: str, interval: str, *, since_ms: int, until_ms: int
+) -> AsyncIterator[list[Bar]]:
+    """Closed bars with close times in ``since_ms`` to ``until_ms``, both inclusive, page by page, ascending.
+
+    The candle that is still forming is never among them. Raises ``MarketUnknown`` and ``ExchangeUnreachable``.
+    """
+    pages = CandlePages(session, session.public, symbol, interval)
+    while since_ms <= until_ms:
+        bars, next_ms = await pages.page(since_ms)
+        if bars:
+            yield [bar for bar in bars if bar.time_ms <= until_ms]
+        if next_ms is None:
+            return
+        since_ms = next_ms
+
+
+class CandlePages:
+    """Pages of one symbol's closed bars, through ``client``."""
+
+    def __init__(self, session: CcxtSession, client: Any, symbol: str, interval: str) -> None:
+        self._session, self._client = session, client
+        self._symbol, self._interval = symbol, interval
+        self._length_ms = known_interval(session, interval)
+        self._raw = session.raw_market(symbol)
+
+    async def page(self, since_ms: int) -> tuple[list[Bar], int | None]:
+        """The bars that closed at ``since_ms`` and later, and where the next page begins, None after the last."""
+        rows = await self._rows(since_ms - self._length_ms)
+        closed = [bar for bar in map(self._bar, rows) if since_ms <= bar.time_ms <= self._session.clock.now_ms()]
+        is_last = len(rows) < self._limit or len(closed) < len(rows)
+        return closed, None if is_last or not closed else closed[-1].time_ms + self._length_ms
+
+    async def last(self, limit: int) -> list[Bar]:
+        """The last ``limit`` closed bars, oldest first; fewer where the market is younger."""
+        # The exchange's clock as measured decides which candle is closed, whatever the local one says; a candle that
+        # closed within the clock's error is left to the next reading.
+        newest_ms = self._session.clock.now_ms() // self._length_ms * self._length_ms
+        since_ms: int | None = newest_ms - (limit - 1) * self._length_ms
+        bars: list[Bar] = []
+        while since_ms is not None:
+            page, since_ms = await self.page(since_ms)
+            bars += page
+        return bars[-limit:]
+
+    @property
+    def _limit(self) -> int:
+        return self._session.endpoints.klines_limit if self._session.endpoints else 500
+
+    async def _rows(self, open_ms: int) -> list[list[Any]]:
+        what = f"bars of {self._symbol} {self._interval}"
+        if self._session.endpoints is None:
+            return await self._unified_rows(open_ms, what)
+        params = {"symbol": self._raw["id"], "interval": self._interval, "startTime": open_ms, "limit": self._limit}
+        return rows_of(await ask(getattr(self._client, self._session.endpoints.klines), params), what)
+
+    async def _unified_rows(self, open_ms: int, what: str) -> list[list[Any]]:
+        rows: list[list[Any]] = []
+
+        async def fetch() -> None:
+            rows.extend(await self._client.fetch_ohlcv(self._raw["symbol"], self._interval, open_ms, self._limit))
+
+        reply: Reply = await ask(fetch)
+        if reply.status != 200:
+            raise refusal(reply, what)
+        return rows
+
+    def _bar(self, row: list[Any]) -> Bar:
+        try:
+            open_price, high, low, close, volume = map(float, row[1:6])
+            bar = Bar(self._symbol, int(row[0]) + self._length_ms, open_price, high, low, close, volume)
+        except (TypeError, ValueError, IndexError) as error:
+            raise ExchangeUnreachable(f"bars of {self._symbol}: an unreadable row: {type(error).__name__}") from None
+        if not is_sane(bar):
+            raise ExchangeUnreachable(f"bars of {self._symbol}: prices that cannot be: {bar}")
+        return bar

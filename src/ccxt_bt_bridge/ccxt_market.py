@@ -1,0 +1,287 @@
+"""A real exchange's market through ccxt: rules, history, prices, and bars the moment they close."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from decimal import Decimal
+from typing import Any
+
+from ccxt_bt_bridge.backfill import CandlePages, known_interval
+from ccxt_bt_bridge.candle_stream import ClosedBars, is_sane
+from ccxt_bt_bridge.errors import ExchangeUnreachable, MarketClosed, MarketUnknown
+from ccxt_bt_bridge.lifeline import Lifeline
+from ccxt_bt_bridge.refusals import answer_of
+from ccxt_bt_bridge.session import CcxtSession
+from ccxt_bt_bridge.streams import Stream
+from ccxt_bt_bridge.wire import ask
+from ccxt_bt_bridge.words import Bar, Connection, Market, Quote
+
+log = logging.getLogger(__name__)
+
+FRESH_MS = 1_000  # a streamed price younger than this spares a request
+MOST_STREAMS = 200  # of one connection, by Binance's rule
+GAP_PAUSE_S = 1.0
+
+
+class CcxtMarket:
+    """A ``MarketPort`` of ``symbols`` (in the caller's spelling) at ``interval``. Nothing streams before ``start``.
+
+    Raises ``MarketUnknown`` for a symbol or interval that the exchange lacks.
+    """
+
+    def __init__(self, session: CcxtSession, symbols: Sequence[str], interval: str) -> None:
+        self._session, self._symbols, self._interval = session, tuple(symbols), interval
+        self._length_ms = known_interval(session, interval)
+        self._client = session.new_client()
+        self._names = {session.raw_market(name)["id"]: name for name in self._symbols}
+        self._pages = {name: CandlePages(session, self._client, name, interval) for name in self._symbols}
+        self._closed = ClosedBars(self._length_ms)
+        self._quotes: dict[str, Quote] = {}
+        self._held: dict[str, list[Bar]] = {}
+        self._ready: list[Bar] = []
+        self._bars: Stream[tuple[Bar, ...]] = Stream()
+        self._connections: Stream[Connection] = Stream()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._down: set[int] = set()
+
+    async def start(self) -> None:
+        """Begin the streams. What closes from now on comes through ``bars``; after ``history``, what closed since."""
+        if self._tasks:
+            return
+        newest_ms = self._session.clock.now_ms() // self._length_ms * self._length_ms
+        for name in self._symbols:
+            if self._closed.last_ms(name) is None:
+                self._closed.begin(name, newest_ms)
+        if self._session.endpoints is None:
+            self._keep(self._poll())
+            return
+        share = MOST_STREAMS // 2
+        for at in range(0, len(self._symbols), share):
+            self._open(at // share, self._symbols[at : at + share])
+
+    async def close(self) -> None:
+        """End the streams; ``bars`` and ``connections`` end with them. May be called again."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._bars.end()
+        self._connections.end()
+
+    # the port
+
+    async def markets(self) -> dict[str, Market]:
+        return {name: self._session.market_of(name) for name in self._symbols}
+
+    async def history(self, symbol: str, *, limit: int) -> list[Bar]:
+        """Closed by the exchange's own clock. Raises ``MarketUnknown`` and ``ExchangeUnreachable``."""
+        bars = await self._pages_of(symbol).last(limit)
+        if bars and not self._tasks:
+            # What comes live has to begin where the history ends.
+            self._closed.begin(symbol, bars[-1].time_ms)
+        return bars
+
+    def bars(self) -> AsyncIterator[tuple[Bar, ...]]:
+        return self._bars.subscribe()
+
+    def connections(self) -> AsyncIterator[Connection]:
+        return self._connections.subscribe()
+
+    async def quote(self, symbol: str) -> Quote:
+        """The last trade as streamed, when it is fresh; else the middle of the book.
+
+        Raises ``MarketClosed`` for a symbol that trades no more and ``ExchangeUnreachable``.
+        """
+        self._pages_of(symbol)
+        streamed = self._quotes.get(symbol)
+        if streamed is not None and self._session.clock.now_ms() - streamed.time_ms <= FRESH_MS:
+            return streamed
+        return await self._ask_for_quote(symbol)
+
+    async def _ask_for_quote(self, symbol: str) -> Quote:
+        raw, endpoints = self._session.raw_market(symbol), self._session.endpoints
+        if endpoints is None:
+            reply, unified = await _unified(self._client.fetch_ticker, raw["symbol"])
+            answer_of(reply, f"the price of {symbol}")
+            return self._quote(symbol, unified.get("last"), unified.get("timestamp"))
+        reply = await ask(getattr(self._client, endpoints.book_ticker), {"symbol": raw["id"]})
+        book = answer_of(reply, f"the price of {symbol}")
+        try:
+            bid, ask_price = Decimal(str(book["bidPrice"])), Decimal(str(book["askPrice"]))
+        except (KeyError, TypeError, ArithmeticError):
+            raise ExchangeUnreachable(f"the price of {symbol}: an unreadable answer") from None
+        if not 0 < bid <= ask_price:
+            raise MarketClosed(f"{symbol} has no bid and ask: it does not trade")
+        return self._quote(symbol, (bid + ask_price) / 2, book.get("time"))
+
+    def _quote(self, symbol: str, price: Any, time_ms: Any) -> Quote:
+        value = Decimal(str(price)) if price is not None else Decimal(0)
+        if not value.is_finite() or value <= 0:
+            raise ExchangeUnreachable(f"the price of {symbol}: {price!r} is none")
+        return Quote(symbol, value, int(time_ms) if time_ms else self._session.clock.now_ms())
+
+    def _pages_of(self, symbol: str) -> CandlePages:
+        if symbol not in self._pages:
+            raise MarketUnknown(f"{symbol} was not asked for; this market has {', '.join(self._symbols)}")
+        return self._pages[symbol]
+
+    # streams
+
+    def _open(self, number: int, symbols: tuple[str, ...]) -> None:
+        """A connection of its own for these symbols, so that giving one up leaves the others."""
+        streams = [stream for name in symbols for stream in self._streams_of(name)]
+        client = self._session.new_client()
+        lifeline = Lifeline(
+            "market",
+            client,
+            watch=lambda: self._subscribe(client, streams),
+            catch_up=lambda: self._catch_up(symbols),
+            tell=lambda connection: self._tell(number, connection),
+            clock=self._session.clock,
+            silent_after_s=self._session.settings.silent_after_s,
+        )
+        client.listener = lambda kind, message: self._hear(lifeline, kind, message)
+        self._keep(lifeline.run())
+
+    def _streams_of(self, name: str) -> tuple[str, str]:
+        """The candles, and something that comes every second however thin the trade is."""
+        market_id = self._session.raw_market(name)["lowercaseId"]
+        heartbeat = "markPrice@1s" if self._session.kind == "usdm" else "miniTicker"
+        return f"{market_id}@kline_{self._interval}", f"{market_id}@{heartbeat}"
+
+    async def _subscribe(self, client: Any, streams: list[str]) -> None:
+        url = f"{client.get_ws_url('linear' if self._session.kind == 'usdm' else 'spot', 'market')}/0"
+        request = {"method": "SUBSCRIBE", "params": streams, "id": client.request_id(url)}
+        await client.watch_multiple(url, streams, request, streams, {"id": request["id"]})
+
+    def _hear(self, lifeline: Lifeline, kind: str, message: dict[str, Any]) -> None:
+        lifeline.heard()
+        if kind == "message":
+            lifeline.opened()
+        elif kind == "kline":
+            self._hear_candle(message)
+
+    def _hear_candle(self, message: dict[str, Any]) -> None:
+        candle = message["k"]
+        name = self._names.get(candle["s"])
+        if name is None or candle["i"] != self._interval:
+            return
+        event_ms, bar = int(message["E"]), _bar_of(name, candle, self._length_ms)
+        self._session.clock.observe(event_ms)
+        # What is not a price, or closed before its time is over, is left out: it is asked for instead.
+        if not is_sane(bar):
+            return
+        self._quotes[name] = Quote(name, Decimal(candle["c"]), event_ms)
+        if candle["x"] and event_ms >= int(candle["T"]):
+            self._take(bar)
+
+    def _take(self, bar: Bar) -> None:
+        """A closed bar from the stream. While older ones are being asked for, it waits behind them."""
+        if bar.symbol in self._held:
+            self._held[bar.symbol].append(bar)
+        elif self._closed.leaves_gap(bar):
+            self._held[bar.symbol] = [bar]
+            self._keep(self._close_gap(bar.symbol))
+        elif self._closed.take(bar):
+            self._publish(bar)
+
+    def _publish(self, bar: Bar) -> None:
+        """Bars that arrive in one burst go out together."""
+        if not self._ready:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._ready.append(bar)
+
+    def _flush(self) -> None:
+        moments = defaultdict(list)
+        for bar in self._ready:
+            moments[bar.time_ms].append(bar)
+        self._ready = []
+        for time_ms in sorted(moments):
+            self._bars.publish(tuple(moments[time_ms]))
+
+    def _tell(self, number: int, connection: Connection) -> None:
+        """One market is up when all its connections are."""
+        was_up = not self._down
+        self._down = self._down - {number} if connection.is_up else self._down | {number}
+        is_first = not connection.is_up and was_up
+        if is_first or (connection.is_up and not self._down):
+            self._flush()
+            self._connections.publish(connection)
+
+    # gaps
+
+    async def _catch_up(self, symbols: Sequence[str]) -> None:
+        for name in symbols:
+            self._held.setdefault(name, [])
+        await asyncio.gather(*(self._close_gap(name) for name in symbols))
+
+    async def _close_gap(self, name: str) -> None:
+        """Ask until there is an answer, then let go what has come meanwhile."""
+        while True:
+            try:
+                bars = await self._missing(name)
+                break
+            except MarketClosed:
+                bars = []
+                break
+            except ExchangeUnreachable as error:
+                log.warning("gap_not_filled symbol=%s reason=%r", name, str(error))
+                await asyncio.sleep(GAP_PAUSE_S)
+        for bar in sorted([*bars, *self._held.pop(name, [])], key=lambda bar: bar.time_ms):
+            if self._closed.take(bar):
+                self._publish(bar)
+
+    async def _missing(self, name: str) -> list[Bar]:
+        since_ms: int | None = (self._closed.last_ms(name) or 0) + self._length_ms
+        found: list[Bar] = []
+        while since_ms is not None:
+            page, since_ms = await self._pages[name].page(since_ms)
+            found += page
+        return found
+
+    # exchanges without a closed flag
+
+    async def _poll(self) -> None:
+        """Ask for each bar when it should have closed, until it is there."""
+        while True:
+            now_ms = self._session.clock.now_ms()
+            await self._session.clock.sleep_until((now_ms // self._length_ms + 1) * self._length_ms)
+            await asyncio.gather(*(self._await_bar(name) for name in self._symbols))
+
+    async def _await_bar(self, name: str) -> None:
+        newest_ms = self._session.clock.now_ms() // self._length_ms * self._length_ms
+        until_ms = newest_ms + min(self._length_ms // 2, 30_000)
+        while self._session.clock.now_ms() < until_ms:
+            try:
+                for bar in await self._missing(name):
+                    if self._closed.take(bar):
+                        self._publish(bar)
+            except ExchangeUnreachable as error:
+                log.warning("poll_failed symbol=%s reason=%r", name, str(error))
+            if (self._closed.last_ms(name) or 0) >= newest_ms:
+                return
+            await asyncio.sleep(GAP_PAUSE_S)
+
+    def _keep(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _unified(method: Any, *arguments: Any) -> tuple[Any, dict[str, Any]]:
+    """The raw reply beside what ccxt made of it."""
+    answers: list[dict[str, Any]] = []
+
+    async def call() -> None:
+        answers.append(await method(*arguments))
+
+    reply = await ask(call)
+    return reply, answers[0] if answers else {}
+
+
+def _bar_of(name: str, candle: dict[str, Any], length_ms: int) -> Bar:
+    open_price, high, low, close, volume = (float(candle[field]) for field in ("o", "h", "l", "c", "v"))
+    return Bar(name, int(candle["t"]) + length_ms, open_price, high, low, close, volume)

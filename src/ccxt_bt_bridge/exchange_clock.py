@@ -1,0 +1,81 @@
+"""The exchange's time: measured, monotonic, and never behind what the exchange itself has said."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class TimeSample:
+    """One answer of the exchange's clock. ``sent_s`` and ``received_s`` in the loop's seconds."""
+
+    sent_s: float
+    received_s: float
+    server_ms: int
+
+    @property
+    def round_trip_s(self) -> float:
+        return self.received_s - self.sent_s
+
+    @property
+    def offset_ms(self) -> float:
+        """Exchange time less loop time, if both ways took equally long."""
+        return self.server_ms - (self.sent_s + self.received_s) * 500.0
+
+
+class ExchangeClock:
+    """A ``Clock``. Between measurements it runs as ``loop_time`` (seconds) does; it jumps forward when the exchange
+    is seen to have said a later time, since an exchange on the desk may skip the idle rest of a bar."""
+
+    def __init__(self, loop_time: Callable[[], float]) -> None:
+        self._loop_time = loop_time
+        self._offset_ms = 0.0
+        self._last_ms = 0
+        self._sleepers: set[asyncio.Event] = set()
+
+    def now_ms(self) -> int:
+        self._last_ms = max(self._last_ms, self.signing_ms())
+        return self._last_ms
+
+    def signing_ms(self) -> int:
+        """The best estimate, which a new measurement may take back: what the exchange compares a timestamp with."""
+        return int(self._loop_time() * 1000.0 + self._offset_ms)
+
+    def measure(self, samples: Sequence[TimeSample]) -> None:
+        """Set by the median of the quickest answers: a slow one says little. ``samples`` must not be empty."""
+        quickest_s = min(sample.round_trip_s for sample in samples)
+        quick = [s.offset_ms for s in samples if s.round_trip_s <= 1.5 * quickest_s + 0.001]
+        self._offset_ms = statistics.median(quick)
+        self._wake()
+
+    def observe(self, event_ms: int) -> None:
+        """The exchange has said this time."""
+        ahead_ms = event_ms - self.signing_ms()
+        if ahead_ms > 0:
+            self._offset_ms += ahead_ms
+            self._wake()
+
+    async def sleep_until(self, when_ms: int) -> None:
+        await asyncio.sleep(0)
+        moved = asyncio.Event()
+        self._sleepers.add(moved)
+        try:
+            while (left_ms := when_ms - self.now_ms()) > 0:
+                moved.clear()
+                await _either(moved, left_ms / 1000.0)
+        finally:
+            self._sleepers.discard(moved)
+
+    def _wake(self) -> None:
+        for moved in self._sleepers:
+            moved.set()
+
+
+async def _either(moved: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(moved.wait(), seconds)
+    except TimeoutError:
+        return

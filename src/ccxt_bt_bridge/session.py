@@ -1,0 +1,287 @@
+"""A session with one exchange: its clients, its markets, its clock, and how long an unknown order may still turn up."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import logging
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from ccxt_bt_bridge.binance_endpoints import BY_EXCHANGE, Endpoints, local_urls
+from ccxt_bt_bridge.capabilities import CapabilityReport, report_on
+from ccxt_bt_bridge.clients import KEEP_ALIVE_MS, Wiring, client_class
+from ccxt_bt_bridge.errors import ExchangeUnreachable, MarketUnknown, NotSupported
+from ccxt_bt_bridge.exchange_clock import ExchangeClock, TimeSample
+from ccxt_bt_bridge.market_rules import market_from
+from ccxt_bt_bridge.rate_gate import RateGate
+from ccxt_bt_bridge.refusals import answer_of
+from ccxt_bt_bridge.resolver import GuardedSession, loopback_address, open_session
+from ccxt_bt_bridge.wire import Reply, ask
+from ccxt_bt_bridge.words import Market
+
+log = logging.getLogger(__name__)
+
+BACKEND_TIMEOUT_MS, MARGIN_MS = 10_000, 2_000  # Binance's own, and what a query may lag behind
+RESYNC_S, PING_S, TIME_SAMPLES = 3_600.0, 10.0, 5
+WINDOW_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """An API key. Neither part is in any repr, log or error."""
+
+    api_key: str = field(repr=False)
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSettings:
+    """``exchange_id``: ccxt's ("binanceusdm", "binance" for spot, or any other).
+
+    ``url``: an exchange on this machine, nothing else; with https and ``ca_file`` it is reached under the production
+    names. ``recv_window_ms``: how late the exchange may still accept a request. ``silent_after_s``: after so long
+    without a message a stream counts as broken. Raises ``ValueError``.
+    """
+
+    exchange_id: str
+    credentials: Credentials | None = None
+    testnet: bool = False
+    url: str | None = None
+    ca_file: str | None = None
+    recv_window_ms: int = 2_000
+    timeout_ms: int = 8_000
+    silent_after_s: float = 15.0
+
+    def __post_init__(self) -> None:
+        if self.url is not None:
+            loopback_address(self.url, self.ca_file)
+        elif self.ca_file is not None:
+            raise ValueError("ca_file is for an https url on this machine; the real exchange needs none")
+        if self.url is not None and self.testnet:
+            raise ValueError("testnet and url exclude each other: one exchange at a time")
+        if not 1_500 <= self.recv_window_ms <= 3_000:
+            raise ValueError(f"recv_window_ms is {self.recv_window_ms}; it must be from 1500 to 3000")
+        if not 0.0 < self.silent_after_s <= 15.0:
+            raise ValueError(f"silent_after_s is {self.silent_after_s}; it must be above 0 and at most 15")
+
+
+class CcxtSession:
+    """Made by ``open``. ``kind``: "usdm" or "spot"; ``horizon_ms``: how long after it was sent an order that the
+    exchange does not know may still turn up; ``opened_s`` in the loop's seconds."""
+
+    def __init__(self, settings: SessionSettings, report: CapabilityReport) -> None:
+        loop_time = asyncio.get_running_loop().time
+        self.settings, self.report = settings, report
+        self.kind = report.kind
+        self.endpoints: Endpoints | None = BY_EXCHANGE.get(settings.exchange_id)
+        self.clock = ExchangeClock(loop_time)
+        self.gate = RateGate(loop_time, self.clock)
+        self.horizon_ms = settings.recv_window_ms + BACKEND_TIMEOUT_MS + MARGIN_MS
+        self.opened_s = loop_time()
+        self._clients: list[Any] = []
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._http: GuardedSession | None = None
+
+    @classmethod
+    async def open(cls, settings: SessionSettings, *, loop: asyncio.AbstractEventLoop | None = None) -> CcxtSession:
+        """Connected, with markets and clock. On ``loop``, which must be the running one; closes everything on failure.
+
+        Raises ``ExchangeUnreachable``, ``NotSupported`` for an exchange that ccxt does not have, and ``ValueError``.
+        """
+        if loop not in (None, asyncio.get_running_loop()):
+            raise ValueError("a session is opened on the loop that will use it")
+        session = cls(settings, report_on(settings.exchange_id))
+        try:
+            await session._connect()
+        except BaseException:
+            await session.close()
+            raise
+        return session
+
+    # names and rules
+
+    def market_of(self, name: str) -> Market:
+        """The rules of ``BTCUSDT``, ``BTC/USDT`` or ``BTC/USDT:USDT``, under the name asked for.
+
+        Raises ``MarketUnknown`` with names that are near.
+        """
+        return market_from(self.raw_market(name), kind=self.kind, symbol=name)
+
+    def raw_market(self, name: str) -> dict[str, Any]:
+        """ccxt's market of any of its names. Raises ``MarketUnknown``."""
+        wanted = _compact(name)
+        found = self._by_compact.get(wanted)
+        if found is None:
+            near = difflib.get_close_matches(wanted, self._by_compact, n=3)
+            hint = f"did you mean {', '.join(near)}?" if near else f"it lists {len(self._by_compact)} others"
+            raise MarketUnknown(f"{self.settings.exchange_id} has no market {name}; {hint}")
+        return found
+
+    # clients
+
+    @property
+    def public(self) -> Any:
+        """The client for whatever belongs to no port: time and declarations."""
+        return self._clients[0]
+
+    def new_client(self) -> Any:
+        """A ccxt client of its own limiter and streams, so that no order queues behind a backfill."""
+        client = client_class(self.settings.exchange_id)(self._config())
+        client.wiring = Wiring(self.clock, self.gate)
+        client.streaming = {**client.streaming, "keepAlive": KEEP_ALIVE_MS}
+        if self.settings.testnet:
+            _use_test_network(client)
+        if self._clients:
+            client.set_markets_from_exchange(self._clients[0])
+        self._clients.append(client)
+        return client
+
+    def _config(self) -> dict[str, Any]:
+        credentials, url = self.settings.credentials, self.settings.url
+        plain = url is not None and self.settings.ca_file is None
+        return {
+            "session": self._http,
+            "timeout": self.settings.timeout_ms,
+            "enableRateLimit": True,
+            "rateLimiterAlgorithm": "rollingWindow",  # the default holds a second leg back by 200 ms
+            "rollingWindowSize": WINDOW_MS,
+            "aiohttp_trust_env": False,
+            "options": _options(self.settings),
+            **({"apiKey": credentials.api_key, "secret": credentials.secret} if credentials else {}),
+            **({"urls": {"api": local_urls(url)}} if url is not None and plain else {}),
+        }
+
+    # opening
+
+    async def _connect(self) -> None:
+        if self.settings.url is not None and self.endpoints is None:
+            raise NotSupported("an exchange url is understood for binance and binanceusdm only")
+        hosts = self.endpoints.hosts if self.endpoints else frozenset[str]()
+        self._http = open_session(self.settings.url, self.settings.ca_file, hosts)
+        await self._hear_declaration(self.new_client())
+        await self.synchronise()
+        await self._load_markets()
+        self._keep(self._resynchronise())
+
+    async def _hear_declaration(self, client: Any) -> None:
+        """An exchange on this machine says what it is; a real one is never asked."""
+        if self.settings.url is None or self.endpoints is None:
+            return
+        base = self.endpoints.prefix if self.settings.ca_file else self.settings.url.rstrip("/")
+        reply = await ask(client.fetch, f"{base}/desk")
+        if reply.status == 0:
+            raise ExchangeUnreachable(f"no exchange answers at {self.settings.url}: {reply.problem}")
+        declared = reply.data if reply.status == 200 and isinstance(reply.data, dict) else {}
+        timeout_ms = int(declared.get("backend_timeout_ms", BACKEND_TIMEOUT_MS))
+        margin_ms = min(int(declared.get("query_lag_ms", MARGIN_MS)), MARGIN_MS)
+        self.horizon_ms = self.settings.recv_window_ms + timeout_ms + margin_ms
+
+    async def _load_markets(self) -> None:
+        reply = await ask(self.public.load_markets)
+        if not self.public.markets:
+            raise ExchangeUnreachable(f"the markets of {self.settings.exchange_id} could not be read: {reply}")
+        self._by_compact = {
+            _compact(market["symbol"]): market for market in self.public.markets.values() if self._is_ours(market)
+        }
+
+    def _is_ours(self, market: dict[str, Any]) -> bool:
+        """Spot, or linear perpetuals."""
+        return bool(market["spot"] if self.kind == "spot" else market["swap"] and market["linear"])
+
+    # the clock
+
+    async def synchronise(self) -> None:
+        """Measure the exchange's clock anew. Raises ``ExchangeUnreachable``."""
+        if self.endpoints is None:
+            self.clock.measure([await self._generic_sample()])
+            return
+        method = getattr(self.public, self.endpoints.time)
+        replies = [await ask(method, {}) for _ in range(TIME_SAMPLES)]
+        self.clock.measure([_sample(answer_of(reply, "the exchange's time"), reply) for reply in replies])
+
+    def synchronise_soon(self) -> None:
+        """The exchange has refused a time stamp."""
+        self._keep(self._quietly_synchronise())
+
+    async def _generic_sample(self) -> TimeSample:
+        loop, client = asyncio.get_running_loop(), self.public
+        sent_s = loop.time()
+        reply = await ask(client.fetch_time)
+        server_ms = client.milliseconds() if reply.status == 0 else client.safe_integer(reply.data, "time")
+        return TimeSample(sent_s, loop.time(), server_ms or client.milliseconds())
+
+    async def _resynchronise(self) -> None:
+        while True:
+            await asyncio.sleep(RESYNC_S)
+            await self._quietly_synchronise()
+
+    async def _quietly_synchronise(self) -> None:
+        try:
+            await self.synchronise()
+        except ExchangeUnreachable as error:
+            log.warning("clock_not_measured reason=%r", str(error))
+
+    async def keep_warm(self, client: Any) -> None:
+        """Until cancelled: two connections stay open, so that two legs after a quiet hour pay no handshake."""
+        if self.endpoints is None:
+            return
+        ping = getattr(client, self.endpoints.ping)
+        while True:
+            await asyncio.gather(ask(ping, {}), ask(ping, {}), return_exceptions=True)
+            await asyncio.sleep(PING_S)
+
+    # the end
+
+    def _keep(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Leaves no socket and no task. May be called again, also after a failed ``open``."""
+        tasks, clients, http = list(self._tasks), self._clients, self._http
+        self._clients, self._http = [], None
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(client.close() for client in clients), return_exceptions=True)
+        if http is not None:
+            await http.close()
+            # asyncio closes a transport in the next turns of the loop
+            await asyncio.sleep(0.01)
+
+
+def _compact(name: str) -> str:
+    return name.split(":")[0].replace("/", "").replace("-", "").upper()
+
+
+def _options(settings: SessionSettings) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "fetchCurrencies": False,
+        "fetchMargins": False,
+        "recvWindow": settings.recv_window_ms,
+        "maxRetriesOnFailure": 0,
+        "warnOnFetchOpenOrdersWithoutSymbol": False,
+    }
+    if settings.exchange_id == "binance":
+        options |= {"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}}
+    return options
+
+
+def _use_test_network(client: Any) -> None:
+    if client.urls.get("demo"):
+        client.enable_demo_trading(True)
+    elif client.urls.get("test"):
+        client.set_sandbox_mode(True)
+    else:
+        raise NotSupported(f"{client.id} has no test network")
+
+
+def _sample(answer: Any, reply: Reply) -> TimeSample:
+    server_ms = answer.get("serverTime") if isinstance(answer, dict) else None
+    if not isinstance(server_ms, int | Decimal):
+        raise ExchangeUnreachable("the exchange's time could not be read from its answer")
+    return TimeSample(reply.sent_s, reply.received_s, int(server_ms))
