@@ -148,6 +148,7 @@ EVENT_FAULTS = [
     ("event_twice", "events", 2, ["NEW", "TRADE", "TRADE"]),
     ("event_out_of_order", "events", 1, ["TRADE", "NEW"]),
     ("fill_before_ack", "create_order", 1, ["TRADE", "NEW"]),
+    ("partial_fill", "create_order", 1, ["NEW", "TRADE", "EXPIRED"]),
 ]
 
 
