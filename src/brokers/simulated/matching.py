@@ -78,8 +78,8 @@ def touch_in_bar(order: Order, bar: Range) -> Touch | None:
         return touch_at_price(order, price, has_rested=False)
     if request.type not in LIMITS or not is_marketable(request, bar.low if is_buy else bar.high):
         return None
+    assert request.price is not None
     price = bar.open if is_marketable(request, bar.open) else request.price
-    assert price is not None
     return Touch(price, is_maker=True, worst=request.price)
 
 
