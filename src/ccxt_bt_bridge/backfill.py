@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
+from ccxt_bt_bridge.candle_stream import is_sane
 from ccxt_bt_bridge.errors import ExchangeUnreachable, MarketUnknown
 from ccxt_bt_bridge.refusals import refusal, rows_of
 from ccxt_bt_bridge.series import INTERVALS, interval_ms
 from ccxt_bt_bridge.session import CcxtSession
-from ccxt_bt_bridge.wire import Reply, ask
+from ccxt_bt_bridge.wire import ask, ask_unified
 from ccxt_bt_bridge.words import Bar
 
 
@@ -78,19 +79,18 @@ class CandlePages:
         return rows_of(await ask(getattr(self._client, self._session.endpoints.klines), params), what)
 
     async def _unified_rows(self, open_ms: int, what: str) -> list[list[Any]]:
-        rows: list[list[Any]] = []
-
-        async def fetch() -> None:
-            rows.extend(await self._client.fetch_ohlcv(self._raw["symbol"], self._interval, open_ms, self._limit))
-
-        reply: Reply = await ask(fetch)
-        if reply.status != 200:
+        fetch = self._client.fetch_ohlcv
+        reply, rows = await ask_unified(fetch, self._raw["symbol"], self._interval, open_ms, self._limit)
+        if rows is None:
             raise refusal(reply, what)
-        return rows
+        return list(rows)
 
     def _bar(self, row: list[Any]) -> Bar:
         try:
             open_price, high, low, close, volume = map(float, row[1:6])
-            return Bar(self._symbol, int(row[0]) + self._length_ms, open_price, high, low, close, volume)
+            bar = Bar(self._symbol, int(row[0]) + self._length_ms, open_price, high, low, close, volume)
         except (TypeError, ValueError, IndexError) as error:
             raise ExchangeUnreachable(f"bars of {self._symbol}: an unreadable row: {type(error).__name__}") from None
+        if not is_sane(bar):
+            raise ExchangeUnreachable(f"bars of {self._symbol}: prices that cannot be: {bar}")
+        return bar

@@ -9,7 +9,6 @@ from ccxt_bt_bridge import outcomes
 from ccxt_bt_bridge.errors import ExchangeUnreachable, MarketUnknown, RateBanned
 from ccxt_bt_bridge.order_requests import (
     CANCEL_STOP,
-    CREATE_STOP,
     FETCH_STOP,
     OPEN_STOPS,
     Call,
@@ -33,9 +32,6 @@ from ccxt_bt_bridge.words import (
     Placed,
     Unknown,
 )
-
-NO_SUCH_PATH = "-5000"
-STOP_METHODS = (CREATE_STOP, CANCEL_STOP, FETCH_STOP, OPEN_STOPS)
 
 
 class BinanceOrders:
@@ -101,7 +97,7 @@ class BinanceOrders:
             params = {"symbol": self._ids[symbol], "origClientOrderId": cid}
             reply = await self._send(Call(self._endpoints.cancel, params))
             return outcomes.cancel_outcome(reply, cid, lambda row: order_report(row, symbol))
-        reply = await self._send(Call(CANCEL_STOP, {"clientAlgoId": cid}))
+        reply = await self._send(Call(CANCEL_STOP, {"symbol": self._ids[symbol], "clientAlgoId": cid}))
         if reply.status != 200 or reply.code != "200":
             return outcomes.cancel_outcome(reply, cid, lambda row: stop_report(row, symbol))
         # The answer to a stop's cancellation names it, but not its state.
@@ -123,7 +119,7 @@ class BinanceOrders:
             return Unknown(str(error))
 
     async def _look_up_stop(self, symbol: str, cid: str) -> Found | Unknown | None:
-        reply = await self._send(Call(FETCH_STOP, {"clientAlgoId": cid}))
+        reply = await self._send(Call(FETCH_STOP, {"symbol": self._ids[symbol], "clientAlgoId": cid}))
         found = outcomes.lookup_outcome(reply, cid, lambda row: stop_report(row, symbol))
         order_id = reply.data.get("actualOrderId") if isinstance(found, Found) else None
         if not isinstance(found, Found) or not order_id:
@@ -141,8 +137,6 @@ class BinanceOrders:
 
     async def _list(self, method: str, read: Any) -> list[OrderReport]:
         reply = await self._send(Call(method, {}))
-        if method == OPEN_STOPS and not self._has_stops:
-            return []
         rows = rows_of(reply, "the open orders")
         try:
             return [read(row, self.name_of(row["symbol"])) for row in rows]
@@ -153,8 +147,6 @@ class BinanceOrders:
         reply = await ask(getattr(self._client, call.method), call.params)
         if reply.code == "-1021":
             self._session.synchronise_soon()
-        if reply.code == NO_SUCH_PATH and call.method in STOP_METHODS:
-            self._has_stops = False
         return reply
 
     def knows(self, symbol: str) -> bool:

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 from ccxt_bt_bridge.words import Bar
+
+
+def is_sane(bar: Bar) -> bool:
+    """Finite positive prices, with open and close between low and high."""
+    prices = (bar.open, bar.high, bar.low, bar.close)
+    is_finite = all(map(math.isfinite, (*prices, bar.volume)))
+    return is_finite and bar.low > 0.0 and bar.low <= min(prices) and max(prices) <= bar.high
 
 
 class ClosedBars:

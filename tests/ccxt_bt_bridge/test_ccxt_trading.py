@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from ccxt_bt_bridge import ccxt_trading
 from ccxt_bt_bridge.ccxt_trading import CcxtTrading
 from ccxt_bt_bridge.errors import ExchangeUnreachable, KeyRefused, NotSupported, RateBanned
 from ccxt_bt_bridge.words import (
@@ -32,6 +33,10 @@ every_kind = pytest.mark.parametrize("kind", ["usdm", "spot"])
 
 def faults(*kinds: str, on: str = "create_order", **more) -> dict:
     return {"server": {"faults": [{"kind": kind, "on": on, "at": 1, **more} for kind in kinds]}}
+
+
+def core_fault(kind: str, on: str, *, at: int = 1, **more) -> dict:
+    return {"faults": [{"kind": kind, "on": on, "at": at, **more}]}
 
 
 @every_kind
@@ -157,7 +162,7 @@ def test_the_answer_is_lost_and_the_order_is_found_and_never_sent_again(kind):
 
 def test_a_cancelled_caller_loses_nothing():
     async def trade():
-        async with desk_session(**faults("slow_answer", delay_ms=300)) as (_, session):
+        async with desk_session(**core_fault("slow", "create_order", delay_ms=300)) as (_, session):
             trading = CcxtTrading(session, PAIR)
             async with started(trading) as heard:
                 await until(lambda: heard.of(Connection))
@@ -191,8 +196,7 @@ def test_two_legs_leave_together():
 @every_kind
 def test_an_event_that_the_stream_loses_is_found_after_the_reconnect(kind):
     async def trade():
-        script = [{"kind": "event_lost", "on": "user_stream", "at": 1, "times": 50}]
-        async with desk_session(kind, server={"faults": script}) as (desk, session):
+        async with desk_session(kind, **core_fault("event_lost", "events", times=50)) as (desk, session):
             trading = CcxtTrading(session, PAIR)
             async with started(trading) as heard:
                 await until(lambda: heard.of(Connection))
@@ -213,8 +217,7 @@ def test_an_event_that_the_stream_loses_is_found_after_the_reconnect(kind):
 
 def test_an_order_that_ended_while_the_stream_was_away_is_told():
     async def trade():
-        script = [{"kind": "event_lost", "on": "user_stream", "at": 2, "times": 50}]
-        async with desk_session(server={"faults": script}) as (desk, session):
+        async with desk_session(**core_fault("event_lost", "events", at=2, times=50)) as (desk, session):
             trading, other = CcxtTrading(session, PAIR), CcxtTrading(session, PAIR)
             async with started(trading) as heard:
                 await until(lambda: heard.of(Connection))
@@ -228,11 +231,11 @@ def test_an_order_that_ended_while_the_stream_was_away_is_told():
     run(trade())
 
 
-@pytest.mark.parametrize("fault", ["event_duplicate", "event_out_of_order"])
+@pytest.mark.parametrize("fault", ["event_twice", "event_out_of_order"])
 def test_what_is_told_twice_or_out_of_order_counts_once(fault):
     async def trade():
-        script = [{"kind": fault, "on": "user_stream", "at": at} for at in range(1, 10, 3)]
-        async with desk_session(server={"faults": script}) as (_, session):
+        script = [{"kind": fault, "on": "events", "at": at} for at in range(1, 10, 3)]
+        async with desk_session(faults=script) as (_, session):
             trading = CcxtTrading(session, PAIR)
             async with started(trading) as heard:
                 await until(lambda: heard.of(Connection))
@@ -263,7 +266,7 @@ def test_an_expired_listen_key_is_replaced():
 
 def test_while_banned_nothing_is_sent():
     async def trade():
-        async with desk_session(**faults("rate_limit_429")) as (_, session):
+        async with desk_session(**core_fault("rate_limit", "create_order", delay_ms=1_000)) as (_, session):
             trading, emergency = CcxtTrading(session, PAIR), CcxtTrading(session, PAIR, client="emergency")
             assert (await trading.create_order(buy("banned"))).code == "-1003"
             for port in (trading, emergency):
@@ -372,3 +375,84 @@ def test_close_is_quick_and_may_come_twice():
             assert all(isinstance(event, Account | Connection) for event in [event async for event in events])
 
     run(close())
+
+
+# stops
+
+
+@every_kind
+@pytest.mark.parametrize("type_", ["stop", "stop_limit"])
+def test_a_stop_waits_is_listed_and_is_cancelled_by_our_id(kind, type_):
+    async def trade():
+        async with desk_session(kind) as (_, session):
+            trading = CcxtTrading(session, PAIR)
+            stop = buy("stop", type=type_, trigger_price=Decimal(90_000), price=stop_price(type_))
+            placed = await trading.create_order(stop)
+            assert isinstance(placed, Placed), placed
+            assert placed.report.status is OrderStatus.OPEN
+            assert [report.client_order_id for report in await trading.open_orders()] == ["stop"]
+            found = await trading.fetch_order("BTCUSDT", "stop")
+            assert isinstance(found, Found) and found.report.status is OrderStatus.OPEN
+            later = CcxtTrading(session, PAIR)  # as after a restart: it does not know that it was a stop
+            assert (await later.fetch_order("BTCUSDT", "stop")).report.status is OrderStatus.OPEN
+            assert isinstance(await later.cancel_order("BTCUSDT", "stop"), Cancelled)
+            assert await trading.open_orders() == []
+            assert (await trading.fetch_order("BTCUSDT", "stop")).report.status is OrderStatus.CANCELED
+
+    run(trade())
+
+
+def stop_price(type_: str) -> Decimal | None:
+    return Decimal(90_100) if type_ == "stop_limit" else None
+
+
+@every_kind
+def test_a_stop_that_triggers_fills_under_our_id(kind):
+    async def trade():
+        async with desk_session(kind, speed=1_200.0) as (desk, session):
+            trading = CcxtTrading(session, PAIR)
+            async with started(trading) as heard:
+                await until(lambda: heard.of(Connection))
+                await trading.create_order(buy("held", amount="0.05"))
+                price = (await desk.exchange.quote("BTCUSDT")).price
+                trigger = (price * Decimal("1.0005")).quantize(Decimal(1))
+                placed = await trading.create_order(buy("stop", type="stop", trigger_price=trigger))
+                assert isinstance(placed, Placed), placed
+                desk.walk()
+                await until(lambda: any(fill.client_order_id == "stop" for fill in heard.of(Fill)))
+                found = await trading.fetch_order("BTCUSDT", "stop")
+            assert found.report.status is OrderStatus.CLOSED
+            assert (found.report.client_order_id, found.report.filled) == ("stop", Decimal("0.01"))
+            assert [fill.client_order_id for fill in await trading.fills(since_ms=0)] == ["held", "stop"]
+            assert heard.of(OrderReport)[-1].client_order_id == "stop"
+
+    run(trade())
+
+
+def test_a_post_only_order_that_would_take_is_not_placed_or_expires():
+    async def trade():
+        async with desk_session() as (desk, session):
+            trading = CcxtTrading(session, PAIR)
+            price = ((await desk.exchange.quote("BTCUSDT")).price * 2).quantize(Decimal(1))
+            outcome = await trading.create_order(buy("maker", type="limit", price=price, time_in_force="PO"))
+            refused = isinstance(outcome, NotPlaced) and outcome.code == "-5022"
+            assert refused or outcome.report.status in (OrderStatus.EXPIRED, OrderStatus.CANCELED)
+            assert await trading.fills(since_ms=0) == []
+
+    run(trade())
+
+
+def test_a_stream_that_is_silent_while_the_account_changes_is_opened_anew(monkeypatch):
+    monkeypatch.setattr(ccxt_trading, "QUIET_S", 0.2)
+
+    async def trade():
+        async with desk_session(**core_fault("event_lost", "events", times=50)) as (_, session):
+            trading = CcxtTrading(session, PAIR)
+            async with started(trading) as heard:
+                await until(lambda: heard.of(Connection))
+                await trading.create_order(buy("unheard"))
+                await until(lambda: len(heard.of(Connection)) == 3)
+            assert [fill.client_order_id for fill in heard.of(Fill)] == ["unheard"]
+            assert "silent while the account changed" in heard.of(Connection)[1].reason
+
+    run(trade())
