@@ -13,6 +13,7 @@ from brokers.simulated.liquidity import Part
 from ccxt_bt_bridge.series import INTERVALS
 from ccxt_bt_bridge.words import Bar
 
+ZERO = Decimal(0)
 BOOK_AMOUNT = Decimal(1000)  # steps at the best price: the book is as deep as anyone asks
 
 
@@ -148,11 +149,14 @@ class MarketData:
         }  # fmt: skip
 
     def _book(self, symbol: str) -> dict[str, Any]:
+        """Nothing bid and nothing asked while the symbol does not trade."""
         market, price = self._core.market(symbol), self._core.price(symbol)
-        amount = plain(market.amount_step * BOOK_AMOUNT)
+        is_trading = self._core.venue.tape.price(symbol) is not None
+        bid, ask = max(price - market.price_tick, market.price_tick), price + market.price_tick
+        bid, ask, amount = (bid, ask, market.amount_step * BOOK_AMOUNT) if is_trading else (ZERO, ZERO, ZERO)
         return {
-            "symbol": symbol, "bidPrice": plain(max(price - market.price_tick, market.price_tick)), "bidQty": amount,
-            "askPrice": plain(price + market.price_tick), "askQty": amount, "time": self._now(),
+            "symbol": symbol, "bidPrice": plain(bid), "bidQty": plain(amount),
+            "askPrice": plain(ask), "askQty": plain(amount), "time": self._now(),
         }  # fmt: skip
 
     def _now(self) -> int:

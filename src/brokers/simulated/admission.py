@@ -68,8 +68,8 @@ class Admission:
         return None
 
     def _clamped(self, request: OrderRequest) -> OrderRequest | NotPlaced:
-        """A reduce-only order cut to the position it reduces; others as they are."""
-        if not request.reduce_only:
+        """A reduce-only order cut to the position it reduces; others as they are. On spot every sale reduces."""
+        if not request.reduce_only or self._is_spot:
             return request
         amount = reducible(self._account, request, request.amount)
         if not amount:
