@@ -96,7 +96,8 @@ class Venue:
                 maintenance_margin_pct=terms.maintenance_margin_pct,
             )
         )
-        self.orders, self._news = OrderBook(remembered.orders), list[UserEvent]()
+        self.orders = OrderBook(remembered.orders)
+        self._news: list[UserEvent] = []
         self._liquidity = Liquidity(
             slippage_bps=terms.slippage_bps, max_volume_share=terms.max_volume_share, book_depth=terms.book_depth
         )
