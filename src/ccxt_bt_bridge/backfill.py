@@ -10,7 +10,7 @@ from ccxt_bt_bridge.errors import ExchangeUnreachable, MarketUnknown
 from ccxt_bt_bridge.refusals import refusal, rows_of
 from ccxt_bt_bridge.series import INTERVALS, interval_ms
 from ccxt_bt_bridge.session import CcxtSession
-from ccxt_bt_bridge.wire import Reply, ask
+from ccxt_bt_bridge.wire import ask, ask_unified
 from ccxt_bt_bridge.words import Bar
 
 
@@ -79,15 +79,11 @@ class CandlePages:
         return rows_of(await ask(getattr(self._client, self._session.endpoints.klines), params), what)
 
     async def _unified_rows(self, open_ms: int, what: str) -> list[list[Any]]:
-        rows: list[list[Any]] = []
-
-        async def fetch() -> None:
-            rows.extend(await self._client.fetch_ohlcv(self._raw["symbol"], self._interval, open_ms, self._limit))
-
-        reply: Reply = await ask(fetch)
-        if reply.status != 200:
+        fetch = self._client.fetch_ohlcv
+        reply, rows = await ask_unified(fetch, self._raw["symbol"], self._interval, open_ms, self._limit)
+        if rows is None:
             raise refusal(reply, what)
-        return rows
+        return list(rows)
 
     def _bar(self, row: list[Any]) -> Bar:
         try:
