@@ -53,6 +53,9 @@ class BridgeClient:
 
     async def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
         self.wiring.gate.check()
+        attempt = current_attempt()
+        if attempt is not None:
+            attempt.check_deadline()
         return await super().fetch(url, method, headers, body)  # type: ignore[misc]
 
     def on_rest_response(
