@@ -35,12 +35,13 @@ from ccxt_bt_bridge.words import (
 
 
 class BinanceOrders:
-    """``names``: the caller's symbol by the exchange's id. ``client``: the ccxt client that carries the requests."""
+    """``names``: the caller's symbol by the exchange's id. ``client``: the ccxt client that carries the requests;
+    ``asking``: the one whose limiter pays for lists, behind which no order may queue."""
 
-    def __init__(self, session: CcxtSession, client: Any, names: Mapping[str, str]) -> None:
+    def __init__(self, session: CcxtSession, client: Any, names: Mapping[str, str], *, asking: Any) -> None:
         if session.endpoints is None:
             raise ValueError("orders are understood for Binance only")
-        self._session, self._client, self._names = session, client, names
+        self._session, self._client, self._asking, self._names = session, client, asking, names
         self._endpoints = session.endpoints
         self._ids = {name: market_id for market_id, name in names.items()}
         self._stops: set[str] = set()
@@ -136,15 +137,15 @@ class BinanceOrders:
         return [*orders, *(await self._list(OPEN_STOPS, stop_report) if self._has_stops else [])]
 
     async def _list(self, method: str, read: Any) -> list[OrderReport]:
-        reply = await self._send(Call(method, {}))
+        reply = await self._send(Call(method, {}), self._asking)
         rows = rows_of(reply, "the open orders")
         try:
             return [read(row, self.name_of(row["symbol"])) for row in rows]
         except (ValueError, TypeError, KeyError) as error:
             raise ExchangeUnreachable(f"the open orders: an unreadable answer: {error}") from None
 
-    async def _send(self, call: Call) -> Reply:
-        reply = await ask(getattr(self._client, call.method), call.params)
+    async def _send(self, call: Call, client: Any = None) -> Reply:
+        reply = await ask(getattr(client or self._client, call.method), call.params)
         if reply.code == "-1021":
             self._session.synchronise_soon()
         return reply

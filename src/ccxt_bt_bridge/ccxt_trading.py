@@ -56,11 +56,11 @@ class CcxtTrading:
         if session.settings.credentials is None:
             raise NotSupported("orders need an API key and its secret; the session has none")
         self._session, self.purpose = session, client
-        self._client = session.new_client()
+        self._client, asking = session.new_client(), session.new_client()
         self._markets = {name: session.market_of(name) for name in symbols}
         self._names = {session.raw_market(name)["id"]: name for name in symbols}
-        self._orders = BinanceOrders(session, self._client, self._names)
-        self._reads = BinanceAccount(session, self._client, self._markets, self._names)
+        self._orders = BinanceOrders(session, self._client, self._names, asking=asking)
+        self._reads = BinanceAccount(session, asking, self._markets, self._names)
         self._loop = asyncio.get_running_loop()
         self._sent_s: dict[str, float] = {}
         self._client_ids: dict[str, str] = self._orders.order_of_stop
