@@ -39,6 +39,9 @@ async def fetch_bars(
         since_ms = next_ms
 
 
+LEAST_LOOK_BACK = 50  # bars; a hole that long ends a history
+
+
 class CandlePages:
     """Pages of one symbol's closed bars, through ``client``."""
 
@@ -60,12 +63,25 @@ class CandlePages:
         # The exchange's clock as measured decides which candle is closed, whatever the local one says; a candle that
         # closed within the clock's error is left to the next reading.
         newest_ms = self._session.clock.now_ms() // self._length_ms * self._length_ms
-        since_ms: int | None = newest_ms - (limit - 1) * self._length_ms
-        bars: list[Bar] = []
-        while since_ms is not None:
-            page, since_ms = await self.page(since_ms)
-            bars += page
+        since_ms = newest_ms - (limit - 1) * self._length_ms
+        bars = await self._between(since_ms, newest_ms)
+        while len(bars) < limit:
+            # Bars that never were: so many more from before, until there are none.
+            until_ms = since_ms - self._length_ms
+            since_ms -= max(limit - len(bars), LEAST_LOOK_BACK) * self._length_ms
+            earlier = await self._between(since_ms, until_ms)
+            if not earlier:
+                break
+            bars = earlier + bars
         return bars[-limit:]
+
+    async def _between(self, since_ms: int, until_ms: int) -> list[Bar]:
+        bars: list[Bar] = []
+        next_ms: int | None = since_ms
+        while next_ms is not None and next_ms <= until_ms:
+            page, next_ms = await self.page(next_ms)
+            bars += page
+        return [bar for bar in bars if bar.time_ms <= until_ms]
 
     @property
     def _limit(self) -> int:

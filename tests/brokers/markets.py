@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from brokers.simulated.source import MarketSource
 from brokers.simulated.store import ExchangeStore
 from ccxt_bt_bridge.clock import LoopClock
 from ccxt_bt_bridge.series import BarSeries
-from ccxt_bt_bridge.words import OrderRequest, Side
+from ccxt_bt_bridge.words import Market, OrderRequest, Side
 
 HOUR_MS = 3_600_000
 T0 = 1_704_067_200_000  # 2024-01-01T00:00Z
@@ -57,6 +58,26 @@ def market_order(client_id: str, symbol: str, amount: str | Decimal, *, reduce_o
     signed = Decimal(amount)
     side = Side.BUY if signed > 0 else Side.SELL
     return OrderRequest(client_id, symbol, side, abs(signed), reduce_only=reduce_only)
+
+
+def priced_order(
+    client_id: str, symbol: str, amount: str, *, price: str | None = None, trigger: str | None = None, **more
+) -> OrderRequest:
+    """A limit order at ``price``, a stop at ``trigger``, or a stop-limit with both. A signed amount."""
+    kind = "limit" if trigger is None else "stop" if price is None else "stop_limit"
+    prices = [None if one is None else Decimal(one) for one in (price, trigger)]
+    order = market_order(client_id, symbol, amount, reduce_only=more.pop("reduce_only", False))
+    return replace(order, type=kind, price=prices[0], trigger_price=prices[1], **more)
+
+
+def spot_rules(*symbols: str, **more) -> dict[str, Market]:
+    """Base and quote by name: ``AUSDT`` is A for USDT. Tick 0.01, step 0.001, minimum 5."""
+    fields = {"price_tick": Decimal("0.01"), "amount_step": Decimal("0.001"), "min_amount": Decimal("0.001"),
+              "min_notional": Decimal(5), "taker_fee": Decimal("0.001")} | more  # fmt: skip
+    return {
+        symbol: Market(symbol=symbol, quote="USDT", base=symbol.removesuffix("USDT"), kind="spot", **fields)
+        for symbol in symbols
+    }
 
 
 class Session:

@@ -67,10 +67,3 @@ def test_a_flat_position_leaves_no_crumb(trades):
         position, _ = position.after(side.sign * amount, price)
     position, _ = position.after(-position.amount, D(5))
     assert position == Position("X")
-
-
-def test_equity_and_gross_use_the_price_given_and_the_cost_without_one():
-    ledger = Ledger(Totals(D(1_000)), [Position("A", D(2), D(200)), Position("B", D(-1), D(-50))])
-    prices = {"A": D(110)}
-    assert ledger.equity(prices.get) == 1_020
-    assert ledger.gross(prices.get) == 220 + 50

@@ -191,6 +191,31 @@ def test_a_newer_file_and_a_file_of_something_else_are_refused(tmp_path):
         ExchangeStore(other, fingerprint="m")
 
 
+def test_a_file_of_the_first_version_is_brought_forward(tmp_path):
+    path = tmp_path / "exchange.db"
+    later = {"orders": ("type", "price", "trigger_price", "time_in_force", "is_triggered", "created_ms"),
+             "fills": ("base_fee", "is_maker")}  # fmt: skip
+
+    async def life(client_id: str):
+        exchange = open_exchange(source(flat("A", 5)), path)
+        await exchange.create_order(market_order(client_id, "A", "1"))
+        told = exchange.venue.orders.latest("A", "old").request.type, await exchange.fills(since_ms=0)
+        exchange.close()
+        return told
+
+    run_virtual(life("old"))
+    with sqlite3.connect(path) as connection:
+        for table, columns in later.items():
+            for column in columns:
+                connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        connection.execute("DROP TABLE balances")
+        connection.execute("DROP TABLE settings")
+        connection.execute("PRAGMA user_version=1")
+    connection.close()
+    kind, fills = run_virtual(life("new"))
+    assert kind == "market" and [(one.client_order_id, one.base_fee) for one in fills] == [("old", 0), ("new", 0)]
+
+
 def test_a_transaction_that_fails_leaves_nothing(tmp_path):
     store = ExchangeStore(tmp_path / "exchange.db", fingerprint="m")
     store.begin(market_ms=hours(1), initial=D(100))

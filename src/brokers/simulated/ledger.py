@@ -6,7 +6,7 @@ moment: a position keeps its *cost*, and its average entry is derived.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -95,17 +95,5 @@ class Ledger:
         was = self.totals
         self.totals = Totals(was.initial, was.realised, was.fees, was.funding + payment.amount)
 
-    def equity(self, price: Callable[[str], Decimal | None]) -> Decimal:
-        """Wallet and unrealised profit at ``price(symbol)`` (at cost where there is none)."""
-        return self.wallet + sum((self._unrealised(one, price(one.symbol)) for one in self._positions.values()), ZERO)
-
-    def gross(self, price: Callable[[str], Decimal | None]) -> Decimal:
-        """Sum of absolute notionals."""
-        return sum((abs(one.amount) * (price(one.symbol) or one.entry_price) for one in self._positions.values()), ZERO)
-
     def report(self) -> tuple[PositionReport, ...]:
         return tuple(PositionReport(one.symbol, one.amount, one.entry_price) for one in self.positions)
-
-    @staticmethod
-    def _unrealised(position: Position, price: Decimal | None) -> Decimal:
-        return ZERO if price is None else position.amount * price - position.cost

@@ -33,14 +33,14 @@ class Line(Generic[Item]):
             self._deliver(item)
 
     def send_later(self, item: Item, delay_ms: int) -> None:
-        self._after(delay_ms, lambda: self.send(item))
+        self.after(delay_ms, lambda: self.send(item))
 
     def fall(self, delay_ms: int) -> None:
         """Down until ``delay_ms`` have passed. Falling again changes nothing."""
         if not self._is_down:
             self._is_down = True
             self._tell(Connection(self._name, False, self._clock.now_ms(), "the connection was lost"))
-            self._after(delay_ms, self._rise)
+            self.after(delay_ms, self._rise)
 
     def close(self) -> None:
         """What was to come later never does."""
@@ -54,7 +54,9 @@ class Line(Generic[Item]):
             self._deliver(item)
         self._tell(Connection(self._name, True, self._clock.now_ms()))
 
-    def _after(self, delay_ms: int, act: Callable[[], None]) -> None:
+    def after(self, delay_ms: int, act: Callable[[], None]) -> None:
+        """Unless it is closed before."""
+
         def due() -> None:
             self._timers.discard(timer)
             act()
@@ -93,7 +95,7 @@ class UserLine:
             self._send(event)
         elif fault.kind == "event_out_of_order":
             self._overtaken.append(event)
-            asyncio.get_running_loop().call_later(fault.lasts_ms / 1000.0, self._send_overtaken)
+            self._line.after(fault.lasts_ms, self._send_overtaken)
         elif fault.kind == "user_stream_down":
             self._line.fall(fault.lasts_ms)
             self._send(event)

@@ -79,7 +79,8 @@ def touch_in_bar(order: Order, bar: Range) -> Touch | None:
     if request.type not in LIMITS or not is_marketable(request, bar.low if is_buy else bar.high):
         return None
     assert request.price is not None
-    return Touch(request.price, is_maker=True, worst=request.price)
+    price = bar.open if is_marketable(request, bar.open) else request.price
+    return Touch(price, is_maker=True, worst=request.price)
 
 
 def in_the_order_of_harm(orders: list[Order]) -> list[Order]:

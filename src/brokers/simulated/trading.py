@@ -33,11 +33,9 @@ from ccxt_bt_bridge.words import (
 )
 
 PERMISSIONS = KeyPermissions(may_trade=True, may_withdraw=False, may_transfer=False, ip_restricted=True)
-# No answer comes for these, whatever happened.
+# It was done, and the answer does not say so.
 SILENT = {
-    "timeout_before_execution": NO_ANSWER,
     "timeout_after_execution": NO_ANSWER,
-    "late_execution": NO_ANSWER,
     "backend_timeout": "-1007: Timeout waiting for response from backend server; execution status unknown",
     "duplicate": "-4116: Duplicate order sent; an order of this id exists",
 }

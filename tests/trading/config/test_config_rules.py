@@ -168,6 +168,8 @@ ERRORS: list[tuple[dict[str, Any], str, str, str]] = [
     ({"broker.faults": [{"kind": "reject"}]}, '"faults": [\n      |{', "broker.faults[0]", "at a call or at a rate"),
     ({"broker.faults": [{"kind": "reject", "at": 1, "fill_ratio": 0.5}]}, '|"fill_ratio"',
      "broker.faults[0].fill_ratio", "only a partial_fill"),
+    ({"broker.faults": [{"kind": "overfill", "on": "cancel_order", "at": 1}]}, '|"on"', "broker.faults[0].on",
+     "cannot happen on"),
     ({"mock.symbols": ["ETHUSDT", "BTCUSDT", "LTCUSDT"]}, '"symbols": |[', "mock.symbols", "lacks BCHUSDT"),
     ({"pairs_file": "more.json"}, '|"pairs_file"', "pairs_file", "pairs stand in the config too"),
     ({"pairs": REMOVED}, "|{\n", "pairs", "a pair strategy needs pairs"),
