@@ -136,6 +136,7 @@ class CcxtSession:
             _use_test_network(client)
         if self._clients:
             client.set_markets_from_exchange(self._clients[0])
+            client.ssl_context = self._clients[0].ssl_context  # 40 ms to build, and the same for all
         self._clients.append(client)
         return client
 
