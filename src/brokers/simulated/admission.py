@@ -38,7 +38,7 @@ class Admission:
         orders: OrderBook,
         settings: SettingsBook,
     ) -> None:
-        self._rules = OrderRules(markets)
+        self._markets, self._rules = dict(markets), OrderRules(markets)
         self._tape, self._account, self._orders, self._settings = tape, account, orders, settings
         self._is_spot = next(iter(markets.values())).kind == "spot"
 
@@ -71,7 +71,8 @@ class Admission:
         """A reduce-only order cut to the position it reduces; others as they are."""
         if not request.reduce_only:
             return request
-        amount = reducible(self._account, request, request.amount)
+        market = self._markets[request.symbol]
+        amount = market.round_amount(reducible(self._account, request, request.amount))
         if not amount:
             held = self._account.amount(request.symbol)
             return NotPlaced("-2022", f"ReduceOnly Order is rejected: {request.side.value} meets a position of {held}")

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from brokers.simulated.matching import is_marketable, is_triggering
 from brokers.simulated.orders import LIMITS, STOPS
-from ccxt_bt_bridge.words import ORDER_TYPES, TIMES_IN_FORCE, Market, NotPlaced, OrderRequest
+from ccxt_bt_bridge.words import ORDER_TYPES, TIMES_IN_FORCE, Market, NotPlaced, OrderRequest, Side
 
 LONGEST_CLIENT_ID = 36
 MISSING = "-1102"
@@ -56,8 +56,8 @@ class OrderRules:
             return NotPlaced("-1115", f"time in force {request.time_in_force!r}; known: {', '.join(TIMES_IN_FORCE)}")
         if not 0 < len(request.client_order_id) <= LONGEST_CLIENT_ID:
             return NotPlaced(CODES[market.kind].client_id, f"a client order id has 1 to {LONGEST_CLIENT_ID} characters")
-        if request.reduce_only and market.kind == "spot":
-            return NotPlaced("-1106", "Parameter 'reduceOnly' sent when not required.")
+        if request.reduce_only and market.kind == "spot" and request.side is Side.BUY:
+            return NotPlaced("-1106", "Parameter 'reduceOnly' sent when not required: a purchase reduces nothing")
         return self._refusal_of_amount(market, request.amount) or self._refusal_of_prices(market, request)
 
     def refusal_at(self, request: OrderRequest, price: Decimal) -> NotPlaced | None:
@@ -71,10 +71,10 @@ class OrderRules:
         return None
 
     def refusal_of_size(self, request: OrderRequest, price: Decimal) -> NotPlaced | None:
-        """Minimums at the order's own price, else at the market's; reduce-only orders are free of them."""
-        if request.reduce_only:
-            return None
+        """Minimums at the order's own price, else at the market's; on futures reduce-only orders are free of them."""
         market, codes = self._markets[request.symbol], self.codes(request.symbol)
+        if request.reduce_only and market.kind != "spot":
+            return None
         short = market.shortfall(request.amount, price)
         if short is None:
             return None

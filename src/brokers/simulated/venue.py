@@ -48,7 +48,7 @@ class VenueTerms:
     """``taker_fee`` as a fraction; ``maintenance_margin_pct`` of gross notional, 0 to 100.
 
     ``settings``: the account's own at its opening. ``max_volume_share``: of a bar's volume that our orders may take,
-    ``book_depth``: quote currency per level of the book; None: no end.
+    ``book_depth``: quote currency per level of the book; None: no end. ``fees_in_base``: of spot purchases.
     """
 
     taker_fee: Decimal
@@ -58,6 +58,7 @@ class VenueTerms:
     settings: AccountSettings = OPENING_SETTINGS
     max_volume_share: Decimal | None = None
     book_depth: Decimal | None = None
+    fees_in_base: bool = True
 
 
 class Venue:
@@ -85,7 +86,15 @@ class Venue:
             save=store.save_setting,
         )
         self.account: TradingAccount = (
-            SpotAccount(remembered, store, markets=self.markets, prices=tape, slippage_bps=terms.slippage_bps)
+            SpotAccount(
+                remembered,
+                store,
+                markets=self.markets,
+                prices=tape,
+                slippage_bps=terms.slippage_bps,
+                taker_fee=terms.taker_fee,
+                fees_in_base=terms.fees_in_base,
+            )
             if self.kind == "spot"
             else FuturesAccount(
                 remembered,
