@@ -16,7 +16,7 @@ from brokers.simulated.store import ExchangeStore
 from ccxt_bt_bridge.clock import Clock
 from ccxt_bt_bridge.words import Market
 
-AVAILABLE = ("mock",)
+AVAILABLE = ("mock", "binance")
 
 
 class BrokerUnavailable(Exception):

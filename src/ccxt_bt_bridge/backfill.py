@@ -10,7 +10,7 @@ from ccxt_bt_bridge.errors import ExchangeUnreachable, MarketUnknown
 from ccxt_bt_bridge.refusals import refusal, rows_of
 from ccxt_bt_bridge.series import INTERVALS, interval_ms
 from ccxt_bt_bridge.session import CcxtSession
-from ccxt_bt_bridge.wire import Reply, ask
+from ccxt_bt_bridge.wire import ask, ask_unified
 from ccxt_bt_bridge.words import Bar
 
 
@@ -39,6 +39,9 @@ async def fetch_bars(
         since_ms = next_ms
 
 
+LEAST_LOOK_BACK = 50  # bars; a hole that long ends a history
+
+
 class CandlePages:
     """Pages of one symbol's closed bars, through ``client``."""
 
@@ -60,12 +63,25 @@ class CandlePages:
         # The exchange's clock as measured decides which candle is closed, whatever the local one says; a candle that
         # closed within the clock's error is left to the next reading.
         newest_ms = self._session.clock.now_ms() // self._length_ms * self._length_ms
-        since_ms: int | None = newest_ms - (limit - 1) * self._length_ms
-        bars: list[Bar] = []
-        while since_ms is not None:
-            page, since_ms = await self.page(since_ms)
-            bars += page
+        since_ms = newest_ms - (limit - 1) * self._length_ms
+        bars = await self._between(since_ms, newest_ms)
+        while len(bars) < limit:
+            # Bars that never were: so many more from before, until there are none.
+            until_ms = since_ms - self._length_ms
+            since_ms -= max(limit - len(bars), LEAST_LOOK_BACK) * self._length_ms
+            earlier = await self._between(since_ms, until_ms)
+            if not earlier:
+                break
+            bars = earlier + bars
         return bars[-limit:]
+
+    async def _between(self, since_ms: int, until_ms: int) -> list[Bar]:
+        bars: list[Bar] = []
+        next_ms: int | None = since_ms
+        while next_ms is not None and next_ms <= until_ms:
+            page, next_ms = await self.page(next_ms)
+            bars += page
+        return [bar for bar in bars if bar.time_ms <= until_ms]
 
     @property
     def _limit(self) -> int:
@@ -79,15 +95,11 @@ class CandlePages:
         return rows_of(await ask(getattr(self._client, self._session.endpoints.klines), params), what)
 
     async def _unified_rows(self, open_ms: int, what: str) -> list[list[Any]]:
-        rows: list[list[Any]] = []
-
-        async def fetch() -> None:
-            rows.extend(await self._client.fetch_ohlcv(self._raw["symbol"], self._interval, open_ms, self._limit))
-
-        reply: Reply = await ask(fetch)
-        if reply.status != 200:
+        fetch = self._client.fetch_ohlcv
+        reply, rows = await ask_unified(fetch, self._raw["symbol"], self._interval, open_ms, self._limit)
+        if rows is None:
             raise refusal(reply, what)
-        return rows
+        return list(rows)
 
     def _bar(self, row: list[Any]) -> Bar:
         try:

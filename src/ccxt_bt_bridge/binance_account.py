@@ -15,6 +15,7 @@ from ccxt_bt_bridge.wire import Reply, ask
 from ccxt_bt_bridge.words import Account, Fill, FundingPayment, Market
 
 PAGE = 1_000
+NO_SUCH_ORDER = "-2013"
 MOST_WINDOWS = 8  # beyond, all trades that the exchange keeps are read instead
 
 
@@ -35,6 +36,7 @@ class BinanceAccount:
         self.quote = next(iter(markets.values())).quote
         self.bases = {market.base: name for name, market in markets.items() if market.quote == self.quote}
         self.fees = FeeBook(self._price_of)
+        self._looked_up: dict[str, str] = {}
 
     async def account(self) -> Account:
         rows = await self._read(self._endpoints.account, {}, "the account")
@@ -53,7 +55,7 @@ class BinanceAccount:
         for row in rows:
             await self.fees.learn(row.asset, self._markets[self._names[row.market_id]])
         rows.sort(key=lambda row: (row.time_ms, int(row.trade_id)))
-        return [self.fill(row, client_ids.get(row.order_id, row.client_order_id)) for row in rows]
+        return [self.fill(row, await self._client_id(row, client_ids)) for row in rows]
 
     def fill(self, row: TradeRow, cid: str) -> Fill:
         """With its fee in quote currency."""
@@ -62,6 +64,17 @@ class BinanceAccount:
         return Fill(
             row.trade_id, row.order_id, cid, name, row.side, row.amount, row.price, fee, row.time_ms, base_fee
         )  # fmt: skip
+
+    async def _client_id(self, row: TradeRow, known: Mapping[str, str]) -> str:
+        """A listed trade names its order by the exchange's id alone; of an earlier process' order, that is all."""
+        found = known.get(row.order_id) or row.client_order_id or self._looked_up.get(row.order_id)
+        if found is None:
+            params = {"symbol": row.market_id, "orderId": row.order_id}
+            reply = await ask(getattr(self._client, self._endpoints.fetch), params)
+            # The exchange forgets old orders sooner than their trades.
+            order = {} if reply.code == NO_SUCH_ORDER else answer_of(reply, f"the order of trade {row.trade_id}")
+            found = self._looked_up[row.order_id] = str(order.get("clientOrderId", ""))
+        return found
 
     async def _trades(self, symbol: str, since_ms: int) -> list[TradeRow]:
         """In windows that the exchange allows, and in pages by trade id inside of one."""

@@ -13,10 +13,10 @@ from ccxt_bt_bridge.backfill import CandlePages, known_interval
 from ccxt_bt_bridge.candle_stream import ClosedBars, is_sane
 from ccxt_bt_bridge.errors import ExchangeUnreachable, MarketClosed, MarketUnknown
 from ccxt_bt_bridge.lifeline import Lifeline
-from ccxt_bt_bridge.refusals import answer_of
+from ccxt_bt_bridge.refusals import answer_of, refusal
 from ccxt_bt_bridge.session import CcxtSession
 from ccxt_bt_bridge.streams import Stream
-from ccxt_bt_bridge.wire import ask
+from ccxt_bt_bridge.wire import ask, ask_unified
 from ccxt_bt_bridge.words import Bar, Connection, Market, Quote
 
 log = logging.getLogger(__name__)
@@ -104,9 +104,10 @@ class CcxtMarket:
     async def _ask_for_quote(self, symbol: str) -> Quote:
         raw, endpoints = self._session.raw_market(symbol), self._session.endpoints
         if endpoints is None:
-            reply, unified = await _unified(self._client.fetch_ticker, raw["symbol"])
-            answer_of(reply, f"the price of {symbol}")
-            return self._quote(symbol, unified.get("last"), unified.get("timestamp"))
+            reply, ticker = await ask_unified(self._client.fetch_ticker, raw["symbol"])
+            if ticker is None:
+                raise refusal(reply, f"the price of {symbol}")
+            return self._quote(symbol, ticker.get("last"), ticker.get("timestamp"))
         reply = await ask(getattr(self._client, endpoints.book_ticker), {"symbol": raw["id"]})
         book = answer_of(reply, f"the price of {symbol}")
         try:
@@ -269,17 +270,6 @@ class CcxtMarket:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-async def _unified(method: Any, *arguments: Any) -> tuple[Any, dict[str, Any]]:
-    """The raw reply beside what ccxt made of it."""
-    answers: list[dict[str, Any]] = []
-
-    async def call() -> None:
-        answers.append(await method(*arguments))
-
-    reply = await ask(call)
-    return reply, answers[0] if answers else {}
 
 
 def _bar_of(name: str, candle: dict[str, Any], length_ms: int) -> Bar:

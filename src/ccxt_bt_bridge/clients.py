@@ -23,7 +23,7 @@ from ccxt_bt_bridge.wire import current_attempt
 _quiet = logging.getLogger("ccxt_bt_bridge.ccxt")
 _quiet.setLevel(logging.WARNING)
 
-KEEP_ALIVE_MS = 5_000  # a link that answers no ping is given up after three of these; ccxt's own are nine minutes
+KEEP_ALIVE_MS = 4_000  # a link that answers no ping is given up after three of these; ccxt's own are nine minutes
 Listener = Callable[[str, dict[str, Any]], None]
 
 

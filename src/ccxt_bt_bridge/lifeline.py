@@ -78,7 +78,7 @@ class Lifeline:
         self._opened.clear()
         self._reason = ""
         self.heard()
-        tasks = [asyncio.ensure_future(work) for work in (self._watch(), self._stay(), self._come_up())]
+        tasks = [asyncio.ensure_future(work) for work in (self._watch_to_the_end(), self._stay(), self._come_up())]
         try:
             await asyncio.gather(*tasks)
         finally:
@@ -86,6 +86,16 @@ class Lifeline:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self._client.break_streams("a new connection follows")
+
+    async def _watch_to_the_end(self) -> None:
+        """An end without an error, or a future that ccxt has cancelled, is a broken connection too."""
+        try:
+            await self._watch()
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+        raise ConnectionError("the stream ended")
 
     async def _come_up(self) -> None:
         async with asyncio.timeout(OPENING_S):
@@ -119,4 +129,6 @@ class Lifeline:
 def _words(error: Exception) -> str:
     if isinstance(error, BridgeError):
         return str(error)
+    if isinstance(error, ConnectionError):
+        return "the connection ended"
     return "no message for too long" if isinstance(error, TimeoutError) else describe(error)

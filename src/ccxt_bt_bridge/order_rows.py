@@ -76,7 +76,8 @@ def fits(report: OrderReport, row: Row, request: OrderRequest, market_id: str) -
         return "the answer is about another client order id"
     if row.get("symbol") != market_id or report.side is not request.side:
         return "the answer is about another symbol or side"
-    if report.amount != request.amount:
+    is_cut = request.reduce_only and report.amount < request.amount  # to the position that there is
+    if report.amount != request.amount and not is_cut:
         return f"the answer is about an amount of {report.amount}"
     return None
 

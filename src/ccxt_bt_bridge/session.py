@@ -17,9 +17,9 @@ from ccxt_bt_bridge.errors import ExchangeUnreachable, MarketUnknown, NotSupport
 from ccxt_bt_bridge.exchange_clock import ExchangeClock, TimeSample
 from ccxt_bt_bridge.market_rules import market_from
 from ccxt_bt_bridge.rate_gate import RateGate
-from ccxt_bt_bridge.refusals import answer_of
+from ccxt_bt_bridge.refusals import answer_of, refusal
 from ccxt_bt_bridge.resolver import GuardedSession, loopback_address, open_session
-from ccxt_bt_bridge.wire import Reply, ask
+from ccxt_bt_bridge.wire import Reply, ask, ask_unified
 from ccxt_bt_bridge.words import Market
 
 log = logging.getLogger(__name__)
@@ -207,10 +207,13 @@ class CcxtSession:
         self._keep(self._quietly_synchronise())
 
     async def _generic_sample(self) -> TimeSample:
+        """The exchange's time by ccxt's unified name for it; this machine's where it has none."""
         loop, client = asyncio.get_running_loop(), self.public
-        sent_s = loop.time()
-        reply = await ask(client.fetch_time)
-        server_ms = client.milliseconds() if reply.status == 0 else client.safe_integer(reply.data, "time")
+        sent_s, server_ms = loop.time(), None
+        if client.has.get("fetchTime"):
+            reply, server_ms = await ask_unified(client.fetch_time)
+            if server_ms is None:
+                raise refusal(reply, "the exchange's time")
         return TimeSample(sent_s, loop.time(), server_ms or client.milliseconds())
 
     async def _resynchronise(self) -> None:

@@ -109,6 +109,17 @@ async def ask(method: Callable[..., Awaitable[Any]], *arguments: Any) -> Reply:
     return attempt.reply or Reply(problem=problem or "no answer", was_sent=attempt.was_sent)
 
 
+async def ask_unified(method: Callable[..., Awaitable[Any]], *arguments: Any) -> tuple[Reply, Any]:
+    """The raw reply beside what ccxt made of it (None when it failed), for exchanges whose dialect is not ours."""
+    answers: list[Any] = []
+
+    async def call() -> None:
+        answers.append(await method(*arguments))
+
+    reply = await ask(call)
+    return reply, answers[0] if answers else None
+
+
 def describe(error: BaseException) -> str:
     """An error in our own words."""
     chain = [error.__cause__, error]

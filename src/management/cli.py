@@ -11,6 +11,8 @@ from importlib import import_module
 COMMANDS = {
     "exchange": ("management.exchange_command", "serve a simulated exchange on this machine"),
     "run": ("trading.trading_bot", "run a config as a bot"),
+    "download": ("trading.download_command", "bring a folder of bars up to date from an exchange"),
+    "preflight": ("trading.preflight_command", "check config, key, account and market before a bot is started"),
     "backtest": ("trading.backtest_command", "test a config on history"),
     "validate": ("trading.config_validator", "report everything that is wrong with a config"),
 }

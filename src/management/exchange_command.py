@@ -84,9 +84,12 @@ async def _serve(options: argparse.Namespace) -> None:
     desk = _desk(options, faults)
     try:
         async with desk:
-            desk.walk()
+            walk = desk.walk()
+            walk.add_done_callback(lambda ended: None if ended.cancelled() or not ended.exception() else stop.set())
             print(json.dumps(_ready(desk, options)), flush=True)
             await stop.wait()
+            if walk.done():
+                walk.result()
     except OSError as error:
         raise UsageError(
             f"cannot listen on port {options.port}: {error.strerror}; choose another, or 0 for any"

@@ -85,8 +85,8 @@ def test_the_account_shows_the_quote_as_wallet_and_holdings_as_positions():
         (market_order("c", "AUSDT", "-1"), "-2010"),
         (market_order("c", "AUSDT", "100.001"), "-2010"),
         (priced_order("c", "AUSDT", "200", price="90"), "-2010"),
-        (market_order("c", "AUSDT", "1", reduce_only=True), "-1106"),
-        (market_order("c", "AUSDT", "-1", reduce_only=True), "-2022"),
+        (market_order("c", "AUSDT", "1", reduce_only=True), "-2010"),
+        (market_order("c", "AUSDT", "-1", reduce_only=True), "-2010"),
         (market_order("c", "AUSDT", "0.01"), "-1013"),
         (market_order("c", "AUSDT", "0.0001"), "-1111"),
         (priced_order("c", "AUSDT", "1", price="90.001"), "-1013"),
@@ -118,15 +118,14 @@ def test_an_open_order_locks_what_it_may_spend_and_a_cancel_frees_it():
     assert too_much == "-2010" and isinstance(after, Placed)
 
 
-def test_a_sale_that_only_reduces_sells_what_is_there_down_to_the_step():
+def test_a_sale_that_only_reduces_is_a_sale_and_is_not_cut_to_the_holding():
     async def questions(exchange):
         await exchange.create_order(market_order("in", "AUSDT", "1.5"))
-        return (await exchange.create_order(market_order("out", "AUSDT", "-1.5", reduce_only=True))).report, totals(
-            exchange
-        )
+        too_much = await exchange.create_order(market_order("out", "AUSDT", "-1.5", reduce_only=True))
+        sold = await exchange.create_order(market_order("out", "AUSDT", "-1.498", reduce_only=True))
+        return code(too_much), sold.report.filled, totals(exchange)["A"]
 
-    report, left = ask(questions)
-    assert (report.amount, report.filled) == (D("1.498"), D("1.498")) and left["A"] == D("0.0005")
+    assert ask(questions) == ("-2010", D("1.498"), D("0.0005"))
 
 
 def test_fees_can_be_in_quote_both_ways():

@@ -6,12 +6,15 @@ import asyncio
 
 import pytest
 
+from ccxt_bt_bridge import session as session_module
 from ccxt_bt_bridge.backfill import fetch_bars
+from ccxt_bt_bridge.binance_endpoints import local_urls
 from ccxt_bt_bridge.ccxt_market import CcxtMarket
 from ccxt_bt_bridge.errors import MarketUnknown
+from ccxt_bt_bridge.session import CcxtSession, SessionSettings
 from ccxt_bt_bridge.words import Bar, Connection
-from tests.brokers.desk.desks import minutes, until
-from tests.ccxt_bt_bridge.sessions import PAIR, desk_session, run, started
+from tests.brokers.desk.desks import minutes, open_desk, until
+from tests.ccxt_bt_bridge.sessions import PAIR, desk_session, open_session, run, started
 
 MINUTE_MS = 60_000
 FAST = 1_200.0  # a minute in 50 ms
@@ -226,3 +229,25 @@ def test_close_ends_the_streams_and_may_come_twice():
             assert asyncio.all_tasks() >= {asyncio.current_task()}
 
     run(close())
+
+
+def test_without_a_dialect_of_ours_bars_are_polled_by_unified_methods(monkeypatch):
+    async def listen():
+        async with open_desk(minutes(70), speed=60.0) as desk:
+            monkeypatch.setattr(session_module, "BY_EXCHANGE", {})
+            urls = {"urls": {"api": local_urls(desk.url)}}
+            config = CcxtSession._config
+            monkeypatch.setattr(CcxtSession, "_config", lambda session: {**config(session), **urls})
+            async with open_session(SessionSettings("binanceusdm")) as session:
+                market = CcxtMarket(session, PAIR, "1m")
+                history = {symbol: await market.history(symbol, limit=5) for symbol in PAIR}
+                assert history["BTCUSDT"] == await desk.exchange.history("BTCUSDT", limit=5)
+                assert (await market.quote("BTCUSDT")).price > 0
+                async with started(market) as heard:
+                    desk.walk()
+                    # Nothing streams, so nobody says that the exchange has skipped the idle rest of a minute.
+                    await until(lambda: session.clock.observe(desk.clock.now_ms()) or len(heard.of(Bar)) >= 6)
+            assert all(is_every_minute_once(heard.of(Bar), symbol) for symbol in PAIR)
+            assert heard.of(Bar)[0].time_ms == history["BTCUSDT"][-1].time_ms + MINUTE_MS
+
+    run(listen())

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from ccxt_bt_bridge import ccxt_trading
 from ccxt_bt_bridge.ccxt_trading import CcxtTrading
 from ccxt_bt_bridge.errors import ExchangeUnreachable, KeyRefused, NotSupported, RateBanned
 from ccxt_bt_bridge.words import (
@@ -437,5 +438,21 @@ def test_a_post_only_order_that_would_take_is_not_placed_or_expires():
             refused = isinstance(outcome, NotPlaced) and outcome.code == "-5022"
             assert refused or outcome.report.status in (OrderStatus.EXPIRED, OrderStatus.CANCELED)
             assert await trading.fills(since_ms=0) == []
+
+    run(trade())
+
+
+def test_a_stream_that_is_silent_while_the_account_changes_is_opened_anew(monkeypatch):
+    monkeypatch.setattr(ccxt_trading, "QUIET_S", 0.2)
+
+    async def trade():
+        async with desk_session(**core_fault("event_lost", "events", times=50)) as (_, session):
+            trading = CcxtTrading(session, PAIR)
+            async with started(trading) as heard:
+                await until(lambda: heard.of(Connection))
+                await trading.create_order(buy("unheard"))
+                await until(lambda: len(heard.of(Connection)) == 3)
+            assert [fill.client_order_id for fill in heard.of(Fill)] == ["unheard"]
+            assert "silent while the account changed" in heard.of(Connection)[1].reason
 
     run(trade())

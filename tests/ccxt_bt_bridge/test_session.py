@@ -12,6 +12,8 @@ import traceback
 import pytest
 
 from brokers.desk.tls import CA_FILE, throwaway_tls
+from ccxt_bt_bridge import session as session_module
+from ccxt_bt_bridge.capabilities import report_on
 from ccxt_bt_bridge.ccxt_account import CcxtAccount
 from ccxt_bt_bridge.ccxt_market import CcxtMarket
 from ccxt_bt_bridge.ccxt_trading import CcxtTrading
@@ -248,3 +250,35 @@ def test_a_wrong_key_says_which_network_it_is_for():
 def test_every_error_of_the_bridge_is_one_of_its_own():
     assert issubclass(KeyRefused, ExchangeUnreachable) and issubclass(ExchangeUnreachable, BridgeError)
     assert repr(DESK_KEY) == "Credentials()"
+
+
+def test_the_test_network_is_ccxts_own():
+    async def build():
+        for exchange_id, host in (("binanceusdm", "demo-fapi.binance.com"), ("binance", "demo-api.binance.com")):
+            session = CcxtSession(SessionSettings(exchange_id, testnet=True), report_on(exchange_id))
+            api = session.new_client().urls["api"]
+            assert host in api["fapiPrivate" if exchange_id == "binanceusdm" else "private"]
+            assert "binancefuture" in api["ws"]["linear"] and "demo" in api["ws"]["spot"]
+            await session.close()
+
+    run(build())
+
+
+def test_idle_connections_are_kept_for_the_next_order(monkeypatch):
+    monkeypatch.setattr(session_module, "PING_S", 0.05)
+
+    async def wait():
+        async with desk_session() as (_, session):
+            trading = CcxtTrading(session, PAIR)
+            async with started(trading) as heard:
+                await until(lambda: heard.of(Connection))
+                used = await used_weight(session)
+                async with asyncio.timeout(10):
+                    while await used_weight(session) < used + 12:
+                        await asyncio.sleep(0.1)
+
+    run(wait())
+
+
+async def used_weight(session):
+    return int((await ask(session.public.fapiPublicGetPing, {})).headers["X-MBX-USED-WEIGHT-1M"])

@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 
 from management.exchange_command import main
+from tests.brokers.desk.wire import market_order, signed
 
 PROJECT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 60
@@ -35,12 +36,12 @@ def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, 
         assert line, process.communicate()[1]
         yield process, json.loads(line)
     finally:
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT if "--state" in arguments else signal.SIGTERM)
         out, err = process.communicate(timeout=PATIENCE_S)
         assert (process.returncode, err) == (0, "")
 
 
-def read(url: str, trust: ssl.SSLContext | None = None) -> Any:
+def read(url: str | Request, trust: ssl.SSLContext | None = None) -> Any:
     with urlopen(url, timeout=PATIENCE_S, context=trust) as answer:
         return json.load(answer)
 
@@ -71,6 +72,26 @@ def test_it_serves_tls_that_its_own_authority_vouches_for(tmp_path: Path) -> Non
         trust = ssl.create_default_context(cafile=ready["ca_file"])
         assert read(ready["rest"] + "/desk", trust)["dialect"] == "binance"
         assert [path.name for path in (tmp_path / "tls").iterdir()] == ["ca.pem"]
+
+
+def test_an_account_in_a_file_is_there_again_after_a_restart(tmp_path: Path) -> None:
+    state = str(tmp_path / "exchange.sqlite")
+    with running("--state", state) as (_, ready):
+        body = market_order("one").encode()
+        request = Request(ready["rest"] + "/fapi/v1/order", body, {"X-MBX-APIKEY": "desk-key"}, method="POST")
+        assert read(request)["status"] == "FILLED"
+    with running("--state", state) as (_, ready):
+        query = signed({"symbol": "BTCUSDT", "origClientOrderId": "one"})
+        found = read(Request(f"{ready['rest']}/fapi/v1/order?{query}", headers={"X-MBX-APIKEY": "desk-key"}))
+        assert found["status"] == "FILLED"
+
+
+def test_a_file_of_another_market_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    state = str(tmp_path / "exchange.sqlite")
+    with running("--state", state):
+        pass
+    assert main(["--state", state, "--seed", "8", "--history", "20", "--bars", "50"]) == 2
+    assert "another market" in capsys.readouterr().err
 
 
 def test_a_port_in_use_is_told_in_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+import numpy as np
+
 from brokers.desk.params import plain
 from brokers.desk.refusals import unknown_symbol
 from brokers.simulated.exchange import SimulatedExchange
@@ -23,6 +25,17 @@ class Progress:
 
     amount: Decimal
     value: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """``volume`` in base units; ``bars``: how many there were."""
+
+    open: float
+    high: float
+    low: float
+    volume: float
+    bars: int
 
 
 class Core:
@@ -84,10 +97,15 @@ class Core:
         now = float(forming.open)
         return Bar(symbol, forming.close_ms, now, now, now, now, 0.0)
 
-    def last_day(self, symbol: str) -> list[Bar]:
-        """Closed bars of the last 24 hours."""
-        since_ms = self.exchange.market_ms - DAY_MS
-        return self.closed(symbol, since_ms=since_ms, until_ms=None, limit=1_500)
+    def last_day(self, symbol: str) -> Day | None:
+        """The closed bars of the last 24 hours in figures, None when there are none."""
+        series, now_ms = self.exchange.source.series[symbol], self.exchange.market_ms
+        start, stop = np.searchsorted(series.time_ms, (now_ms - DAY_MS, now_ms), side="right")
+        if start == stop:
+            return None
+        high, low = series.high[start:stop].max(), series.low[start:stop].min()
+        volume = float(series.volume[start:stop].sum())
+        return Day(float(series.open[start]), float(high), float(low), volume, int(stop - start))
 
     # orders
 

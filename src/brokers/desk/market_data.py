@@ -5,13 +5,15 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from brokers.desk.core import Core
+from brokers.desk.core import DAY_MS, Core, Day
 from brokers.desk.params import Params, plain
 from brokers.desk.refusals import Refusal
+from brokers.fills import as_decimal
 from brokers.simulated.liquidity import Part
 from ccxt_bt_bridge.series import INTERVALS
 from ccxt_bt_bridge.words import Bar
 
+ZERO = Decimal(0)
 BOOK_AMOUNT = Decimal(1000)  # steps at the best price: the book is as deep as anyone asks
 
 
@@ -133,27 +135,28 @@ class MarketData:
         return [opened_ms, *prices, bar.time_ms - 1, plain(bar.volume * bar.close), 2, "0", "0", "0"]
 
     def _statistics(self, symbol: str) -> dict[str, Any]:
-        day = self._core.last_day(symbol)
-        price = self._core.price(symbol)
-        opened = Decimal(repr(day[0].open)) if day else price
-        volume = sum(bar.volume for bar in day)
+        price, now = self._core.price(symbol), self._now()
+        flat = float(price)
+        day = self._core.last_day(symbol) or Day(flat, flat, flat, 0.0, 0)
+        opened = as_decimal(day.open)
         change = price - opened
         return {
             "symbol": symbol, "priceChange": plain(change), "weightedAvgPrice": plain(price),
             "priceChangePercent": plain(round(100 * change / opened, 3) if opened else None),
-            "lastPrice": plain(price), "lastQty": "1", "openPrice": plain(opened),
-            "highPrice": plain(max((bar.high for bar in day), default=float(price))),
-            "lowPrice": plain(min((bar.low for bar in day), default=float(price))),
-            "volume": plain(volume), "quoteVolume": plain(volume * float(price)), "openTime": self._now() - 86_400_000,
-            "closeTime": self._now(), "firstId": 1, "lastId": 2, "count": 2 * len(day),
+            "lastPrice": plain(price), "lastQty": "1", "openPrice": plain(opened), "highPrice": plain(day.high),
+            "lowPrice": plain(day.low), "volume": plain(day.volume), "quoteVolume": plain(day.volume * flat),
+            "openTime": now - DAY_MS, "closeTime": now, "firstId": 1, "lastId": 2, "count": 2 * day.bars,
         }  # fmt: skip
 
     def _book(self, symbol: str) -> dict[str, Any]:
+        """Nothing bid and nothing asked while the symbol does not trade."""
         market, price = self._core.market(symbol), self._core.price(symbol)
-        amount = plain(market.amount_step * BOOK_AMOUNT)
+        is_trading = self._core.venue.tape.price(symbol) is not None
+        bid, ask = max(price - market.price_tick, market.price_tick), price + market.price_tick
+        bid, ask, amount = (bid, ask, market.amount_step * BOOK_AMOUNT) if is_trading else (ZERO, ZERO, ZERO)
         return {
-            "symbol": symbol, "bidPrice": plain(max(price - market.price_tick, market.price_tick)), "bidQty": amount,
-            "askPrice": plain(price + market.price_tick), "askQty": amount, "time": self._now(),
+            "symbol": symbol, "bidPrice": plain(bid), "bidQty": plain(amount),
+            "askPrice": plain(ask), "askQty": plain(amount), "time": self._now(),
         }  # fmt: skip
 
     def _now(self) -> int:

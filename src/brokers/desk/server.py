@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any
@@ -33,6 +34,8 @@ DIALECTS: dict[str, type[UsdmDialect | SpotDialect]] = {
     SpotDialect.name: SpotDialect,
 }
 HOST = "127.0.0.1"
+
+log = logging.getLogger(__name__)
 
 
 class DeskServer:
@@ -146,8 +149,13 @@ class DeskServer:
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
         return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("desk_task_failed", exc_info=task.exception())
 
     def _declare(self) -> dict[str, Any]:
         market = {"interval": self._core.interval, "symbols": list(self._core.markets), "time": self._core.now_ms()}

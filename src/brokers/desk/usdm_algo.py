@@ -10,7 +10,7 @@ from typing import Any
 from brokers.desk.core import Core
 from brokers.desk.orders import WIRE_TYPES, OrderDesk, is_conditional, is_waiting
 from brokers.desk.params import Params, plain
-from brokers.desk.refusals import Refusal
+from brokers.desk.refusals import Refusal, nothing_to_cancel, unknown_order
 from brokers.desk.usdm_trading import TIMES_IN_FORCE, TO_WIRE
 from brokers.simulated.orders import Order
 from ccxt_bt_bridge.words import OrderRequest
@@ -28,11 +28,11 @@ class UsdmAlgo:
         return algo_row(await self._desk.place(self._request(params)))
 
     async def look_up(self, params: Params) -> dict[str, Any]:
-        return algo_row(await self._desk.look_up(_named(params)))
+        return algo_row(await self._desk.look_up(self._named(params)))
 
     async def cancel(self, params: Params) -> dict[str, Any]:
         """Only one that still waits: a triggered one is an ordinary order."""
-        order = await self._waiting.cancel(_named(params))
+        order = await self._waiting.cancel(self._named(params, missing=nothing_to_cancel()))
         ids = {"algoId": order.order_id, "clientAlgoId": order.request.client_order_id}
         return {**ids, "code": "200", "msg": "success"}
 
@@ -43,6 +43,21 @@ class UsdmAlgo:
     async def cancel_all(self, params: Params) -> dict[str, Any]:
         await self._waiting.cancel_all(params.symbol())
         return {"code": 200, "msg": "The operation of cancel all open order is done."}
+
+    def _named(self, params: Params, *, missing: Refusal | None = None) -> Params:
+        """The same request in the names of ordinary orders, with the symbol, which need not be sent here.
+
+        Raises ``missing`` (-2013 unless told otherwise) when no symbol has such an order.
+        """
+        names = {"orderId": "algoId", "origClientOrderId": "clientAlgoId"}
+        named = Params(params.values | {ours: params.get(theirs) for ours, theirs in names.items()})
+        if "symbol" in named:
+            return named
+        for symbol in self._core.markets:
+            order_id = named.integer("orderId") if "orderId" in named else None
+            if self._core.order(symbol, order_id=order_id, client_id=named.get("origClientOrderId")) is not None:
+                return Params(named.values | {"symbol": symbol})
+        raise missing or unknown_order()
 
     def _request(self, params: Params) -> OrderRequest:
         symbol, kind = params.symbol(), params.text("type")
@@ -65,12 +80,6 @@ class UsdmAlgo:
             trigger_price=params.decimal("triggerPrice"),
             time_in_force=TIMES_IN_FORCE[force] if kind == "STOP" else "GTC",
         )
-
-
-def _named(params: Params) -> Params:
-    """The same request in the names of ordinary orders."""
-    names = {"orderId": "algoId", "origClientOrderId": "clientAlgoId"}
-    return Params(params.values | {ours: params.get(theirs) for ours, theirs in names.items()}, params.raw)
 
 
 def algo_status(order: Order) -> str:

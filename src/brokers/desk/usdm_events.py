@@ -50,9 +50,6 @@ class UsdmEvents:
     def funding(self, payment: FundingPayment) -> list[Event]:
         return [self._account("FUNDING_FEE", payment.symbol, payment.time_ms, change=payment.amount)]
 
-    def key_expired(self, listen_key: str) -> Event:
-        return {"e": "listenKeyExpired", "E": self._core.now_ms(), "listenKey": listen_key}
-
     def _update(self, order: Order, done: Progress, *, execution: str, status: str, time_ms: int) -> Event:
         request, kind = order.request, WIRE_TYPES[order.request.type]
         price = done.value / done.amount if done.amount else Decimal(0)

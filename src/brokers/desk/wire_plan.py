@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from datetime import datetime
 from typing import Any
 
-import numpy as np
-
 from brokers.desk.wire_kinds import WIRE_KINDS
-from ccxt_bt_bridge.bt_time import datetime_to_ms
-from pairs.symbols import compact_symbol
+from brokers.simulated.faults import FaultScript, check_schedule, entry_values
 
 ANY = "any"
 
@@ -38,14 +34,7 @@ class WireFault:
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> WireFault:
         """From one entry of a script. Raises ``ValueError`` that names what is wrong."""
-        known = [field.name for field in fields(cls) if field.name != "after_ms"]
-        if "kind" not in raw or any(name not in known for name in raw):
-            raise ValueError(f"fault {dict(raw)}: needs 'kind' and knows {', '.join(known)}; found {', '.join(raw)}")
-        values = dict(raw)
-        if isinstance(values.get("at"), str):
-            values["after_ms"] = datetime_to_ms(datetime.fromisoformat(values.pop("at")))
-        if values.get("symbol") is not None:
-            values["symbol"] = compact_symbol(values["symbol"])
+        values = entry_values(raw, [field.name for field in fields(cls)])
         if "on" not in values and values["kind"] in WIRE_KINDS:
             values["on"] = WIRE_KINDS[values["kind"]].on[0]
         return cls(**values)
@@ -56,11 +45,7 @@ class WireFault:
             raise ValueError(f"unknown fault {self.kind!r}; known: {', '.join(WIRE_KINDS)}")
         if self.on not in (*kind.on, ANY):
             raise ValueError(f"fault {self.kind} cannot happen on {self.on!r}; it can on {', '.join(kind.on)}")
-        given = [name for name in ("at", "after_ms", "rate") if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError(f"fault {self.kind} needs either 'at' or 'rate', found {' and '.join(given) or 'neither'}")
-        if self.rate is not None and not 0.0 <= self.rate <= 1.0:
-            raise ValueError(f"fault {self.kind}: rate is {self.rate}; expected a share between 0 and 1")
+        check_schedule(self)
         if self.delay_ms < 0:
             raise ValueError(f"fault {self.kind}: delay_ms is {self.delay_ms}; expected 0 or more")
         if self.executed is not None and kind.executed is None:
@@ -75,51 +60,28 @@ class WireFault:
         """Whether the request has its effect before the fault."""
         return bool(WIRE_KINDS[self.kind].executed) if self.executed is None else self.executed
 
-    @property
-    def most(self) -> int | None:
-        """How often it happens at most, None without end."""
-        return self.times if self.times is not None or self.rate is not None else 1
-
     def matches(self, operation: str, symbol: str | None) -> bool:
         here = self.on == operation or (self.on == ANY and operation in WIRE_KINDS[self.kind].on)
         return here and self.symbol in (None, symbol)
 
 
-class WirePlan:
-    """The scripted faults of one server. More may be added while it runs."""
+class WirePlan(FaultScript[WireFault]):
+    """The scripted faults of one server, which forgets them when it ends. More may be added while it runs."""
 
     def __init__(self, faults: Iterable[WireFault | Mapping[str, Any]] = (), *, seed: int = 0) -> None:
-        self._faults: list[WireFault] = []
-        self._counts: list[tuple[int, int]] = []
-        self._seed = seed
+        super().__init__((), seed=seed, memory=NoFaultMemory())
         for fault in faults:
             self.add(fault)
 
     def add(self, fault: WireFault | Mapping[str, Any]) -> None:
         self._faults.append(fault if isinstance(fault, WireFault) else WireFault.parse(fault))
-        self._counts.append((0, 0))
 
-    def strike(self, operation: str, symbol: str | None, now_ms: int) -> WireFault | None:
-        """Count this call on every fault that matches it; the first that happens, or None."""
-        struck = None
-        for index, fault in enumerate(self._faults):
-            if fault.matches(operation, symbol):
-                calls, fired = self._counts[index]
-                fires = struck is None and self._fires(index, calls + 1, fired, now_ms)
-                self._counts[index] = calls + 1, fired + fires
-                struck = fault if fires else struck
-        return struck
 
-    def _fires(self, index: int, call: int, fired: int, now_ms: int) -> bool:
-        fault = self._faults[index]
-        if fault.most is not None and fired >= fault.most:
-            return False
-        if fault.at is not None:
-            return call >= fault.at
-        if fault.after_ms is not None:
-            return now_ms >= fault.after_ms
-        return fault.rate is not None and self._draw(index, call) < fault.rate
+class NoFaultMemory:
+    """A wire has no file: counts begin afresh with each server."""
 
-    def _draw(self, index: int, call: int) -> float:
-        """One number per fault and call, whatever happened before it."""
-        return float(np.random.Generator(np.random.PCG64([self._seed, index, call])).random())
+    def fault_counts(self) -> dict[int, tuple[int, int]]:
+        return {}
+
+    def save_fault_count(self, index: int, calls: int, fired: int) -> None:
+        """Kept nowhere."""

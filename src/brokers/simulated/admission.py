@@ -38,7 +38,7 @@ class Admission:
         orders: OrderBook,
         settings: SettingsBook,
     ) -> None:
-        self._markets, self._rules = dict(markets), OrderRules(markets)
+        self._rules = OrderRules(markets)
         self._tape, self._account, self._orders, self._settings = tape, account, orders, settings
         self._is_spot = next(iter(markets.values())).kind == "spot"
 
@@ -68,11 +68,10 @@ class Admission:
         return None
 
     def _clamped(self, request: OrderRequest) -> OrderRequest | NotPlaced:
-        """A reduce-only order cut to the position it reduces; others as they are."""
-        if not request.reduce_only:
+        """A reduce-only order cut to the position it reduces; others as they are. On spot every sale reduces."""
+        if not request.reduce_only or self._is_spot:
             return request
-        market = self._markets[request.symbol]
-        amount = market.round_amount(reducible(self._account, request, request.amount))
+        amount = reducible(self._account, request, request.amount)
         if not amount:
             held = self._account.amount(request.symbol)
             return NotPlaced("-2022", f"ReduceOnly Order is rejected: {request.side.value} meets a position of {held}")

@@ -42,7 +42,7 @@ class Clearing:
         request, market = order.request, self._markets[order.request.symbol]
         wanted = order.remaining
         if request.reduce_only:
-            wanted = market.round_amount(reducible(self._account, request, wanted))
+            wanted = reducible(self._account, request, wanted)
         if fill_ratio is not None:
             wanted = market.round_amount(wanted * fill_ratio)
         wanted = self._account.affordable(order, wanted, touch.price, list(self._orders.open.values()))

@@ -57,7 +57,7 @@ class OrderRules:
         if not 0 < len(request.client_order_id) <= LONGEST_CLIENT_ID:
             return NotPlaced(CODES[market.kind].client_id, f"a client order id has 1 to {LONGEST_CLIENT_ID} characters")
         if request.reduce_only and market.kind == "spot" and request.side is Side.BUY:
-            return NotPlaced("-1106", "Parameter 'reduceOnly' sent when not required: a purchase reduces nothing")
+            return NotPlaced("-2010", "a purchase on spot reduces nothing")
         return self._refusal_of_amount(market, request.amount) or self._refusal_of_prices(market, request)
 
     def refusal_at(self, request: OrderRequest, price: Decimal) -> NotPlaced | None:
@@ -71,10 +71,10 @@ class OrderRules:
         return None
 
     def refusal_of_size(self, request: OrderRequest, price: Decimal) -> NotPlaced | None:
-        """Minimums at the order's own price, else at the market's; on futures reduce-only orders are free of them."""
-        market, codes = self._markets[request.symbol], self.codes(request.symbol)
-        if request.reduce_only and market.kind != "spot":
+        """Minimums at the order's own price, else at the market's; a futures account's reduce-only ones are free."""
+        if request.reduce_only and self._markets[request.symbol].kind != "spot":
             return None
+        market, codes = self._markets[request.symbol], self.codes(request.symbol)
         short = market.shortfall(request.amount, price)
         if short is None:
             return None

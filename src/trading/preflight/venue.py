@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable
 from decimal import Decimal
 from typing import Protocol
 
+from ccxt_bt_bridge import account_checks
 from ccxt_bt_bridge.errors import ExchangeUnreachable, MarketUnknown
 from ccxt_bt_bridge.series import interval_ms
 from ccxt_bt_bridge.words import Account, AccountSettings, Bar, KeyPermissions, Market, Quote
@@ -129,18 +130,14 @@ async def check_room(config: LoadedConfig, venue: PublicSide) -> AsyncIterator[F
 async def check_permissions(config: LoadedConfig, venue: PrivateSide) -> AsyncIterator[Finding]:
     """A key may trade, and nothing that could take money away."""
     may = await venue.key_permissions()
-    for what, granted in (("withdraw", may.may_withdraw), ("transfer between accounts", may.may_transfer)):
-        if granted:
-            yield fails("permissions", f"the key may {what}", f"make a key that may not {what}, and delete this one")
-    if may.may_trade is False:
-        yield fails(
-            "permissions", "the key may not trade this market", "allow trading for it in the exchange's API settings"
+    judged = account_checks.check_key(may)
+    for one in judged:
+        yield _graded("permissions", one)
+    if may.may_trade is None or may.may_withdraw is None:
+        yield warning(
+            "permissions", "the exchange does not say all that the key may do", "check it in its API settings"
         )
-    elif may.may_trade is None:
-        yield warning("permissions", "the exchange does not say what the key may do", "check it in its API settings")
-    if may.ip_restricted is False:
-        yield warning("permissions", "the key works from any address", "restrict it to this machine's address")
-    if may.may_trade and not may.may_withdraw and not may.may_transfer:
+    elif not any(one.refuses for one in judged):
         yield ok("permissions", "the key may trade, and may not take money away")
 
 
@@ -150,10 +147,15 @@ async def check_account(config: LoadedConfig, venue: PrivateSide) -> AsyncIterat
         yield ok("account", "a spot account has no margin settings")
         return
     wanted, found = config.model.broker.account, await venue.settings(config.symbols)
-    wrong = list(_differences(found, wanted.position_mode, wanted.margin_mode, Decimal(repr(wanted.leverage))))
-    for message, key in wrong:
-        yield fails("account", message, f"set it so at the exchange, or change broker.account.{key} in the config")
-    if not wrong:
+    judged = account_checks.check_account(
+        found,
+        margin_mode=wanted.margin_mode,
+        position_mode=wanted.position_mode,
+        leverage=dict.fromkeys(config.symbols, Decimal(repr(wanted.leverage))),
+    )
+    for one in judged:
+        yield _graded("account", one)
+    if not judged:
         words = f"{wanted.position_mode}, {wanted.margin_mode}, leverage {wanted.leverage:g}"
         yield ok("account", f"position mode, margin mode and leverage are as the config says: {words}")
 
@@ -183,17 +185,8 @@ def _enough(config: LoadedConfig, symbol: str, bars: list[Bar]) -> Finding:
     )
 
 
-def _differences(
-    found: AccountSettings, position_mode: str, margin_mode: str, leverage: Decimal
-) -> Iterator[tuple[str, str]]:
-    """Sentence and key of the config for everything that is not as wanted."""
-    if found.position_mode != position_mode:
-        yield f"the position mode is {found.position_mode}, the config wants {position_mode}", "position_mode"
-    for one in found.symbols:
-        if one.margin_mode != margin_mode:
-            yield f"{one.symbol}: the margin mode is {one.margin_mode}, the config wants {margin_mode}", "margin_mode"
-        if one.leverage != leverage:
-            yield f"{one.symbol}: the leverage is {one.leverage:f}, the config wants {leverage:f}", "leverage"
+def _graded(check: str, judged: account_checks.Finding) -> Finding:
+    return (fails if judged.refuses else warning)(check, judged.problem, judged.remedy)
 
 
 def _size_of(config: LoadedConfig, pair: Pair, markets: list[Market], prices: list[Decimal], equity: float) -> Finding:

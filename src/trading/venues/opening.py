@@ -11,6 +11,7 @@ from typing import Any
 from brokers.broker_factory import check_broker
 from brokers.simulated.store import StoreError
 from ccxt_bt_bridge.loop import LoopThread
+from trading.config.credentials import ApiKey, api_key
 from trading.config.model import LoadedConfig
 from trading.journal.writer import Journal
 from trading.market_input import DataChoice, MarketInput, market_input
@@ -34,7 +35,9 @@ def venue_plan(config: LoadedConfig, choice: DataChoice, environ: Mapping[str, s
     """Raises BrokerUnavailable, InputError or CredentialsError; nothing has been opened then."""
     broker = config.model.broker
     check_broker(broker.type)
-    return _mock_plan(config, market_input(config, choice))
+    if broker.type == "mock":
+        return _mock_plan(config, market_input(config, choice))
+    return _wire_plan(config, api_key(config.model, environ))
 
 
 def state_paths(config: LoadedConfig) -> tuple[Path, Path]:
@@ -69,3 +72,15 @@ def _mock_plan(config: LoadedConfig, bars: MarketInput) -> VenuePlan:
 
     speed = "max" if math.isinf(model.mock.speed) else model.mock.speed
     return VenuePlan(speed, "simulated", opened, file)
+
+
+def _wire_plan(config: LoadedConfig, key: ApiKey) -> VenuePlan:
+    from trading.venues.wire_venue import WireVenue
+
+    broker = config.model.broker
+    network = broker.exchange_url or ("testnet" if config.model.testnet else "live")
+
+    async def opened(loop: LoopThread) -> Venue:
+        return await WireVenue.open(config, key)
+
+    return VenuePlan(1.0, f"binance {config.model.market} {network} {key.key}", opened)

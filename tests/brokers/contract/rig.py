@@ -35,7 +35,7 @@ BALANCE = Decimal(10_000)
 TAKER_FEE = Decimal("0.0005")
 START = 2  # hours of warm-up
 # Longer than any answer takes, so that a time-out means that none came.
-PATIENCE_S = 20.0
+PATIENCE_S = 5.0
 
 Event = TypeVar("Event")
 

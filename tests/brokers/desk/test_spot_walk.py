@@ -82,6 +82,57 @@ def test_an_order_is_answered_streamed_and_found_again() -> None:
     asyncio.run(walk())
 
 
+def test_resting_orders_lock_what_they_would_spend_until_they_are_cancelled() -> None:
+    async def walk() -> None:
+        async with spot_desk() as desk, spot_client(desk.url) as client:
+            await client.load_markets()
+            watching = asyncio.create_task(client.watch_orders())
+            await until(lambda: len(desk.server.user.listeners) == 1)
+            price = float(desk.exchange.venue.tape.price("BTCUSDT"))
+            low = float(client.price_to_precision(BTC, price * 0.9))
+            limit = await client.create_order(BTC, "limit", "buy", 0.01, low, {"clientOrderId": "low"})
+            assert (await soon(watching))[0]["status"] == "open"
+            assert (await client.fetch_balance())["USDT"]["used"] == pytest.approx(0.01 * low)
+            await client.cancel_order("", BTC, {"clientOrderId": "low"})
+            assert (await client.fetch_order(limit["id"], BTC))["status"] == "canceled"
+            assert (await client.fetch_balance())["USDT"]["used"] == 0.0
+            maker = await client.create_order(BTC, "limit", "buy", 0.01, low, {"postOnly": True})
+            assert maker["type"] == "limit" and maker["postOnly"]
+            await client.cancel_all_orders(BTC)
+            with pytest.raises(ccxt.OrderNotFound):
+                await client.cancel_all_orders(BTC)
+
+    asyncio.run(walk())
+
+
+def test_a_stop_of_what_is_held_rests_in_sight_and_nothing_is_sold_short() -> None:
+    async def walk() -> None:
+        async with spot_desk() as desk, spot_client(desk.url) as client:
+            price = float(desk.exchange.venue.tape.price("BTCUSDT"))
+            with pytest.raises(ccxt.ExchangeError, match="-2010"):
+                await client.create_order(BTC, "market", "sell", 0.01)
+            await client.create_order(BTC, "market", "buy", 0.02)
+            stop = await client.create_order(BTC, "market", "sell", 0.01, None, {"stopLossPrice": round(price * 0.9)})
+            assert [one["id"] for one in await client.fetch_open_orders(BTC)] == [stop["id"]]
+            assert (await client.fetch_order(stop["id"], BTC))["triggerPrice"] == round(price * 0.9)
+            with pytest.raises(ccxt.ExchangeError, match="-1013"):
+                await client.create_order("ETH/USDT", "market", "buy", 0.001)
+
+    asyncio.run(walk())
+
+
+def test_orders_go_over_the_websocket_api_too() -> None:
+    async def walk() -> None:
+        async with spot_desk() as desk, spot_client(desk.url) as client:
+            order = await soon(client.create_order_ws(BTC, "market", "buy", 0.01, None, {"clientOrderId": "fast"}))
+            assert (order["clientOrderId"], order["status"]) == ("fast", "closed")
+            assert (await soon(client.fetch_order_ws(order["id"], BTC)))["filled"] == 0.01
+            told = await soon(client.fetch_balance_ws())
+            assert {row["asset"] for row in told["info"]["balances"]} == {"USDT", "BTC"}
+
+    asyncio.run(walk())
+
+
 def test_two_dialects_over_one_exchange_show_one_account() -> None:
     async def walk() -> None:
         async with open_desk(dialects={"binanceusdm": 0, "binance": 0}) as desk:

@@ -148,6 +148,7 @@ EVENT_FAULTS = [
     ("event_twice", "events", 2, ["NEW", "TRADE", "TRADE"]),
     ("event_out_of_order", "events", 1, ["TRADE", "NEW"]),
     ("fill_before_ack", "create_order", 1, ["TRADE", "NEW"]),
+    ("partial_fill", "create_order", 1, ["NEW", "TRADE", "EXPIRED"]),
 ]
 
 
@@ -203,6 +204,15 @@ def test_a_listen_key_that_ran_out_is_told_silences_the_stream_and_cannot_be_ren
             assert heard.executions() == [] and len(desk.exchange.venue.fills) == 1
             assert (await ask(desk, "POST", "/fapi/v1/listenKey"))[0] == 200
             assert (await ask(desk, "PUT", "/fapi/v1/listenKey"))[0] == 200
+
+    asyncio.run(play())
+
+
+def test_no_connection_outlives_its_day() -> None:
+    async def play() -> None:
+        async with open_desk(server={"connection_s": 0.2}) as desk, ear(desk, "/ws") as heard:
+            await until(lambda: heard.is_over)
+            assert heard.socket.close_code == 1001
 
     asyncio.run(play())
 

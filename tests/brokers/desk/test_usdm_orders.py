@@ -87,10 +87,18 @@ def test_a_stop_is_cancelled_where_it_waits_and_nowhere_else() -> None:
             stop = await client.create_order(BTC, "limit", "sell", 0.01, round(price * 0.89), more)
             with pytest.raises(ccxt.OrderNotFound):
                 await client.cancel_order("", BTC, {"clientOrderId": "guard"})
-            await client.cancel_order(stop["id"], BTC, STOPPED)
+            named = {"clientAlgoId": "guard"}
+            assert str((await client.fapiprivate_get_algoorder(named))["algoId"]) == stop["id"]  # no symbol needed
+            assert (await client.fapiprivate_delete_algoorder(named))["code"] == "200"
             await until(lambda: steps(heard) == [("ALGO_UPDATE", "NEW"), ("ALGO_UPDATE", "CANCELED")])
             with pytest.raises(ccxt.OrderNotFound):
                 await client.cancel_order(stop["id"], BTC, STOPPED)
+            for code, ask in (
+                ("-2013", client.fapiprivate_get_algoorder),
+                ("-2011", client.fapiprivate_delete_algoorder),
+            ):
+                with pytest.raises(ccxt.OrderNotFound, match=code):
+                    await ask({"clientAlgoId": "nobody"})
             await soon(watching)
 
     asyncio.run(walk())

@@ -1,0 +1,103 @@
+"""A real exchange over the wire, or one on this machine that speaks its dialect. Its market never ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any, Self
+
+from brokers.binance import EXCHANGE_IDS, AccountWish, WirePorts, open_binance
+from ccxt_bt_bridge.clock import Clock
+from ccxt_bt_bridge.port import MarketPort, TradingPort
+from ccxt_bt_bridge.session import Credentials, SessionSettings
+from ccxt_bt_bridge.words import Account, Market
+from trading.config.credentials import ApiKey
+from trading.config.model import Config, LoadedConfig
+
+
+class WireVenue:
+    """A ``Venue`` on Binance, USD-M or spot. ``capital`` caps what a run's books begin with."""
+
+    is_endless = True
+    has_ended = False
+    replays_last_bar = False
+    first_bar_ms = None
+    run = 1
+
+    def __init__(self, ports: WirePorts, model: Config, rules: Mapping[str, Market], account: Account) -> None:
+        self._ports = ports
+        self._capital = model.broker.capital
+        self._wallet = account.wallet
+        self.market: MarketPort = ports.market
+        self.trading: TradingPort = ports.trading
+        self.clock: Clock = ports.session.clock
+        self.rules = rules
+        self.warmup_bars = model.data.lookback_bars
+        self.notes = ports.notes
+        self.pace = _pace(model)
+
+    @classmethod
+    async def open(cls, config: LoadedConfig, key: ApiKey) -> Self:
+        """Raises BridgeError with what to do; nothing is left open then, and nothing was changed at the exchange."""
+        model = config.model
+        settings = SessionSettings(
+            exchange_id=EXCHANGE_IDS[model.market],
+            credentials=Credentials(key.key, key.secret),
+            testnet=model.testnet,
+            url=model.broker.exchange_url,
+            ca_file=model.broker.ca_file,
+        )
+        ports = await open_binance(settings, _wish(model), symbols=config.symbols, interval=model.data.interval)
+        try:
+            listed = await ports.market.markets()
+            rules = {symbol: _rule(listed[symbol], model) for symbol in config.symbols}
+            return cls(ports, model, rules, await ports.trading.account())
+        except BaseException:
+            await ports.close()
+            raise
+
+    @property
+    def now_ms(self) -> int:
+        return self.clock.now_ms()
+
+    def opening_equity(self, known: Mapping[str, Any]) -> Decimal:
+        """The wallet, or as much of it as ``capital`` allows; a run that goes on keeps what it began with."""
+        if "opening_equity" in known:
+            return Decimal(known["opening_equity"])
+        return self._wallet if self._capital is None else min(self._wallet, Decimal(repr(self._capital)))
+
+    def terms(self) -> dict[str, str]:
+        return {"broker.capital": str(self._capital)}
+
+    def steps_until(self, time_ms: int, known: int) -> int:
+        return known
+
+    def share_done(self, time_ms: int) -> float | None:
+        return None
+
+    async def play(self) -> None:
+        """The market moves by itself: let its bars come, beginning where the history ended."""
+        await self._ports.market.start()
+
+    async def close(self) -> None:
+        await self._ports.close()
+
+
+def _wish(model: Config) -> AccountWish:
+    account = model.broker.account
+    if model.market == "spot":
+        return AccountWish("one_way")
+    return AccountWish(account.position_mode, account.margin_mode, Decimal(repr(account.leverage)))
+
+
+def _rule(market: Market, model: Config) -> Market:
+    """The venue's rules, and no order smaller than the config wants any to be."""
+    smallest = Decimal(repr(model.execution.min_order_value))
+    return replace(market, min_notional=max(market.min_notional, smallest))
+
+
+def _pace(model: Config) -> str:
+    if model.broker.exchange_url is not None:
+        return f"the exchange at {model.broker.exchange_url}"
+    return "its test network" if model.testnet else "with real money"
