@@ -30,6 +30,7 @@ async def fetch_bars(
     The candle that is still forming is never among them. Raises ``MarketUnknown`` and ``ExchangeUnreachable``.
     """
     pages = CandlePages(session, session.public, symbol, interval)
+    await session.hear_time()
     while since_ms <= until_ms:
         bars, next_ms = await pages.page(since_ms)
         if bars:
@@ -53,15 +54,19 @@ class CandlePages:
 
     async def page(self, since_ms: int) -> tuple[list[Bar], int | None]:
         """The bars that closed at ``since_ms`` and later, and where the next page begins, None after the last."""
-        rows = await self._rows(since_ms - self._length_ms)
-        closed = [bar for bar in map(self._bar, rows) if since_ms <= bar.time_ms <= self._session.clock.now_ms()]
-        is_last = len(rows) < self._limit or len(closed) < len(rows)
+        now_ms = self._session.clock.now_ms()
+        if since_ms > now_ms:
+            return [], None
+        # A page as small as it may be: the exchange counts what is asked for, not what is there.
+        limit = min(self._limit, (now_ms - since_ms) // self._length_ms + 2)
+        rows = await self._rows(since_ms - self._length_ms, limit)
+        closed = [bar for bar in map(self._bar, rows) if since_ms <= bar.time_ms <= now_ms]
+        is_last = len(rows) < limit or len(closed) < len(rows)
         return closed, None if is_last or not closed else closed[-1].time_ms + self._length_ms
 
     async def last(self, limit: int) -> list[Bar]:
         """The last ``limit`` closed bars, oldest first; fewer where the market is younger."""
-        # The exchange's clock as measured decides which candle is closed, whatever the local one says; a candle that
-        # closed within the clock's error is left to the next reading.
+        await self._session.hear_time()
         newest_ms = self._session.clock.now_ms() // self._length_ms * self._length_ms
         since_ms = newest_ms - (limit - 1) * self._length_ms
         bars = await self._between(since_ms, newest_ms)
@@ -87,16 +92,16 @@ class CandlePages:
     def _limit(self) -> int:
         return self._session.endpoints.klines_limit if self._session.endpoints else 500
 
-    async def _rows(self, open_ms: int) -> list[list[Any]]:
+    async def _rows(self, open_ms: int, limit: int) -> list[list[Any]]:
         what = f"bars of {self._symbol} {self._interval}"
         if self._session.endpoints is None:
-            return await self._unified_rows(open_ms, what)
-        params = {"symbol": self._raw["id"], "interval": self._interval, "startTime": open_ms, "limit": self._limit}
+            return await self._unified_rows(open_ms, limit, what)
+        params = {"symbol": self._raw["id"], "interval": self._interval, "startTime": open_ms, "limit": limit}
         return rows_of(await ask(getattr(self._client, self._session.endpoints.klines), params), what)
 
-    async def _unified_rows(self, open_ms: int, what: str) -> list[list[Any]]:
+    async def _unified_rows(self, open_ms: int, limit: int, what: str) -> list[list[Any]]:
         fetch = self._client.fetch_ohlcv
-        reply, rows = await ask_unified(fetch, self._raw["symbol"], self._interval, open_ms, self._limit)
+        reply, rows = await ask_unified(fetch, self._raw["symbol"], self._interval, open_ms, limit)
         if rows is None:
             raise refusal(reply, what)
         return list(rows)

@@ -217,6 +217,7 @@ class CcxtMarket:
     async def _catch_up(self, symbols: Sequence[str]) -> None:
         for name in symbols:
             self._held.setdefault(name, [])
+        await self._session.hear_time()
         await asyncio.gather(*(self._close_gap(name) for name in symbols))
 
     async def _close_gap(self, name: str) -> None:

@@ -38,6 +38,7 @@ from ccxt_bt_bridge.words import (
 log = logging.getLogger(__name__)
 
 OVERLAP_MS = 60_000  # trades are asked for from before the last one seen: they may be listed late
+HOUR_MS = 3_600_000
 QUIET_S = 60.0  # a user stream may well be silent: then the account is asked
 SENDING_S = 0.5  # what ``close`` waits for orders under way
 
@@ -56,20 +57,25 @@ class CcxtTrading:
         if session.settings.credentials is None:
             raise NotSupported("orders need an API key and its secret; the session has none")
         self._session, self.purpose = session, client
-        self._client, asking = session.new_client(), session.new_client()
+        self._client = session.new_client()
         self._markets = {name: session.market_of(name) for name in symbols}
         self._names = {session.raw_market(name)["id"]: name for name in symbols}
-        self._orders = BinanceOrders(session, self._client, self._names, asking=asking)
-        self._reads = BinanceAccount(session, asking, self._markets, self._names)
+        # ccxt's limiter is one queue for all: no order may stand behind a reconciliation.
+        self._stream = session.new_client()
+        self._orders = BinanceOrders(session, self._client, self._names)
+        self._lookups = BinanceOrders(session, self._stream, self._names)
+        self._reads = BinanceAccount(session, self._stream, self._markets, self._names)
         self._loop = asyncio.get_running_loop()
         self._sent_s: dict[str, float] = {}
         self._client_ids: dict[str, str] = self._orders.order_of_stop
+        self._lookups.order_of_stop = self._client_ids
+        self._funding_asked_ms = 0
         self._news = UserNews()
         self._account: Account | None = None
         self._begun_ms = self._since_ms = session.clock.now_ms()
         self._events: Stream[UserEvent] = Stream()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._sending: set[asyncio.Task[CreateOutcome]] = set()
+        self._sending: dict[str, asyncio.Task[CreateOutcome]] = {}
         self._lifeline: Lifeline | None = None
 
     async def start(self) -> None:
@@ -78,27 +84,27 @@ class CcxtTrading:
             return
         self._lifeline = Lifeline(
             "user",
-            self._client,
+            self._stream,
             watch=self._watch,
             catch_up=self._reconcile,
             tell=self._events.publish,
             clock=self._session.clock,
             silent_after_s=None,
         )
-        self._client.listener = self._hear
+        self._stream.listener = self._hear
         for work in (self._lifeline.run(), self._poll(), self._session.keep_warm(self._client)):
             self._keep(work)
 
     async def close(self) -> None:
         """End the stream. Orders under way get a moment to be answered. May be called again."""
         if self._sending:
-            await asyncio.wait(self._sending, timeout=SENDING_S)
-        tasks = [*self._tasks, *self._sending]
+            await asyncio.wait(self._sending.values(), timeout=SENDING_S)
+        tasks = [*self._tasks, *self._sending.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._client.listener = None
-        self._client.break_streams("closed")
+        self._stream.listener = None
+        self._stream.break_streams("closed")
         self._events.end()
 
     # orders
@@ -108,13 +114,16 @@ class CcxtTrading:
         if request.symbol not in self._markets:
             return NotPlaced("local", f"{request.symbol} is none of the symbols that this account trades")
         task = self._loop.create_task(self._create(request))
-        self._sending.add(task)
-        task.add_done_callback(self._sending.discard)
+        self._sending[request.client_order_id] = task
         return await asyncio.shield(task)
 
     async def _create(self, request: OrderRequest) -> CreateOutcome:
-        self._sent_s[request.client_order_id] = self._loop.time()
-        outcome = await self._orders.create(request, self._markets[request.symbol])
+        try:
+            outcome = await self._orders.create(request, self._markets[request.symbol])
+        finally:
+            # From here, and not from when it began to queue, the exchange may take its time.
+            self._sent_s[request.client_order_id] = self._loop.time()
+            self._sending.pop(request.client_order_id, None)
         if isinstance(outcome, Placed):
             self._tell_order(outcome.report)
         log.info("order_sent id=%s outcome=%s", request.client_order_id, type(outcome).__name__)
@@ -133,12 +142,14 @@ class CcxtTrading:
         found = await self._orders.look_up(symbol, client_order_id)
         if found is not None:
             return found
+        if client_order_id in self._sending:
+            return Unknown("it is being sent")
         sent_s = self._sent_s.get(client_order_id, self._session.opened_s)
         left_s = self._session.horizon_ms / 1000.0 - (asked_s - sent_s)
         return Absent() if left_s <= 0 else Unknown(f"no such order so far; certain in {left_s:.1f} s")
 
     async def open_orders(self) -> Sequence[OrderReport]:
-        return await self._orders.open()
+        return await self._lookups.open()
 
     # the account
 
@@ -157,8 +168,8 @@ class CcxtTrading:
         return self._events.subscribe()
 
     async def _watch(self) -> None:
-        self._client.forget_listen_key()
-        await self._client.watch_orders()
+        self._stream.forget_listen_key()
+        await self._stream.watch_orders()
 
     def _hear(self, kind: str, message: dict[str, Any]) -> None:
         if self._lifeline is None:
@@ -209,6 +220,7 @@ class CcxtTrading:
         elif isinstance(change, dict):
             self._tell_account(merge_usdm(known, change, quote=quote, names=self._names, time_ms=time_ms))
             if change.get("m") == "FUNDING_FEE":
+                self._funding_asked_ms = min(self._funding_asked_ms, time_ms - HOUR_MS)
                 self._keep(self._reconcile_soon())
         else:
             bases = self._reads.bases
@@ -241,17 +253,26 @@ class CcxtTrading:
     async def _reconcile(self) -> bool:
         """Ask for orders, fills, funding and account, and publish what is new. Whether anything was."""
         since_ms = self._since_ms - OVERLAP_MS
-        listed = await self._orders.open()
+        listed = await self._lookups.open(self._markets)
         gone = [order for order in self._news.open_orders if order.order_id not in {o.order_id for o in listed}]
-        looked_up = [await self._orders.look_up(order.symbol, order.client_order_id) for order in gone]
+        looked_up = [await self._lookups.look_up(order.symbol, order.client_order_id) for order in gone]
         reports = [*listed, *(found.report for found in looked_up if isinstance(found, Found))]
         news = [self._tell_order(report) for report in reports]
         news += [self._tell_fill(fill) for fill in await self._reads.fills(since_ms, self._client_ids)]
+        await self._ask_for_funding(since_ms)
+        account = await self._reads.account()
+        return self._tell_account(account) or any(news)
+
+    async def _ask_for_funding(self, since_ms: int) -> None:
+        """Once after each full hour, when it is booked: the question is a dear one."""
+        now_ms = self._session.clock.now_ms()
+        if now_ms // HOUR_MS == self._funding_asked_ms // HOUR_MS:
+            return
+        since_ms = min(since_ms, self._funding_asked_ms - OVERLAP_MS) if self._funding_asked_ms else since_ms
         for payment in await self._reads.funding(since_ms):
             if payment.time_ms >= self._begun_ms and self._news.is_new_payment(payment):
                 self._events.publish(payment)
-        account = await self._reads.account()
-        return self._tell_account(account) or any(news)
+        self._funding_asked_ms = now_ms
 
     async def _reconcile_soon(self) -> None:
         try:

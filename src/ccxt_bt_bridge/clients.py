@@ -53,6 +53,9 @@ class BridgeClient:
 
     async def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
         self.wiring.gate.check()
+        attempt = current_attempt()
+        if attempt is not None:
+            attempt.check_deadline()
         return await super().fetch(url, method, headers, body)  # type: ignore[misc]
 
     def on_rest_response(
@@ -129,6 +132,11 @@ class BinanceClient(BridgeClient):
             self._hear("subscribed", message)
 
     def handle_message(self, client: Any, message: Any) -> None:
+        if isinstance(message, dict) and message.get("e") == "kline":
+            # At a full minute every symbol speaks at once: ccxt's own way to its handler takes most of the time.
+            self._hear("message", {})
+            self.handle_ohlcv(client, message)
+            return
         super().handle_message(client, message)
         if isinstance(message, dict) and message.get("e") in ("listenKeyExpired", "serverShutdown"):
             client.on_error(ccxt.NetworkError(message["e"]))

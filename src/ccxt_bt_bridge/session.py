@@ -202,6 +202,12 @@ class CcxtSession:
         replies = [await ask(method, {}) for _ in range(TIME_SAMPLES)]
         self.clock.measure([_sample(answer_of(reply, "the exchange's time"), reply) for reply in replies])
 
+    async def hear_time(self) -> None:
+        """Ask once what time it is there: what decides which candle is closed. Raises ``ExchangeUnreachable``."""
+        if self.endpoints is not None:
+            reply = await ask(getattr(self.public, self.endpoints.time), {})
+            self.clock.observe(_sample(answer_of(reply, "the exchange's time"), reply).server_ms)
+
     def synchronise_soon(self) -> None:
         """The exchange has refused a time stamp."""
         self._keep(self._quietly_synchronise())

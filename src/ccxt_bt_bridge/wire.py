@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -21,7 +22,14 @@ import ccxt
 from ccxt_bt_bridge.errors import BridgeError
 
 NO_ANSWER = "no answer in time"
+
+
+class TooLate(Exception):
+    """A request waited for the rate limiter until it was no longer wanted."""
+
+
 PROBLEMS: tuple[tuple[type[BaseException], str], ...] = (
+    (TooLate, "it waited too long for the rate limit and was not sent"),
     (aiohttp.ClientConnectorCertificateError, "the TLS certificate was not accepted"),
     (aiohttp.ClientConnectorSSLError, "the TLS handshake failed"),
     (aiohttp.ClientConnectorDNSError, "the name of the exchange cannot be resolved; is there a network?"),
@@ -33,6 +41,7 @@ PROBLEMS: tuple[tuple[type[BaseException], str], ...] = (
     (aiohttp.ClientConnectionError, "the connection broke"),
     (aiohttp.ClientPayloadError, "the answer broke off"),
     (aiohttp.ClientResponseError, "the answer was not HTTP"),
+    (ccxt.NetworkError, "the connection broke"),
 )
 
 
@@ -71,9 +80,15 @@ class Reply:
 class Attempt:
     """What one call did on the wire so far; filled in by the client below."""
 
+    deadline_s: float = math.inf
     was_sent: bool = False
     sent_s: float = 0.0
     reply: Reply | None = None
+
+    def check_deadline(self) -> None:
+        """Raises ``TooLate``."""
+        if asyncio.get_running_loop().time() > self.deadline_s:
+            raise TooLate
 
     def note_sent(self) -> None:
         self.was_sent, self.sent_s = True, asyncio.get_running_loop().time()
@@ -93,9 +108,12 @@ def current_attempt() -> Attempt | None:
     return _attempt.get()
 
 
-async def ask(method: Callable[..., Awaitable[Any]], *arguments: Any) -> Reply:
-    """Make one call of a ccxt client and return what was on the wire. Raises only ``BridgeError`` (banned, closed)."""
-    attempt = Attempt()
+async def ask(method: Callable[..., Awaitable[Any]], *arguments: Any, deadline_s: float = math.inf) -> Reply:
+    """Make one call of a ccxt client and return what was on the wire. Raises only ``BridgeError`` (banned, closed).
+
+    ``deadline_s``: the loop's time after which it is not sent any more.
+    """
+    attempt = Attempt(deadline_s)
     token = _attempt.set(attempt)
     problem = ""
     try:

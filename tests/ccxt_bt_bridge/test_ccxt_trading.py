@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from ccxt_bt_bridge import ccxt_trading
+from ccxt_bt_bridge import binance_orders, ccxt_trading
 from ccxt_bt_bridge.ccxt_trading import CcxtTrading
 from ccxt_bt_bridge.errors import ExchangeUnreachable, KeyRefused, NotSupported, RateBanned
 from ccxt_bt_bridge.words import (
@@ -454,5 +454,45 @@ def test_a_stream_that_is_silent_while_the_account_changes_is_opened_anew(monkey
                 await until(lambda: len(heard.of(Connection)) == 3)
             assert [fill.client_order_id for fill in heard.of(Fill)] == ["unheard"]
             assert "silent while the account changed" in heard.of(Connection)[1].reason
+
+    run(trade())
+
+
+def test_an_order_that_is_still_being_sent_is_never_absent(monkeypatch):
+    async def trade():
+        async with desk_session() as (_, session):
+            session.horizon_ms = 0
+            trading, go = CcxtTrading(session, PAIR), asyncio.Event()
+            create = trading._orders.create
+
+            async def held_back(request, market):
+                await go.wait()
+                return await create(request, market)
+
+            monkeypatch.setattr(trading._orders, "create", held_back)
+            task = asyncio.create_task(trading.create_order(buy("queued")))
+            await asyncio.sleep(0)
+            assert await trading.fetch_order("BTCUSDT", "queued") == Unknown("it is being sent")
+            go.set()
+            assert isinstance(await task, Placed)
+            assert isinstance(await trading.fetch_order("BTCUSDT", "queued"), Found)
+
+    run(trade())
+
+
+def test_an_order_that_waits_too_long_for_the_rate_limit_is_not_sent(monkeypatch):
+    monkeypatch.setattr(binance_orders, "FRESH_S", 0.05)
+
+    async def trade():
+        async with desk_session() as (desk, session):
+            trading = CcxtTrading(session, PAIR)
+
+            async def crowded(cost=None):
+                await asyncio.sleep(0.2)
+
+            monkeypatch.setattr(trading._client, "throttle", crowded)
+            outcome = await trading.create_order(buy("stale"))
+            assert (outcome.code, "rate limit" in outcome.reason) == ("local", True)
+            assert await trading.fills(since_ms=0) == []
 
     run(trade())
