@@ -16,7 +16,7 @@ from brokers.simulated.store import ExchangeStore
 from ccxt_bt_bridge.clock import Clock
 from ccxt_bt_bridge.words import Market
 
-AVAILABLE = ("mock", "binance")
+AVAILABLE = ("mock", "binance_paper", "binance")
 
 
 class BrokerUnavailable(Exception):
@@ -56,6 +56,12 @@ def open_mock_store(
     return store, market_start_ms(source, store, warmup_bars=warmup_bars)
 
 
+def open_paper_store(path: Path, symbols: Iterable[str], market: str) -> ExchangeStore:
+    """The paper account's file. Raises StoreError when it belongs to other symbols or another market."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return ExchangeStore(path, fingerprint=f"paper {market} {','.join(sorted(symbols))}")
+
+
 def mock_exchange(
     source: MarketSource,
     store: ExchangeStore,
@@ -81,6 +87,7 @@ def mock_exchange(
         leverage=terms.leverage,
         maintenance_margin_pct=terms.maintenance_margin_pct,
         markets=rules,
+        fees_in_quote=True,  # as a backtest charges them
     )
 
 

@@ -76,7 +76,13 @@ def build_live_path(config: LoadedConfig, journal: Journal, venue: Venue, loop: 
         settings=ExecutionSettings(model.execution.min_fill_ratio, model.execution.max_unhedged_s),
     )
     recovery = Recovery(
-        journal=journal, trading=venue.trading, orders=orders, engine=engine, tracker=tracker, guard=guard
+        journal=journal,
+        trading=venue.trading,
+        orders=orders,
+        engine=engine,
+        tracker=tracker,
+        guard=guard,
+        rules=venue.rules,
     )
     floor = Floor(venue.market, venue.trading, engine, orders, tracker, guard, journal, venue.clock, bus, recovery)
     board = FeedBoard(loop.hub)

@@ -315,10 +315,11 @@ class ExecutionEngine:
         for number in range(FLATTEN_TRIES):
             await asyncio.sleep(FLATTEN_WAIT_S[min(number, len(FLATTEN_WAIT_S) - 1)])
             for leg in await self._ordered(self._entries[pair_id]):
-                if self._tracker.quantity(pair_id, leg.symbol):
+                if self._closable(pair_id, leg):
                     reference = await self._closing_reference(leg, order)
                     await self._orders.send(self._closing_send(pair_id, leg, action, reference))
-            if not any(self._tracker.quantity(pair_id, leg.symbol) for leg in self._entries[pair_id].legs):
+            if not any(self._closable(pair_id, leg) for leg in self._entries[pair_id].legs):
+                self._write_off_dust(pair_id)
                 self._close(pair_id, order)
                 return
         self._set_state(pair_id, PairState.HALTED)
@@ -352,7 +353,7 @@ class ExecutionEngine:
         )
 
     def _closing_send(self, pair_id: str, leg: LegOrder, action: str, reference_price: Decimal) -> LegSend:
-        entry, held = self._entries[pair_id], self._tracker.quantity(pair_id, leg.symbol)
+        entry, held = self._entries[pair_id], self._closable(pair_id, leg)
         return LegSend(
             pair_id=pair_id,
             ref=entry.ref,
@@ -363,6 +364,20 @@ class ExecutionEngine:
             reduce_only=self._only_reduces(leg.symbol, held),
             reference_price=reference_price,
         )
+
+    def _closable(self, pair_id: str, leg: LegOrder) -> Decimal:
+        """What the pair holds, as far as an order can close it. On spot a fee in the base leaves less than a step."""
+        held, rules = self._tracker.quantity(pair_id, leg.symbol), self._rules[leg.symbol]
+        if rules.kind != "spot":
+            return held
+        whole = rules.round_amount(held)
+        return ZERO if rules.shortfall(whole, Decimal(repr(leg.reference_price))) else whole
+
+    def _write_off_dust(self, pair_id: str) -> None:
+        for leg in self._entries[pair_id].legs:
+            dust = self._tracker.write_off(pair_id, leg.symbol)
+            if dust:
+                self._alarm(f"{dust} of {leg.symbol} is too little to be sold; it stays in the wallet", pair_id)
 
     async def _closing_reference(self, leg: LegOrder, order: PairOrder | None) -> Decimal:
         """The close that the exit was decided on; the price now where the engine itself decided it."""

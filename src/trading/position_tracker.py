@@ -158,6 +158,14 @@ class PositionTracker:
     def add_legging_cost(self, pair_id: str, cost: Decimal) -> None:
         self._holdings[pair_id].legging_cost += cost
 
+    def write_off(self, pair_id: str, symbol: str) -> Decimal:
+        """What is left of a leg is given up: it counts as lost, whatever it is worth. The amount, signed."""
+        holding = self._holdings[pair_id]
+        leg = holding.legs[symbol]
+        left, leg.quantity = leg.quantity, ZERO
+        holding.snapshot = None
+        return left
+
     def finish(self, pair_id: str) -> TradeRecord | None:
         """The pair is flat and forgotten. The finished trade, or None when nothing ever filled."""
         trade = self.trade_of(pair_id)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
 from ccxt_bt_bridge.bt_time import datetime_to_ms
 from ccxt_bt_bridge.port import TradingPort
-from ccxt_bt_bridge.words import Fill
+from ccxt_bt_bridge.words import Fill, Market
 from pairs.words import Action, LegOrder, PairOrder, PairState
 from trading.execution_engine import ExecutionEngine
 from trading.journal.words import StoredPosition, restored_position, restored_targets
@@ -47,6 +47,7 @@ class Recovery:
         engine: ExecutionEngine,
         tracker: PositionTracker,
         guard: RiskGuard,
+        rules: Mapping[str, Market],
     ) -> None:
         self._journal = journal
         self._trading = trading
@@ -54,6 +55,7 @@ class Recovery:
         self._engine = engine
         self._tracker = tracker
         self._guard = guard
+        self._rules = rules
         self._agrees = False
 
     def restore(self, run: int) -> None:
@@ -85,7 +87,11 @@ class Recovery:
         """Raises ExchangeUnreachable when the exchange cannot be asked: a failed read is never "flat"."""
         account = await self._trading.account()
         pairs = ((symbol, self._tracker.net(symbol), account.amount(symbol)) for symbol in symbols)
-        return tuple(Mismatch(*row) for row in pairs if row[1] != row[2])
+        return tuple(Mismatch(*row) for row in pairs if self._differs(*row))
+
+    def _differs(self, symbol: str, ledger: Decimal, exchange: Decimal) -> bool:
+        """A spot wallet may hold more than the bot bought: that is its owner's business."""
+        return exchange < ledger if self._rules[symbol].kind == "spot" else exchange != ledger
 
     def _restore_pair(self, stored: StoredPosition, run: int) -> None:
         position, payload = restored_position(stored), stored.payload

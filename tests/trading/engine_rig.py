@@ -300,7 +300,9 @@ def start_rig(
         rules=RULES,
         settings=settings or ExecutionSettings(),
     )
-    recovery = Recovery(journal=journal, trading=port, orders=orders, engine=engine, tracker=tracker, guard=guard)
+    recovery = Recovery(
+        journal=journal, trading=port, orders=orders, engine=engine, tracker=tracker, guard=guard, rules=RULES
+    )
     pump = asyncio.get_running_loop().create_task(_pump(world.exchange, orders, engine))
     return Rig(world, port, journal, tracker, guard, orders, engine, recovery, events, [pump])
 

@@ -25,15 +25,16 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def config_of(folder: Path, url: str | None, **changes) -> Path:
+def config_of(folder: Path, url: str | None, broker: str = "binance", **changes) -> Path:
+    """The shipped config on a short market: for its backtest, or at an exchange on this machine."""
     data = {"lookback_bars": HISTORY, "funding_rate_8h": 0.0}
     if url is None:
-        return write_config(folder, name="rehearsal.json", mock={"bars": BARS, "seed": 7}, data=data, **changes)
+        return write_config(folder, name="plan.json", mock={"bars": BARS, "seed": 7}, data=data, **changes)
     return write_config(
         folder,
         name="wire.json",
         mock={"bars": BARS, "seed": 7},
-        broker={"type": "binance", "exchange_url": url, "initial_balance": None},
+        broker={"type": broker, "exchange_url": url},
         data=data | {"data_source": "binance"},
         **changes,
     )
@@ -87,6 +88,22 @@ class Run:
             self._bot.stop()
 
 
+def assert_same_trades(result: RunResult, expected: RunResult) -> None:
+    assert [(t.pair_id, t.direction, t.entry_time, t.exit_time, t.exit_reason) for t in result.trades] == [
+        (t.pair_id, t.direction, t.entry_time, t.exit_time, t.exit_reason) for t in expected.trades
+    ]
+    assert result.trades
+    for ours, theirs in zip(result.trades, expected.trades, strict=True):
+        for leg, wanted in zip(ours.legs, theirs.legs, strict=True):
+            assert (leg.symbol, leg.quantity) == (wanted.symbol, wanted.quantity)
+            assert float(leg.entry_price) == pytest.approx(float(wanted.entry_price), rel=1e-9)
+            assert float(leg.fees) == pytest.approx(float(wanted.fees), rel=1e-6)
+
+
+def open_quantities(result: RunResult) -> dict:
+    return {leg.symbol: leg.quantity for pair in result.open for leg in pair.legs}
+
+
 def test_the_bot_trades_over_the_wire_as_its_backtest_does(tmp_path):
     plan = config_of(tmp_path, None)
     expected, market = backtest(plan), market_of(plan)
@@ -94,16 +111,18 @@ def test_the_bot_trades_over_the_wire_as_its_backtest_does(tmp_path):
         run = Run(config_of(tmp_path, desk.url), desk, until=ms_to_datetime(market.source.end_ms))
         result = run.result()
         held = desk.ask(lambda exchange: exchange.venue.account.ledger.report())
-    assert [(t.pair_id, t.direction, t.entry_time, t.exit_time, t.exit_reason) for t in result.trades] == [
-        (t.pair_id, t.direction, t.entry_time, t.exit_time, t.exit_reason) for t in expected.trades
-    ]
-    assert result.trades
+    assert_same_trades(result, expected)
     assert run.alarms == []
-    for ours, theirs in zip(result.trades, expected.trades, strict=True):
-        for leg, wanted in zip(ours.legs, theirs.legs, strict=True):
-            assert (leg.symbol, leg.quantity) == (wanted.symbol, wanted.quantity)
-            assert float(leg.entry_price) == pytest.approx(float(wanted.entry_price), rel=1e-9)
-            assert float(leg.fees) == pytest.approx(float(wanted.fees), rel=1e-6)
-    assert {position.symbol: position.amount for position in held} == {
-        leg.symbol: leg.quantity for pair in result.open for leg in pair.legs
-    }
+    assert {position.symbol: position.amount for position in held} == open_quantities(result)
+
+
+def test_paper_fills_at_the_real_markets_prices_and_sends_it_no_order(tmp_path):
+    plan = config_of(tmp_path, None)
+    expected, market = backtest(plan), market_of(plan)
+    with desk_for(market) as desk:
+        run = Run(config_of(tmp_path, desk.url, "binance_paper"), desk, until=ms_to_datetime(market.source.end_ms))
+        result = run.result()
+        orders = desk.ask(lambda exchange: exchange.venue.fills)
+    assert_same_trades(result, expected)
+    assert run.alarms == []
+    assert orders == []

@@ -53,6 +53,7 @@ class SimulatedExchange(SimulatedTrading):
         maintenance_margin_pct: Decimal = Decimal("0.5"),
         horizon_ms: int = 14_000,
         markets: Mapping[str, Market] | None = None,
+        fees_in_quote: bool = False,
         settings: AccountSettings = OPENING_SETTINGS,
         max_volume_share: Decimal | None = None,
         book_depth: Decimal | None = None,
@@ -73,7 +74,14 @@ class SimulatedExchange(SimulatedTrading):
                 markets=markets or markets_for(source.symbols, source.first_prices(), taker_fee=taker_fee),
                 funding=funding or {},
                 terms=VenueTerms(
-                    taker_fee, slippage_bps, leverage, maintenance_margin_pct, settings, max_volume_share, book_depth
+                    taker_fee,
+                    slippage_bps,
+                    leverage,
+                    maintenance_margin_pct,
+                    settings,
+                    max_volume_share,
+                    book_depth,
+                    fees_in_quote,
                 ),
                 publish=publish,
             )

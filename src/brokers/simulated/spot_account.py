@@ -28,8 +28,10 @@ class SpotAccount:
         markets: Mapping[str, Market],
         prices: Prices,
         slippage_bps: Decimal,
+        fees_in_quote: bool = False,
     ) -> None:
         self._store, self._markets, self._prices, self._slippage_bps = store, markets, prices, slippage_bps
+        self._fees_in_quote = fees_in_quote
         self._quote = next(iter(markets.values())).quote
         self._totals = {self._quote: remembered.totals.initial} | remembered.balances
 
@@ -59,7 +61,7 @@ class SpotAccount:
 
     def charge(self, side: Side, amount: Decimal, price: Decimal, rate: Decimal) -> Charge:
         """A purchase's fee is not rounded in quote: the two sides of it stay equal to the last digit."""
-        if side is Side.SELL:
+        if side is Side.SELL or self._fees_in_quote:
             return Charge(fee(amount, price, rate), ZERO)
         base_fee = quantise(amount * rate)
         return Charge(base_fee * price, base_fee)

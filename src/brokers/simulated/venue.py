@@ -49,6 +49,7 @@ class VenueTerms:
 
     ``settings``: the account's own at its opening. ``max_volume_share``: of a bar's volume that our orders may take,
     ``book_depth``: quote currency per level of the book; None: no end.
+    ``fees_in_quote``: a spot purchase's fee too, instead of in what it bought.
     """
 
     taker_fee: Decimal
@@ -58,6 +59,7 @@ class VenueTerms:
     settings: AccountSettings = OPENING_SETTINGS
     max_volume_share: Decimal | None = None
     book_depth: Decimal | None = None
+    fees_in_quote: bool = False
 
 
 class Venue:
@@ -85,7 +87,14 @@ class Venue:
             save=store.save_setting,
         )
         self.account: TradingAccount = (
-            SpotAccount(remembered, store, markets=self.markets, prices=tape, slippage_bps=terms.slippage_bps)
+            SpotAccount(
+                remembered,
+                store,
+                markets=self.markets,
+                prices=tape,
+                slippage_bps=terms.slippage_bps,
+                fees_in_quote=terms.fees_in_quote,
+            )
             if self.kind == "spot"
             else FuturesAccount(
                 remembered,

@@ -37,6 +37,8 @@ def venue_plan(config: LoadedConfig, choice: DataChoice, environ: Mapping[str, s
     check_broker(broker.type)
     if broker.type == "mock":
         return _mock_plan(config, market_input(config, choice))
+    if broker.type == "binance_paper":
+        return _paper_plan(config)
     return _wire_plan(config, api_key(config.model, environ))
 
 
@@ -72,6 +74,17 @@ def _mock_plan(config: LoadedConfig, bars: MarketInput) -> VenuePlan:
 
     speed = "max" if math.isinf(model.mock.speed) else model.mock.speed
     return VenuePlan(speed, "simulated", opened, file)
+
+
+def _paper_plan(config: LoadedConfig) -> VenuePlan:
+    from trading.venues.paper_venue import PaperVenue
+
+    _, file = state_paths(config)
+
+    async def opened(loop: LoopThread) -> Venue:
+        return await PaperVenue.open(config, file)
+
+    return VenuePlan(1.0, "paper", opened, file)
 
 
 def _wire_plan(config: LoadedConfig, key: ApiKey) -> VenuePlan:

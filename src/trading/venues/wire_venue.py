@@ -51,8 +51,7 @@ class WireVenue:
         ports = await open_binance(settings, _wish(model), symbols=config.symbols, interval=model.data.interval)
         try:
             listed = await ports.market.markets()
-            rules = {symbol: _rule(listed[symbol], model) for symbol in config.symbols}
-            return cls(ports, model, rules, await ports.trading.account())
+            return cls(ports, model, rules_for(listed, model), await ports.trading.account())
         except BaseException:
             await ports.close()
             raise
@@ -91,10 +90,10 @@ def _wish(model: Config) -> AccountWish:
     return AccountWish(account.position_mode, account.margin_mode, Decimal(repr(account.leverage)))
 
 
-def _rule(market: Market, model: Config) -> Market:
+def rules_for(markets: Mapping[str, Market], model: Config) -> dict[str, Market]:
     """The venue's rules, and no order smaller than the config wants any to be."""
     smallest = Decimal(repr(model.execution.min_order_value))
-    return replace(market, min_notional=max(market.min_notional, smallest))
+    return {name: replace(one, min_notional=max(one.min_notional, smallest)) for name, one in markets.items()}
 
 
 def _pace(model: Config) -> str:

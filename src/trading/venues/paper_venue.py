@@ -1,0 +1,119 @@
+"""Paper: the real market's bars and prices, fills by the simulated exchange, in a file of its own. No key is used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Self
+
+from brokers.binance import EXCHANGE_IDS
+from brokers.broker_factory import open_paper_store
+from brokers.funding import FundingSchedule
+from brokers.paper.exchange import PaperExchange
+from brokers.simulated.venue import VenueTerms
+from ccxt_bt_bridge.ccxt_market import CcxtMarket
+from ccxt_bt_bridge.clock import Clock
+from ccxt_bt_bridge.port import MarketPort, TradingPort
+from ccxt_bt_bridge.series import interval_ms
+from ccxt_bt_bridge.session import CcxtSession, SessionSettings
+from ccxt_bt_bridge.words import Market
+from trading.config.model import Config, LoadedConfig
+from trading.venues.wire_venue import rules_for
+
+
+class PaperVenue:
+    """A ``Venue`` on the quotes of Binance. ``broker.initial_balance`` is the account's opening balance."""
+
+    is_endless = True
+    has_ended = False
+    replays_last_bar = False
+    first_bar_ms = None
+
+    def __init__(self, session: CcxtSession, market: CcxtMarket, exchange: PaperExchange, config: LoadedConfig) -> None:
+        model = config.model
+        self._session, self._quotes, self._exchange = session, market, exchange
+        self._initial = Decimal(repr(model.broker.initial_balance))
+        self.market: MarketPort = exchange
+        self.trading: TradingPort = exchange
+        self.clock: Clock = session.clock
+        self.rules: Mapping[str, Market] = rules_for(exchange.venue.markets, model)
+        self.warmup_bars = model.data.lookback_bars
+        self.notes: tuple[str, ...] = ()
+        self.pace = "at the real market's prices"
+
+    @classmethod
+    async def open(cls, config: LoadedConfig, path: Path) -> Self:
+        """Raises BridgeError or StoreError with what to do; nothing is left open then."""
+        model = config.model
+        settings = SessionSettings(
+            exchange_id=EXCHANGE_IDS[model.market], url=model.broker.exchange_url, ca_file=model.broker.ca_file
+        )
+        session = await CcxtSession.open(settings)
+        try:
+            market = CcxtMarket(session, config.symbols, model.data.interval)
+            exchange = await PaperExchange.open(
+                market,
+                open_paper_store(path, config.symbols, model.market),
+                symbols=config.symbols,
+                interval_ms=interval_ms(model.data.interval),
+                clock=session.clock,
+                initial_balance=Decimal(repr(model.broker.initial_balance)),
+                terms=_terms(model),
+                funding=_funding(model, config.symbols),
+                latency_ms=model.broker.latency_ms,
+                faults=[fault.model_dump(exclude_none=True) for fault in model.broker.faults],
+                fault_seed=model.mock.seed,
+            )
+        except BaseException:
+            await session.close()
+            raise
+        return cls(session, market, exchange, config)
+
+    @property
+    def run(self) -> int:
+        return self._exchange.run
+
+    @property
+    def now_ms(self) -> int:
+        return self.clock.now_ms()
+
+    def opening_equity(self, known: Mapping[str, Any]) -> Decimal:
+        return self._initial
+
+    def terms(self) -> dict[str, str]:
+        return {"broker.initial_balance": str(self._initial)}
+
+    def steps_until(self, time_ms: int, known: int) -> int:
+        return known
+
+    def share_done(self, time_ms: int) -> float | None:
+        return None
+
+    async def play(self) -> None:
+        """Follow the real market for as long as it is there."""
+        await self._quotes.start()
+        await self._exchange.run_market()
+
+    async def close(self) -> None:
+        self._exchange.close()
+        await self._quotes.close()
+        await self._session.close()
+
+
+def _terms(model: Config) -> VenueTerms:
+    broker = model.broker
+    return VenueTerms(
+        taker_fee=Decimal(repr(broker.commission)),
+        slippage_bps=Decimal(repr(broker.slippage_bps)),
+        leverage=Decimal(repr(broker.account.leverage)) if model.market == "usdm" else Decimal(1),
+        maintenance_margin_pct=Decimal(repr(broker.maintenance_margin_pct)),
+    )
+
+
+def _funding(model: Config, symbols: tuple[str, ...]) -> dict[str, FundingSchedule]:
+    """The config's constant rate every eight hours: paper keeps books of its own and pays nobody."""
+    if model.market != "usdm":
+        return {}
+    rate = Decimal(repr(model.data.funding_rate_8h))
+    return {symbol: FundingSchedule(None, rate) for symbol in symbols}
