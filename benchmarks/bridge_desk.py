@@ -38,13 +38,19 @@ class NotingExchange(SimulatedExchange):
 
 
 def note_closed_bars() -> None:
-    """Stamp every closed candle at the moment its text is handed to the socket."""
+    """Stamp every closed candle at the moment its text is handed to the socket.
+
+    The opening candles and mark prices of the same instant are left out: they would come behind the closes in one
+    burst, where an exchange sends them as trades happen.
+    """
     send = web.WebSocketResponse.send_str
 
     async def sending(response: web.WebSocketResponse, text: str, compress: int | None = None) -> None:
-        if '"kline"' in text and '"x": true' in text:
+        if '"x": true' in text:
             candle = json.loads(text)["k"]
             sent[f"{candle['s']}-{candle['t'] + MINUTE_MS}"] = time.perf_counter_ns()
+        elif '"kline"' in text or '"markPriceUpdate"' in text:
+            return
         await send(response, text, compress)
 
     web.WebSocketResponse.send_str = sending  # type: ignore[method-assign]
