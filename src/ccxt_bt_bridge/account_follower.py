@@ -16,6 +16,7 @@ from ccxt_bt_bridge.port import TradingPort
 from ccxt_bt_bridge.words import Account, Fill, Market, PositionReport
 
 LOOK_BACK_MS = 60_000  # fills are asked for from before the moment in question: clocks differ
+STREAM_LATE_MS = 500  # the stream's time to bring the account that a fill has changed, before it is asked for
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ class AccountFollower:
         self.account = AccountView(markets, Account(0, Decimal(0), ()))
         self._trading, self._ledger, self._clock, self._say = trading, ledger, clock, tell
         self._is_wanted = asyncio.Event()
+        self._changed_ms = 0
 
     async def start(self) -> tuple[PositionReport, ...]:
         """The positions from before. Raises ``ExchangeUnreachable``."""
@@ -44,11 +46,14 @@ class AccountFollower:
         return account.positions
 
     async def follow(self) -> None:
-        """Read the account whenever it has changed, for ever."""
+        """Read the account when it has changed and the stream did not say how, for ever."""
         pause = Pause(self._clock)
         while True:
             await self._is_wanted.wait()
             self._is_wanted.clear()
+            await self._clock.sleep_until(self._clock.now_ms() + STREAM_LATE_MS)
+            if self.account.account.time_ms >= self._changed_ms:
+                continue
             try:
                 self.account.take_account(await self._trading.account())
                 pause.reset()
@@ -57,32 +62,43 @@ class AccountFollower:
                 self._is_wanted.set()
                 await pause.sleep()
 
-    def has_changed(self) -> None:
+    def hear(self, account: Account) -> None:
+        """The stream's account. Where it leaves out what is free, that is read."""
+        self.account.take_account(account)
+        if account.free is None:
+            self.has_changed(account.time_ms + 1)
+
+    def has_changed(self, time_ms: int) -> None:
+        """At this time, by the exchange's word: an account from before it is not true any more."""
+        self._changed_ms = max(self._changed_ms, time_ms)
         self._is_wanted.set()
 
     def book(self, fills: Sequence[Fill]) -> None:
         """Count the fills that were not counted before."""
         news = [fill for fill in fills if self._ledger.book(fill)]
         if news:
-            self.has_changed()
+            self.has_changed(max(fill.time_ms for fill in news))
 
-    async def catch_up(self, since_ms: int) -> None:
-        """Every fill since then, and the positions as they are; asks until there is an answer."""
-        account = await self._booked(since_ms - LOOK_BACK_MS)
-        self.account.take_account(account)
-        for symbol in {*self._ledger.held, *(position.symbol for position in account.positions)}:
-            self._correct(symbol, account)
-
-    async def _booked(self, since_ms: int) -> Account:
+    async def correct_positions(self) -> None:
+        """After a silence, when the port has told all that it missed: what no fill explains still moves a position."""
         pause = Pause(self._clock)
-        while True:
+        while self._differs(self.account.account):
             try:
-                account, fills = await self._settled(since_ms)
-                self.book(fills)
-                return account
+                account, fills = await self._settled(self._clock.now_ms() - LOOK_BACK_MS)
             except ExchangeUnreachable as error:
-                log.warning("catching_up_failed reason=%s", error)
+                log.warning("positions_unreachable reason=%s", error)
                 await pause.sleep()
+                continue
+            self.book(fills)
+            self.account.take_account(account)
+            for symbol in self._symbols(account):
+                self._correct(symbol, account)
+
+    def _differs(self, account: Account) -> bool:
+        return any(account.amount(symbol) != self._ledger.held.get(symbol, 0) for symbol in self._symbols(account))
+
+    def _symbols(self, account: Account) -> set[str]:
+        return {*self._ledger.held, *(position.symbol for position in account.positions)}
 
     async def _settled(self, since_ms: int) -> tuple[Account, Sequence[Fill]]:
         """An account and the fills since a time that are all in it: none came while it was read."""
@@ -95,7 +111,7 @@ class AccountFollower:
             fills = later
 
     def _correct(self, symbol: str, account: Account) -> None:
-        """What no fill explains (a transfer, a fee in the coin) still moves the position, and is told."""
+        """A transfer, or a fee in the coin."""
         entries = (position.entry_price for position in account.positions if position.symbol == symbol)
         price = next(entries, None) or self.account.close(symbol) or Decimal(0)
         change = self._ledger.correct(symbol, account.amount(symbol), price, account.time_ms)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 
 from ccxt_bt_bridge.broker import CashView
@@ -29,9 +30,9 @@ class AccountView:
         return self._account
 
     def take_account(self, account: Account) -> None:
-        """An account older than the known one is no news."""
+        """An account older than the known one is no news. One that does not say what is free leaves that as it was."""
         if account.time_ms >= self._account.time_ms:
-            self._account = account
+            self._account = account if account.free is not None else replace(account, free=self._account.free)
             self.view = self._new_view()
 
     def take_closes(self, closes: Mapping[str, float]) -> None:

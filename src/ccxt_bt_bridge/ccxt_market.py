@@ -190,10 +190,12 @@ class CcxtMarket:
             self._publish(bar)
 
     def _publish(self, bar: Bar) -> None:
-        """Bars that arrive in one burst go out together."""
+        """Bars that arrive in one burst go out together; when every symbol's is there, nothing is left to wait for."""
         if not self._ready:
             asyncio.get_running_loop().call_soon(self._flush)
         self._ready.append(bar)
+        if len(self._ready) == len(self._symbols):
+            self._flush()
 
     def _flush(self) -> None:
         moments = defaultdict(list)

@@ -72,7 +72,6 @@ class SingleOrderGateway:
         self._count = 0
         self._ledger = OrderLedger(self._publish, self._on_over)
         self._follower = AccountFollower(trading, markets, self._ledger, clock=clock, tell=tell)
-        self._down_ms: int | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._sending: dict[LedgerOrder, asyncio.Task[None]] = {}
         self._expiries: dict[LedgerOrder, asyncio.Task[None]] = {}
@@ -204,13 +203,11 @@ class SingleOrderGateway:
             case OrderReport():
                 self._take_report(event)
             case Account():
-                self._follower.account.take_account(event)
-            case FundingPayment():
-                self._follower.has_changed()
+                self._follower.hear(event)
+            case FundingPayment(time_ms=time_ms):
+                self._follower.has_changed(time_ms)
             case Connection(stream="user", is_up=True):
-                self._keep(self._catch_up(), "catching up")
-            case Connection(stream="user", time_ms=time_ms) if self._down_ms is None:
-                self._down_ms = time_ms
+                self._keep(self._follower.correct_positions(), "positions after a silence")
 
     def _take_report(self, report: OrderReport) -> None:
         order = self._ledger.take_report(report)
@@ -229,16 +226,6 @@ class SingleOrderGateway:
             if order.lacks_fills:
                 await pause.sleep()
         self._asking.discard(order)
-
-    async def _catch_up(self) -> None:
-        """After a silence: every fill of it, the account as it is, and every order that was open."""
-        now_ms = self._clock.now_ms()
-        begin_ms = min([self._down_ms or now_ms, *(order.sent_ms for order in self._ledger.orders)])
-        await self._follower.catch_up(begin_ms)
-        self._down_ms = None
-        for order in self._ledger.orders:
-            await self._until_sent(order)
-            await self._find(order)
 
     async def _until_sent(self, order: LedgerOrder) -> None:
         sending = self._sending.get(order)

@@ -453,24 +453,43 @@ def test_after_a_fill_the_account_is_read_until_it_answers():
     assert on_desk(act) == 999
 
 
-def test_after_a_silence_missed_fills_ends_and_positions_are_told():
+def test_after_a_silence_what_the_port_told_counts_once_and_what_no_fill_explains_is_told():
     async def act(desk: Desk):
         trading = desk.trading
         desk.order(1.0)
         await asyncio.sleep(0.01)
-        await desk.hear(Connection("user", False, trading.clock.now_ms(), "closed"))
-        await asyncio.sleep(600)
-        client_id = trading.requests[0].client_order_id
-        trading.known_fills = [trading.fill("t1", "1"), foreign_fill("t2", Side.SELL, "5", trading.clock.now_ms())]
-        trading.orders[client_id] = trading.report(status="closed", filled="1")
-        trading.held = (PositionReport("A", D(-3), D(90)),)
+        await desk.hear(Connection("user", False, trading.clock.now_ms(), "closed"), after_s=600)
+        missed = [trading.fill("t1", "1"), foreign_fill("t2", Side.SELL, "5", trading.clock.now_ms())]
+        trading.known_fills, trading.held = missed, (PositionReport("A", D(-3), D(90)),)
         trading.outcomes["fills"] = [ExchangeUnreachable("not yet")]
-        await desk.hear(Connection("user", True, trading.clock.now_ms()), after_s=10)
+        done = trading.report(status="closed", filled="1")
+        await desk.hear(*missed, done, Connection("user", True, trading.clock.now_ms()), after_s=10)
         return desk.told(), desk.said
 
     told, said = on_desk(act)
-    assert told == ["1 accepted", "1 fill 1", "- fill -5", "- fill 1", "1 completed"]
+    assert told == ["1 accepted", "1 fill 1", "- fill -5", "1 completed", "- fill 1"]
     assert "holds -3, +1 against" in said[0]
+
+
+def test_after_a_silence_without_a_difference_nothing_is_asked():
+    async def act(desk: Desk):
+        asked = len(desk.trading.calls)
+        await desk.hear(Connection("user", True, desk.trading.clock.now_ms()), after_s=10)
+        return len(desk.trading.calls) - asked
+
+    assert on_desk(act) == 0
+
+
+def test_an_account_that_the_stream_told_after_the_fill_is_not_asked_for():
+    async def act(desk: Desk):
+        trading = desk.trading
+        desk.order(1.0)
+        await asyncio.sleep(0.01)
+        asked = trading.asked("account")
+        await desk.hear(trading.fill("t1", "1"), Account(trading.clock.now_ms(), D(998), (), D(998)), after_s=10)
+        return trading.asked("account") - asked, desk.gateway.cash_view().cash
+
+    assert on_desk(act) == (0, 998)
 
 
 def test_what_is_still_open_at_the_end_is_named():

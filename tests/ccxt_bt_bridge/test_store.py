@@ -17,6 +17,7 @@ import pytest
 
 import ccxt_bt_bridge
 from brokers.desk.api_key import DeskKey
+from brokers.desk.desk import Desk
 from brokers.mock_market import MockMarket
 from brokers.simulated.source import MarketSource
 from ccxt_bt_bridge import CcxtStore
@@ -215,19 +216,30 @@ class Turns(Script):
 
 
 def cut_every(desk: DeskThread, seconds: float, *, times: int, done: threading.Event) -> int:
-    """Close every connection to the desk, again and again. How often it was done."""
+    """Close the connections to the desk, again and again: the user's every fourth time. How often it was done."""
     made = 0
     while made < times and not done.wait(seconds):
-        desk.do(lambda desk: [socket.close(1012) for socket in desk.server.sockets])
+        desk.do(cut_all if made % 4 == 0 else cut_market)
         made += 1
     return made
+
+
+def cut_all(desk: Desk) -> None:
+    for socket in desk.server.sockets:
+        socket.close(1012)
+
+
+def cut_market(desk: Desk) -> None:
+    for socket in desk.server.sockets:
+        if socket.streams:
+            socket.close(1012)
 
 
 def test_thirty_disconnects_lose_no_bar_no_step_and_no_fill():
     market = MockMarket(7, 1_100, "1m", symbols=["BTCUSDT", "ETHUSDT"], gaps_per_1000=0.0)
     done = threading.Event()
-    with DeskThread(source=MarketSource(market.series()), speed=2_000.0) as desk, ThreadPoolExecutor(1) as other:
-        cuts = other.submit(cut_every, desk, 0.7, times=30, done=done)
+    with DeskThread(source=MarketSource(market.series()), speed=3_000.0) as desk, ThreadPoolExecutor(1) as other:
+        cuts = other.submit(cut_every, desk, 0.55, times=30, done=done)
         strategy = run(store_at(desk), BTC, ETH, strategy=Turns, live=1_000)
         done.set()
         fills = asyncio.run_coroutine_threadsafe(desk.desk.exchange.fills(since_ms=0), desk.loop).result(30)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from brokers.funding import FundingEvent, FundingSchedule
+from brokers.funding import FundingSchedule
 from brokers.simulated.accounts import TradingAccount
 from brokers.simulated.admission import Admission, is_trading
 from brokers.simulated.clearing import Clearing
@@ -48,8 +48,7 @@ class VenueTerms:
     """``taker_fee`` as a fraction; ``maintenance_margin_pct`` of gross notional, 0 to 100.
 
     ``settings``: the account's own at its opening. ``max_volume_share``: of a bar's volume that our orders may take,
-    ``book_depth``: quote currency per level of the book; None: no end.
-    ``fees_in_quote``: a spot purchase's fee too, instead of in what it bought.
+    ``book_depth``: quote currency per level of the book; None: no end. ``fees_in_base``: of spot purchases.
     """
 
     taker_fee: Decimal
@@ -59,7 +58,7 @@ class VenueTerms:
     settings: AccountSettings = OPENING_SETTINGS
     max_volume_share: Decimal | None = None
     book_depth: Decimal | None = None
-    fees_in_quote: bool = False
+    fees_in_base: bool = True
 
 
 class Venue:
@@ -93,7 +92,8 @@ class Venue:
                 markets=self.markets,
                 prices=tape,
                 slippage_bps=terms.slippage_bps,
-                fees_in_quote=terms.fees_in_quote,
+                taker_fee=terms.taker_fee,
+                fees_in_base=terms.fees_in_base,
             )
             if self.kind == "spot"
             else FuturesAccount(
@@ -284,10 +284,6 @@ class Venue:
         """Bids and asks, the best first; none while the symbol does not trade."""
         price = self.tape.price(symbol)
         return ([], []) if price is None else self._liquidity.book(self.markets[symbol], price)
-
-    def past_funding(self, symbol: str, since_ms: int, until_ms: int) -> list[FundingEvent]:
-        """The rates that fell due, whoever held a position."""
-        return self._settlement.past_funding(symbol, since_ms, until_ms)
 
     def next_funding(self, symbol: str) -> NextFunding:
         return self._settlement.next_funding(symbol)
