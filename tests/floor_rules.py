@@ -46,6 +46,7 @@ ALLOWED = {
     ): "the source that the injected clock of real and scaled time stands on",
     ("ccxt_bt_bridge/hub.py", "time.monotonic"): "wall time after which a caller gives a hanging loop up",
     ("brokers/desk/keys.py", "time.time"): "a client that knows no market time signs with the wall's",
+    ("trading/preflight/exchange_sides.py", "time.time"): "compared with the exchange and printed, before a run",
     ("trading/live_trading_bot.py", "time.monotonic"): "uptime, printed and never acted on",
     ("trading/journal/writer.py", "datetime.datetime.now"): "when a journal file was made, never acted on",
     ("trading/journal/file.py", "time.sleep"): "before the run: an onlooker may touch the writer's lock for a moment",

@@ -65,7 +65,7 @@ def bars(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def working_folder(tmp_path: Path, bars: Path) -> Path:
     """A working directory that looks like the project's."""
-    for name in ("src", "config", "trading_bot.py", "backtest.py"):
+    for name in ("src", "config", "trading_bot.py", "backtest.py", "test_live_bot_config.py"):
         (tmp_path / name).symlink_to(PROJECT / name)
     (tmp_path / "bars").symlink_to(bars)
     return tmp_path

@@ -87,7 +87,7 @@ def mock_exchange(
         leverage=terms.leverage,
         maintenance_margin_pct=terms.maintenance_margin_pct,
         markets=rules,
-        fees_in_quote=True,  # as a backtest charges them
+        fees_in_base=False,  # as in a backtest, so that the two agree to the last digit
     )
 
 

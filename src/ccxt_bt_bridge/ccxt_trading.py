@@ -37,7 +37,7 @@ from ccxt_bt_bridge.words import (
 
 log = logging.getLogger(__name__)
 
-OVERLAP_MS = 60_000  # trades are asked for from before the last one seen: they may be listed late
+OVERLAP_MS = 60_000  # trades are asked for from before the last time: they may be listed late
 HOUR_MS = 3_600_000
 QUIET_S = 60.0  # a user stream may well be silent: then the account is asked
 SENDING_S = 0.5  # what ``close`` waits for orders under way
@@ -72,7 +72,7 @@ class CcxtTrading:
         self._funding_asked_ms = 0
         self._news = UserNews()
         self._account: Account | None = None
-        self._begun_ms = self._since_ms = session.clock.now_ms()
+        self._begun_ms = self._asked_ms = session.clock.now_ms()
         self._events: Stream[UserEvent] = Stream()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._sending: dict[str, asyncio.Task[CreateOutcome]] = {}
@@ -220,8 +220,7 @@ class CcxtTrading:
         elif isinstance(change, dict):
             self._tell_account(merge_usdm(known, change, quote=quote, names=self._names, time_ms=time_ms))
             if change.get("m") == "FUNDING_FEE":
-                self._funding_asked_ms = min(self._funding_asked_ms, time_ms - HOUR_MS)
-                self._keep(self._reconcile_soon())
+                self._keep(self._funding_soon())
         else:
             bases = self._reads.bases
             self._tell_account(merge_spot(known, message, quote=quote, bases=bases, time_ms=time_ms))
@@ -234,7 +233,6 @@ class CcxtTrading:
         return is_new
 
     def _tell_fill(self, fill: Fill) -> bool:
-        self._since_ms = max(self._since_ms, fill.time_ms)
         # What happened before is a reader's business, who asks for ``fills`` from wherever it left off.
         is_new = fill.time_ms >= self._begun_ms and self._news.is_new_fill(fill)
         if is_new:
@@ -252,7 +250,8 @@ class CcxtTrading:
 
     async def _reconcile(self) -> bool:
         """Ask for orders, fills, funding and account, and publish what is new. Whether anything was."""
-        since_ms = self._since_ms - OVERLAP_MS
+        # From when it was asked last, not from the last fill heard: one before that may have been missed.
+        since_ms, now_ms = self._asked_ms - OVERLAP_MS, self._session.clock.now_ms()
         listed = await self._lookups.open(self._markets)
         gone = [order for order in self._news.open_orders if order.order_id not in {o.order_id for o in listed}]
         looked_up = [await self._lookups.look_up(order.symbol, order.client_order_id) for order in gone]
@@ -261,6 +260,7 @@ class CcxtTrading:
         news += [self._tell_fill(fill) for fill in await self._reads.fills(since_ms, self._client_ids)]
         await self._ask_for_funding(since_ms)
         account = await self._reads.account()
+        self._asked_ms = now_ms
         return self._tell_account(account) or any(news)
 
     async def _ask_for_funding(self, since_ms: int) -> None:
@@ -273,6 +273,13 @@ class CcxtTrading:
             if payment.time_ms >= self._begun_ms and self._news.is_new_payment(payment):
                 self._events.publish(payment)
         self._funding_asked_ms = now_ms
+
+    async def _funding_soon(self) -> None:
+        """One was booked: it is told now, or by the next reconciliation."""
+        try:
+            await self._ask_for_funding(self._asked_ms - OVERLAP_MS)
+        except ExchangeUnreachable as error:
+            log.warning("funding_unread reason=%r", str(error))
 
     async def _reconcile_soon(self) -> None:
         try:

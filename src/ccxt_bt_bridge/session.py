@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 BACKEND_TIMEOUT_MS, MARGIN_MS = 10_000, 2_000  # Binance's own, and what a query may lag behind
 RESYNC_S, PING_S, TIME_SAMPLES = 3_600.0, 10.0, 5
-WINDOW_MS = 60_000
+WINDOW_MS, USDM_WEIGHT = 60_000, 2_400  # a minute, and what futures allow in it; ccxt assumes half
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +136,7 @@ class CcxtSession:
             _use_test_network(client)
         if self._clients:
             client.set_markets_from_exchange(self._clients[0])
+            client.ssl_context = self._clients[0].ssl_context  # 40 ms to build, and the same for all
         self._clients.append(client)
         return client
 
@@ -148,6 +149,7 @@ class CcxtSession:
             "enableRateLimit": True,
             "rateLimiterAlgorithm": "rollingWindow",  # the default holds a second leg back by 200 ms
             "rollingWindowSize": WINDOW_MS,
+            **({"rateLimit": WINDOW_MS / USDM_WEIGHT} if self.kind == "usdm" and self.endpoints else {}),
             "aiohttp_trust_env": False,
             "options": _options(self.settings),
             **({"apiKey": credentials.api_key, "secret": credentials.secret} if credentials else {}),

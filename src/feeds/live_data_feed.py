@@ -33,12 +33,11 @@ class BaseLiveDataFeed(LiveFeed):
     params: Any = (("symbol", ""), ("interval", "1h"), ("lookback_bars", 1_000))
 
     def __init__(self) -> None:
-        self._loop = LoopThread()
-        self.p.board, self.p.key, self.p.leader = FeedBoard(self._loop.hub), self.p.symbol, True
+        self.p.key, self.p.leader = self.p.symbol, True
         self.p.timeframe, self.p.compression = backtrader_timeframe(interval_ms(self.p.interval))
         self.p.name = self.p.name or self.p.symbol
         super().__init__()
-        self._market: MarketPort | None = None
+        self._loop: LoopThread | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._newest: Bar | None = None
         self._data_points = 0
@@ -65,6 +64,8 @@ class BaseLiveDataFeed(LiveFeed):
     # Backtrader's thread
 
     def start(self) -> None:
+        self._loop = LoopThread()
+        self._board = FeedBoard(self._loop.hub)
         self._loop.start()
         try:
             self._loop.call(self._begin())
@@ -78,10 +79,11 @@ class BaseLiveDataFeed(LiveFeed):
         self._end()
 
     def _end(self) -> None:
-        if not self._loop.loop.is_closed():
+        if self._loop is not None:
             self._loop.call(self._close(), STOP_LIMIT_S)
             self._loop.stop()
             self._loop.close()
+            self._loop = None
 
     # the loop's thread
 
@@ -89,7 +91,7 @@ class BaseLiveDataFeed(LiveFeed):
         market = await self.open_market()
         bars = market.bars()  # before history is read: what closes meanwhile is not lost
         history = await market.history(self.p.symbol, limit=self.p.lookback_bars)
-        self.p.board.add(self.p.key, history)
+        self._board.add(self.p.key, history)
         self._note(history)
         self._is_connected = True
         self._keep(self._pump(bars, after_ms=history[-1].time_ms if history else 0))
@@ -108,11 +110,11 @@ class BaseLiveDataFeed(LiveFeed):
                 new = [bar for bar in step if bar.symbol == self.p.symbol and bar.time_ms > after_ms]
                 after_ms = max([after_ms, *(bar.time_ms for bar in new)])
                 for bar in new:
-                    self.p.board.put_step([(self.p.key, bar)])
+                    self._board.put_step([(self.p.key, bar)])
                 self._note(new)
-                self.p.board.hub.kick()
+                self._board.hub.kick()
         finally:
-            self.p.board.end()
+            self._board.end()
 
     async def _watch(self, connections: AsyncIterator[Connection]) -> None:
         async for connection in connections:

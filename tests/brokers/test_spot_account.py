@@ -85,7 +85,8 @@ def test_the_account_shows_the_quote_as_wallet_and_holdings_as_positions():
         (market_order("c", "AUSDT", "-1"), "-2010"),
         (market_order("c", "AUSDT", "100.001"), "-2010"),
         (priced_order("c", "AUSDT", "200", price="90"), "-2010"),
-        (market_order("c", "AUSDT", "1", reduce_only=True), "-1106"),
+        (market_order("c", "AUSDT", "1", reduce_only=True), "-2010"),
+        (market_order("c", "AUSDT", "-1", reduce_only=True), "-2010"),
         (market_order("c", "AUSDT", "0.01"), "-1013"),
         (market_order("c", "AUSDT", "0.0001"), "-1111"),
         (priced_order("c", "AUSDT", "1", price="90.001"), "-1013"),
@@ -115,6 +116,26 @@ def test_an_open_order_locks_what_it_may_spend_and_a_cancel_frees_it():
     locked, too_much, after = ask(questions)
     assert locked == {"A": (D("5.99"), 4), "USDT": (5_000, 4_000)}
     assert too_much == "-2010" and isinstance(after, Placed)
+
+
+def test_a_sale_that_only_reduces_is_a_sale_and_is_not_cut_to_the_holding():
+    async def questions(exchange):
+        await exchange.create_order(market_order("in", "AUSDT", "1.5"))
+        too_much = await exchange.create_order(market_order("out", "AUSDT", "-1.5", reduce_only=True))
+        sold = await exchange.create_order(market_order("out", "AUSDT", "-1.498", reduce_only=True))
+        return code(too_much), sold.report.filled, totals(exchange)["A"]
+
+    assert ask(questions) == ("-2010", D("1.498"), D("0.0005"))
+
+
+def test_fees_can_be_in_quote_both_ways():
+    async def questions(exchange):
+        too_much = await exchange.create_order(market_order("all", "AUSDT", "100"))
+        await exchange.create_order(market_order("in", "AUSDT", "10"))
+        return code(too_much), totals(exchange), (await exchange.fills(since_ms=0))[0]
+
+    refused, left, fill = ask(questions, fees_in_base=False)
+    assert refused == "-2010" and left == {"A": 10, "USDT": 8_999} and (fill.fee, fill.base_fee) == (1, 0)
 
 
 def test_a_duplicate_of_an_open_order_is_refused_in_spots_own_words():

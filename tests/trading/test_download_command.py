@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from brokers.funding import FundingSchedule
 from brokers.simulated.source import MarketSource
-from feeds.history import load_bars
+from feeds.history import load_bars, load_funding
 from management.cli import main
 from tests.brokers.desk.desks import open_desk
 from tests.brokers.markets import bars, hours
@@ -31,7 +33,8 @@ def market() -> MarketSource:
 
 @pytest.fixture(scope="module")
 def desk() -> Iterator[DeskThread]:
-    with desk_thread(lambda: open_desk(market(), warmup_bars=50)) as running:
+    funding = {"BTCUSDT": FundingSchedule(None, Decimal("0.0001"))}
+    with desk_thread(lambda: open_desk(market(), warmup_bars=50, funding=funding)) as running:
         yield running
 
 
@@ -87,6 +90,18 @@ def test_parquet_is_written_on_request(desk: DeskThread, tmp_path: Path) -> None
 def test_from_is_when_bars_open_and_to_when_they_close(desk: DeskThread, tmp_path: Path) -> None:
     assert download(desk, tmp_path, "--to", "2024-01-01T12:30Z", start="2024-01-01T10:00Z") == 0
     assert load_bars(tmp_path, "BTCUSDT", "1h").time_ms.tolist() == [hours(11), hours(12)]
+
+
+def test_funding_comes_on_request_and_once(
+    desk: DeskThread, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    added = []
+    for end in ("2024-01-01T20:00Z", "2024-01-03"):
+        assert download(desk, tmp_path, "--funding", "--to", end, "--json", "-") == 0
+        added.append(report(capsys)["symbols"][0]["funding_added"])
+    series = load_funding(tmp_path / "funding", "BTC/USDT")
+    assert series is not None and series.time_ms == tuple(hours(at) for at in range(0, 51, 8))
+    assert added == [3, 4] and set(series.rates) == {Decimal("0.0001")}
 
 
 def test_symbols_and_interval_come_from_a_config(

@@ -62,6 +62,11 @@ def fault(kind: str, symbol: str, at: int = 1, **more) -> dict:
     return {"kind": kind, "on": "create_order", "symbol": symbol, "at": at} | more
 
 
+def share_of(kind: str) -> dict:
+    """60 % where the kind fills a part."""
+    return {"fill_ratio": 0.6} if kind == "partial_fill" else {}
+
+
 async def round_trip(rig: Rig) -> None:
     await rig.engine.execute(rig.enter())
     if rig.state() is PairState.OPEN:
@@ -166,7 +171,7 @@ def test_one_fault_at_entry_leaves_the_pair_whole_or_flat(kind, leg, tmp_path):
     async def script(rig: Rig) -> None:
         await rig.engine.execute(rig.enter())
 
-    rig = play(tmp_path, script, faults=[fault(kind, leg, fill_ratio=0.6)])
+    rig = play(tmp_path, script, faults=[fault(kind, leg, **share_of(kind))])
     gave_up = leg == "A" and kind in ("reject", "timeout_before_execution")
     assert rig.state() is (PairState.FLAT if gave_up else PairState.OPEN)
     assert is_hedged_or_flat(rig)
@@ -179,7 +184,7 @@ def test_one_fault_at_entry_leaves_the_pair_whole_or_flat(kind, leg, tmp_path):
 @pytest.mark.parametrize("kind", FAULTS)
 @pytest.mark.parametrize("leg", ["A", "B"])
 def test_one_fault_at_exit_still_ends_flat(kind, leg, tmp_path):
-    rig = play(tmp_path, round_trip, faults=[fault(kind, leg, at=2, fill_ratio=0.6)])
+    rig = play(tmp_path, round_trip, faults=[fault(kind, leg, at=2, **share_of(kind))])
     assert rig.state() is PairState.FLAT
     assert len(rig.tracker.trades) == 1
     retried = kind != "timeout_after_execution"

@@ -66,9 +66,11 @@ class Desk:
     async def _run_market(self) -> None:
         if self._waits:
             waits = [asyncio.create_task(server.market.subscribed.wait()) for server in self.servers]
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            for wait in waits:
-                wait.cancel()
+            try:
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for wait in waits:
+                    wait.cancel()
         self.clock.release()
         await self.exchange.run_market()
 

@@ -78,6 +78,7 @@ class UsdmDialect:
             ("depth", data.depth, "quote", 2),
             ("trades", data.trades, "quote", 5),
             ("premiumIndex", public.premium_index, "quote", 1),
+            ("fundingRate", public.funding_rate, "history", 1),
         ]
         return {("GET", f"/fapi/v1/{path}"): Route(answer, name, weight=cost) for path, answer, name, cost in rows}
 

@@ -10,6 +10,7 @@ from brokers.desk.limits import Limits
 from brokers.desk.params import Params, plain
 from ccxt_bt_bridge.words import Market
 
+YEAR_MS = 366 * 86_400_000
 PERPETUAL_ENDS_MS = 4_133_404_800_000
 ORDER_TYPES = ["LIMIT", "MARKET", "STOP", "STOP_MARKET"]
 TIMES_IN_FORCE = ["GTC", "IOC", "FOK", "GTX"]
@@ -43,6 +44,19 @@ class UsdmPublic:
             return [self._premium(symbol) for symbol in self._core.markets]
         self._core.market(params.symbol())
         return self._premium(params.symbol())
+
+    async def funding_rate(self, params: Params) -> list[dict[str, Any]]:
+        """Oldest first; from the newest back when no beginning is given, as Binance has it."""
+        symbol, limit, now = params.symbol(), params.integer("limit", 100), self._core.now_ms()
+        self._core.market(symbol)
+        since_ms, until_ms = params.integer("startTime", 0), params.integer("endTime", now)
+        due = self._core.venue.past_funding(symbol, since_ms or max(0, now - YEAR_MS), until_ms)
+        rows = [
+            {"symbol": symbol, "fundingTime": one.time_ms, "fundingRate": plain(one.rate),
+             "markPrice": "" if one.mark_price is None else plain(one.mark_price)}
+            for one in due
+        ]  # fmt: skip
+        return rows[:limit] if since_ms else rows[-limit:]
 
     async def leverage_bracket(self, params: Params) -> list[dict[str, Any]]:
         symbols = [params.symbol()] if "symbol" in params else list(self._core.markets)

@@ -40,7 +40,9 @@ class Clearing:
     def trade(self, order: Order, touch: Touch, *, now_ms: int, fill_ratio: Decimal | None = None) -> None:
         """Fill what the position, the balance and the market allow (a reduce-only order at most to flat)."""
         request, market = order.request, self._markets[order.request.symbol]
-        wanted = reducible(self._account, request, order.remaining) if request.reduce_only else order.remaining
+        wanted = order.remaining
+        if request.reduce_only:
+            wanted = reducible(self._account, request, wanted)
         if fill_ratio is not None:
             wanted = market.round_amount(wanted * fill_ratio)
         wanted = self._account.affordable(order, wanted, touch.price, list(self._orders.open.values()))

@@ -32,7 +32,7 @@ class SimulatedExchange(SimulatedTrading):
     The first ``warmup_bars`` time steps are history; the caller starts ``run_market()`` as a task. ``latency_ms`` and
     ``horizon_ms``: see ``SimulatedTrading``. ``initial_balance`` and ``settings`` count for a new run only; a resumed
     one has its account from the store. ``taker_fee`` as a fraction, ``maintenance_margin_pct`` of gross, 0 to 100;
-    ``max_volume_share`` and ``book_depth``: see ``VenueTerms``. Spot or futures: as the kind of ``markets``.
+    ``max_volume_share``, ``book_depth`` and ``fees_in_base``: see ``VenueTerms``. Spot or futures: as the ``markets``.
     """
 
     def __init__(
@@ -53,10 +53,10 @@ class SimulatedExchange(SimulatedTrading):
         maintenance_margin_pct: Decimal = Decimal("0.5"),
         horizon_ms: int = 14_000,
         markets: Mapping[str, Market] | None = None,
-        fees_in_quote: bool = False,
         settings: AccountSettings = OPENING_SETTINGS,
         max_volume_share: Decimal | None = None,
         book_depth: Decimal | None = None,
+        fees_in_base: bool = True,
     ) -> None:
         start_ms = market_start_ms(source, store, warmup_bars=warmup_bars)
         if store.market_ms is None:
@@ -67,22 +67,24 @@ class SimulatedExchange(SimulatedTrading):
         self._connections: Stream[Connection] = Stream()
         self._line = BarLine(self._bars.publish, self._connections.publish, plan, clock)
 
+        terms = VenueTerms(
+            taker_fee,
+            slippage_bps,
+            leverage,
+            maintenance_margin_pct,
+            settings=settings,
+            max_volume_share=max_volume_share,
+            book_depth=book_depth,
+            fees_in_base=fees_in_base,
+        )
+
         def make_venue(publish: Callable[[UserEvent], None]) -> Venue:
             return Venue(
                 self.tape,
                 store,
                 markets=markets or markets_for(source.symbols, source.first_prices(), taker_fee=taker_fee),
                 funding=funding or {},
-                terms=VenueTerms(
-                    taker_fee,
-                    slippage_bps,
-                    leverage,
-                    maintenance_margin_pct,
-                    settings,
-                    max_volume_share,
-                    book_depth,
-                    fees_in_quote,
-                ),
+                terms=terms,
                 publish=publish,
             )
 

@@ -61,6 +61,11 @@ class Settlement:
         times = (schedule.next_after(time_ms) for schedule in self._funding.values())
         return min((at for at in times if at is not None), default=NEVER_MS)
 
+    def past_funding(self, symbol: str, since_ms: int, until_ms: int) -> list[FundingEvent]:
+        """What was due from ``since_ms`` to ``until_ms``, both inclusive, and not after now."""
+        schedule = self._funding.get(symbol)
+        return [] if schedule is None else schedule.between(since_ms - 1, min(until_ms, self._tape.time_ms))
+
     def next_funding(self, symbol: str) -> NextFunding:
         schedule = self._funding.get(symbol)
         at = None if schedule is None else schedule.next_after(self._tape.time_ms)

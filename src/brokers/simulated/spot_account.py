@@ -1,6 +1,7 @@
 """One spot account: balances by asset, exact in Decimal. No shorting, no leverage, no funding.
 
-A purchase's fee is taken in the base currency, from what was received; a sale's in the quote currency.
+A sale's fee is taken in the quote currency; a purchase's in the base currency, from what was received, or, where
+``fees_in_base`` is off, in the quote currency too (as for those who hold the exchange's own coin).
 """
 
 from __future__ import annotations
@@ -28,10 +29,12 @@ class SpotAccount:
         markets: Mapping[str, Market],
         prices: Prices,
         slippage_bps: Decimal,
-        fees_in_quote: bool = False,
+        taker_fee: Decimal,
+        fees_in_base: bool,
     ) -> None:
+        self._fee_on_top = Decimal(0) if fees_in_base else taker_fee
+        self._fees_in_base = fees_in_base
         self._store, self._markets, self._prices, self._slippage_bps = store, markets, prices, slippage_bps
-        self._fees_in_quote = fees_in_quote
         self._quote = next(iter(markets.values())).quote
         self._totals = {self._quote: remembered.totals.initial} | remembered.balances
 
@@ -61,7 +64,7 @@ class SpotAccount:
 
     def charge(self, side: Side, amount: Decimal, price: Decimal, rate: Decimal) -> Charge:
         """A purchase's fee is not rounded in quote: the two sides of it stay equal to the last digit."""
-        if side is Side.SELL or self._fees_in_quote:
+        if side is Side.SELL or not self._fees_in_base:
             return Charge(fee(amount, price, rate), ZERO)
         base_fee = quantise(amount * rate)
         return Charge(base_fee * price, base_fee)
@@ -111,7 +114,8 @@ class SpotAccount:
         if request.side is Side.SELL:
             return market.base, amount
         is_bound = request.type in LIMITS
-        return market.quote, amount * (price if is_bound else market_fill_price(price, 1, self._slippage_bps))
+        paid = price if is_bound else market_fill_price(price, 1, self._slippage_bps)
+        return market.quote, amount * paid * (1 + self._fee_on_top)
 
     def _locked(self, asset: str, open_orders: Sequence[Order]) -> Decimal:
         return sum((amount for kept, amount in map(self._spent_by, open_orders) if kept == asset), ZERO)

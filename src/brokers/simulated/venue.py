@@ -48,8 +48,7 @@ class VenueTerms:
     """``taker_fee`` as a fraction; ``maintenance_margin_pct`` of gross notional, 0 to 100.
 
     ``settings``: the account's own at its opening. ``max_volume_share``: of a bar's volume that our orders may take,
-    ``book_depth``: quote currency per level of the book; None: no end.
-    ``fees_in_quote``: a spot purchase's fee too, instead of in what it bought.
+    ``book_depth``: quote currency per level of the book; None: no end. ``fees_in_base``: of spot purchases.
     """
 
     taker_fee: Decimal
@@ -59,7 +58,7 @@ class VenueTerms:
     settings: AccountSettings = OPENING_SETTINGS
     max_volume_share: Decimal | None = None
     book_depth: Decimal | None = None
-    fees_in_quote: bool = False
+    fees_in_base: bool = True
 
 
 class Venue:
@@ -93,7 +92,8 @@ class Venue:
                 markets=self.markets,
                 prices=tape,
                 slippage_bps=terms.slippage_bps,
-                fees_in_quote=terms.fees_in_quote,
+                taker_fee=terms.taker_fee,
+                fees_in_base=terms.fees_in_base,
             )
             if self.kind == "spot"
             else FuturesAccount(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -35,7 +35,7 @@ BALANCE = Decimal(10_000)
 TAKER_FEE = Decimal("0.0005")
 START = 2  # hours of warm-up
 # Longer than any answer takes, so that a time-out means that none came.
-PATIENCE_S = 5.0
+PATIENCE_S = 20.0
 
 Event = TypeVar("Event")
 
@@ -95,11 +95,31 @@ class StepClock:
             await self._changed.wait()
         self._base_ms, self._origin_s = max(self.now_ms(), when_ms), self._loop_time()
 
+    async def jumped(self) -> None:
+        """Returns when more of the market has been released."""
+        await self._changed.wait()
+
     def release(self, until_ms: int) -> None:
         """Let everything up to ``until_ms`` happen."""
         self._released_ms = max(self._released_ms, until_ms)
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+class WallClock:
+    """The same time for who waits for so and so long, and not for the market: it passes by itself."""
+
+    def __init__(self, hand: StepClock) -> None:
+        self._hand = hand
+
+    def now_ms(self) -> int:
+        return self._hand.now_ms()
+
+    async def sleep_until(self, when_ms: int) -> None:
+        await asyncio.sleep(0)
+        while (left_ms := when_ms - self.now_ms()) > 0:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._hand.jumped(), left_ms / 1000.0)
 
 
 class Rig(ABC):
@@ -110,7 +130,7 @@ class Rig(ABC):
     trading: TradingPort
 
     def __init__(self, world: World) -> None:
-        self._world = world
+        self._world, self._hour = world, START
         self.events: list[UserEvent] = []
         self.steps: list[tuple[Bar, ...]] = []
         self._news = asyncio.Condition()
@@ -154,9 +174,14 @@ class Rig(ABC):
         await asyncio.gather(*self._pumps, return_exceptions=True)
 
     async def go_to(self, hour: int) -> None:
-        """The market moves on to this hour; returns when the bars that close then have arrived."""
+        """The market moves on to this hour, bar by bar; returns when the bars that close then have arrived."""
+        while self._hour < hour:
+            self._hour += 1
+            self.release(hours(self._hour))
+            await self._bars_of(self._hour)
+
+    async def _bars_of(self, hour: int) -> None:
         wanted = self._world.closing_at(hours(hour))
-        self.release(hours(hour))
         await self._until(lambda: wanted <= self._closed_at(hours(hour)), f"the bars of {hour}:00")
 
     async def heard(self, kind: type[Event], wanted: Callable[[Event], bool] = lambda _: True) -> Event:
