@@ -119,6 +119,7 @@ def build_cerebro(path: LivePath) -> bt.Cerebro:
             timeframe=timeframe,
             compression=compression,
             name=f"{pair.pair_id}:{symbol}",
+            exchange_symbol=symbol,
         )
         cerebro.adddata(feed)
     _restore_positions(broker, path)
