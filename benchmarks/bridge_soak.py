@@ -40,7 +40,7 @@ class Weighs(bt.Strategy):
     def next(self) -> None:
         self.live_bars += self.is_live
         if self.is_live and self.live_bars % 10 == 0:
-            lines_kb = sum(len(line.array) * 8 for data in self.datas for line in data.lines) / 1024
+            lines_kb = sum(sys.getsizeof(line.array) for data in self.datas for line in data.lines) / 1024
             self.kept_kb.append(resident_kb() - lines_kb)
         if self.live_bars >= self.p.bars:
             self.stopped_at = time.perf_counter()

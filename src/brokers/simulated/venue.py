@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from brokers.funding import FundingSchedule
+from brokers.funding import FundingEvent, FundingSchedule
 from brokers.simulated.accounts import TradingAccount
 from brokers.simulated.admission import Admission, is_trading
 from brokers.simulated.clearing import Clearing
@@ -287,6 +287,10 @@ class Venue:
 
     def next_funding(self, symbol: str) -> NextFunding:
         return self._settlement.next_funding(symbol)
+
+    def past_funding(self, symbol: str, since_ms: int, until_ms: int) -> list[FundingEvent]:
+        """The rates that fell due, whoever held a position."""
+        return self._settlement.past_funding(symbol, since_ms, until_ms)
 
     def is_trading(self, symbol: str) -> bool:
         """False before the symbol's first bar and after its last."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
+from brokers.broker_factory import check_broker
 from ccxt_bt_bridge.ccxt_account import CcxtAccount
 from ccxt_bt_bridge.ccxt_market import CcxtMarket
 from ccxt_bt_bridge.ccxt_trading import CcxtTrading
@@ -23,15 +24,17 @@ EXCHANGES = {"usdm": "binanceusdm", "spot": "binance"}
 
 
 class ExchangeSides:
-    """``Sides`` of every broker that can be run."""
+    """``Sides`` of every broker that can be run; raises BrokerUnavailable for others."""
 
     def public(self, config: LoadedConfig) -> AbstractAsyncContextManager[PublicSide]:
-        return _simulated(config) if config.model.broker.type == "mock" else _public_session(config)
+        broker = config.model.broker.type
+        check_broker(broker)
+        return _simulated(config) if broker == "mock" else _public_session(config)
 
     def private(
         self, config: LoadedConfig, environ: Mapping[str, str]
     ) -> AbstractAsyncContextManager[PrivateSide] | None:
-        return _private_session(config, environ) if config.model.is_live else None
+        return _private_session(config, environ) if config.model.broker.type == "binance" else None
 
 
 class PublicSession:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
 
+from brokers.broker_factory import BrokerUnavailable
 from ccxt_bt_bridge.errors import (
     AccountRefused,
     BridgeError,
@@ -35,6 +36,7 @@ REMEDIES: tuple[tuple[type[Exception], str], ...] = (
     (MarketUnknown, "mend the symbol or the interval in the config"),
     (AccountRefused, "make the account as the config says, or the other way round"),
     (NotSupported, "choose another exchange, or do without that"),
+    (BrokerUnavailable, "choose another broker.type for now"),
     (CredentialsError, "mend the keys first"),
     (InputError, "mend the data section of the config"),
     (HistoryError, "mend the files that the config names"),

@@ -146,6 +146,12 @@ def test_an_address_on_the_command_line_is_taken_and_the_report_is_written(
     assert json.loads(Path("out/report.json").read_text())["passed"] is True
 
 
+def test_a_broker_that_cannot_be_run_yet_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    config = {"broker": {"type": "ibkr", "testnet": True}, "data": {"data_source": "ibkr"}}
+    assert main(["preflight", str(write_config(Path.cwd(), **config)), "--json", "-"]) == 2
+    assert "ibkr" in failed(json.loads(capsys.readouterr().out))["exchange"]
+
+
 def test_an_unreadable_config_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["preflight", "none.json"]) == 2
     assert "none.json is not ready" in capsys.readouterr().out
