@@ -102,6 +102,9 @@ class BridgeClient:
     def break_streams(self, reason: str) -> None:
         """Give up every open connection, as if it had failed: whoever watches gets an error and begins anew."""
         for client in list((self.clients or {}).values()):  # type: ignore[attr-defined]
+            for future in client.futures.values():
+                # Nobody may be waiting any more, and asyncio reports an error that nobody has looked at.
+                future.add_done_callback(lambda done: done.cancelled() or done.exception())
             client.on_error(ccxt.NetworkError(reason))
 
 
