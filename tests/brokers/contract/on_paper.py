@@ -56,7 +56,7 @@ class PaperRig(Rig):
             self._paper.close()
 
     def release(self, until_ms: int) -> None:
-        self._stage.clock.release(until_ms)
+        self._stage.clock.allow(until_ms)
 
     async def pass_horizon(self) -> None:
         await asyncio.sleep(HORIZON_S)

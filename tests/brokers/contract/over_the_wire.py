@@ -59,7 +59,7 @@ class WireRig(Rig):
             await self._session.close()
 
     def release(self, until_ms: int) -> None:
-        self._stage.clock.release(until_ms)
+        self._stage.clock.allow(until_ms)
 
     async def pass_horizon(self) -> None:
         assert self._session is not None

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, TypeVar
 
+from brokers.desk.clock import PacedClock
 from brokers.funding import FundingSchedule
 from ccxt_bt_bridge.port import MarketPort, TradingPort
 from ccxt_bt_bridge.series import BarSeries
@@ -77,31 +78,27 @@ class World:
         return {one.symbol for one in self.series() if time_ms in one.time_ms}
 
 
-class StepClock:
-    """Exchange time by hand: milliseconds pass as on the loop, and the next bar comes when it is released."""
+class StepClock(PacedClock):
+    """Exchange time by hand: milliseconds pass as on the loop, and the next bar comes when it is allowed to."""
 
     def __init__(self, loop_time: Callable[[], float], epoch_ms: int) -> None:
-        self._loop_time = loop_time
-        self._base_ms, self._origin_s = epoch_ms, loop_time()
-        self._released_ms = epoch_ms
+        super().__init__(loop_time, epoch_ms)
+        self._allowed_ms = epoch_ms
         self._changed = asyncio.Event()
-
-    def now_ms(self) -> int:
-        return self._base_ms + round((self._loop_time() - self._origin_s) * 1000.0)
 
     async def sleep_until(self, when_ms: int) -> None:
         await asyncio.sleep(0)
-        while self._released_ms < when_ms:
+        while self._allowed_ms < when_ms:
             await self._changed.wait()
-        self._base_ms, self._origin_s = max(self.now_ms(), when_ms), self._loop_time()
+        self._jump(max(self.now_ms(), when_ms))
 
     async def jumped(self) -> None:
-        """Returns when more of the market has been released."""
+        """Returns when more of the market has been allowed."""
         await self._changed.wait()
 
-    def release(self, until_ms: int) -> None:
+    def allow(self, until_ms: int) -> None:
         """Let everything up to ``until_ms`` happen."""
-        self._released_ms = max(self._released_ms, until_ms)
+        self._allowed_ms = max(self._allowed_ms, until_ms)
         self._changed.set()
         self._changed = asyncio.Event()
 
