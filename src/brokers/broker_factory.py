@@ -14,7 +14,7 @@ from brokers.simulated.exchange import SimulatedExchange, market_start_ms
 from brokers.simulated.source import MarketSource
 from brokers.simulated.store import ExchangeStore
 from ccxt_bt_bridge.clock import Clock
-from ccxt_bt_bridge.words import Market
+from ccxt_bt_bridge.words import AccountSettings, Market, SymbolSettings
 
 AVAILABLE = ("mock", "binance_paper", "binance")
 
@@ -31,6 +31,7 @@ class MockTerms:
     taker_fee: Decimal
     slippage_bps: Decimal
     leverage: Decimal
+    margin_mode: str
     maintenance_margin_pct: Decimal
     latency_ms: float
     faults: tuple[Mapping[str, Any], ...]
@@ -85,10 +86,16 @@ def mock_exchange(
         faults=terms.faults,
         fault_seed=terms.fault_seed,
         leverage=terms.leverage,
+        settings=opening_settings(source.symbols, terms.margin_mode, terms.leverage),
         maintenance_margin_pct=terms.maintenance_margin_pct,
         markets=rules,
         fees_in_base=False,  # as in a backtest, so that the two agree to the last digit
     )
+
+
+def opening_settings(symbols: Iterable[str], margin_mode: str, leverage: Decimal) -> AccountSettings:
+    """An account as its config wants it: one-way, every symbol alike."""
+    return AccountSettings("one_way", tuple(SymbolSettings(symbol, margin_mode, leverage) for symbol in symbols))
 
 
 def _fingerprint(source: MarketSource, rules: Iterable[Market], warmup_bars: int) -> str:

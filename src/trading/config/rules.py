@@ -29,6 +29,7 @@ RULES: tuple[Rule, ...] = (
     venue_rules.mock_symbols,
     venue_rules.market_speed,
     venue_rules.shorts,
+    venue_rules.position_mode,
     venue_rules.leverage,
     venue_rules.simulation_or_live,
     venue_rules.exchange_address,

@@ -95,6 +95,14 @@ def shorts(check: Check) -> Iterator[Problem]:
         yield check.source.problem(("broker", "market"), message, expected='"usdm"')
 
 
+def position_mode(check: Check) -> Iterator[Problem]:
+    """Orders carry no position side: an account in hedge mode would refuse every one of them."""
+    path: Path = ("broker", "account", "position_mode")
+    if check.facts.text(*path) == "hedge":
+        message = "a hedge-mode account refuses one-way orders, and there are no others here"
+        yield check.source.problem(path, message, expected='"one_way", set at the exchange too')
+
+
 def leverage(check: Check) -> Iterator[Problem]:
     """The account's leverage stays inside the risk limit."""
     found, limit = (

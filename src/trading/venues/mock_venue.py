@@ -98,6 +98,7 @@ def _terms(model: Config) -> MockTerms:
         taker_fee=Decimal(repr(broker.commission)),
         slippage_bps=Decimal(repr(broker.slippage_bps)),
         leverage=Decimal(repr(broker.account.leverage)) if model.market == "usdm" else Decimal(1),
+        margin_mode=broker.account.margin_mode,
         maintenance_margin_pct=Decimal(repr(broker.maintenance_margin_pct)),
         latency_ms=broker.latency_ms,
         faults=tuple(fault.model_dump(exclude_none=True) for fault in broker.faults),

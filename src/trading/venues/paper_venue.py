@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from brokers.binance import EXCHANGE_IDS
-from brokers.broker_factory import open_paper_store
+from brokers.broker_factory import open_paper_store, opening_settings
 from brokers.funding import FundingSchedule
 from brokers.paper.exchange import PaperExchange
 from brokers.simulated.venue import VenueTerms
@@ -59,7 +59,7 @@ class PaperVenue:
                 interval_ms=interval_ms(model.data.interval),
                 clock=session.clock,
                 initial_balance=Decimal(repr(model.broker.initial_balance)),
-                terms=_terms(model),
+                terms=_terms(model, config.symbols),
                 funding=_funding(model, config.symbols),
                 latency_ms=model.broker.latency_ms,
                 faults=[fault.model_dump(exclude_none=True) for fault in model.broker.faults],
@@ -101,13 +101,15 @@ class PaperVenue:
         await self._session.close()
 
 
-def _terms(model: Config) -> VenueTerms:
+def _terms(model: Config, symbols: tuple[str, ...]) -> VenueTerms:
     broker = model.broker
+    leverage = Decimal(repr(broker.account.leverage)) if model.market == "usdm" else Decimal(1)
     return VenueTerms(
         taker_fee=Decimal(repr(broker.commission)),
         slippage_bps=Decimal(repr(broker.slippage_bps)),
-        leverage=Decimal(repr(broker.account.leverage)) if model.market == "usdm" else Decimal(1),
+        leverage=leverage,
         maintenance_margin_pct=Decimal(repr(broker.maintenance_margin_pct)),
+        settings=opening_settings(symbols, broker.account.margin_mode, leverage),
     )
 
 

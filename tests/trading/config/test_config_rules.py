@@ -133,6 +133,8 @@ ERRORS: list[tuple[dict[str, Any], str, str, str]] = [
      "trading.position_size", "the leg BCHUSDT would be 473.68, under its minimum 500"),
     ({"trading.position_size": 1.5, "execution.max_position_size": 2.0}, '"position_size": |1.5',
      "trading.position_size", "no entry would pass"),
+    ({"broker.account": {"position_mode": "hedge"}}, '"position_mode": |"hedge"', "broker.account.position_mode",
+     "refuses one-way orders"),
     ({"broker.account": {"leverage": 3}}, '"leverage": |3', "broker.account.leverage", "above risk_management"),
     ({"strategy.entry_logic.name": "NoSuchMixin"}, '"name": |"NoSuchMixin"', "strategy.entry_logic.name",
      "there is no entry rule of this name"),
