@@ -87,8 +87,8 @@ class LiveTradingBot:
         BridgeError before anything was traded.
         """
         config = self.load()
-        confirm(config, self._environ, live=self._live)
         plan = venue_plan(config, self._choice, self._environ)
+        confirm(config, self._environ, live=self._live)
         with RunLogs(log_plan(config)) as logs, ExitStack() as closing:
             path = self._build(config, plan, closing)
             log_events(path.floor.bus, logs)

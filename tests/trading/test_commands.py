@@ -190,8 +190,8 @@ def test_what_a_person_got_wrong_is_a_sentence(
 
 def test_a_broker_that_cannot_run_yet_is_refused_before_anything_is_opened(here: Path) -> None:
     config = json.loads((here / "small.json").read_text())
-    config["broker"]["type"] = "binance_paper"
-    config["data"]["data_source"] = "binance"
+    config["broker"]["type"] = "ibkr"
+    config["data"]["data_source"] = "ibkr"
     (here / "paper.json").write_text(json.dumps(config))
     done = call(RUN, "paper.json", "--data", "nowhere", cwd=here)
     assert done.returncode == 2 and "Traceback" not in done.stderr

@@ -249,9 +249,9 @@ def test_a_rule_that_fails_ends_the_run_and_lets_go_of_everything(tmp_path, monk
 
 
 def test_a_broker_that_cannot_run_is_told_and_leaves_nothing(tmp_path):
-    config = write_config(tmp_path, "0002_single_symbol.json")
+    config = write_config(tmp_path, broker={"type": "ibkr"}, data={"data_source": "ibkr"})
     threads = set(threading.enumerate())
-    with pytest.raises(BrokerUnavailable, match='"binance_paper" cannot be run yet'):
+    with pytest.raises(BrokerUnavailable, match='"ibkr" cannot be run yet'):
         bot_of(config).run()
     nothing_is_left(config, threads)
     assert not Path("state").exists()

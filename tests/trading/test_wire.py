@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import threading
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from ccxt_bt_bridge.bt_time import ms_to_datetime
-from tests.trading.desk_thread import DeskThread, desk_thread
+from ccxt_bt_bridge.errors import AccountRefused, ExchangeUnreachable, KeyRefused
+from tests.trading.patient_desk import PatientDesk, patient_desk
 from tests.trading.runs import backtest, write_config
 from trading.config.loader import load_config
 from trading.events import Alarm, BarMarked, Event
@@ -45,7 +48,7 @@ def market_of(path: Path) -> MarketInput:
 
 
 def desk_for(market: MarketInput) -> object:
-    return desk_thread(
+    return patient_desk(
         market.source,
         warmup_bars=HISTORY,
         markets=market.rules,
@@ -56,7 +59,7 @@ def desk_for(market: MarketInput) -> object:
 class Run:
     """A bot on a desk, stopped when the market is over."""
 
-    def __init__(self, path: Path, desk: DeskThread, *, until: datetime) -> None:
+    def __init__(self, path: Path, desk: PatientDesk, *, until: datetime) -> None:
         self.events: list[Event] = []
         self._desk, self._until = desk, until
         self._bot = LiveTradingBot(path, environ={})
@@ -73,8 +76,10 @@ class Run:
     def _showing(self, path):
         """The market takes its next step when nothing of the last is left to do."""
 
+        market = path.venue._ports.market if hasattr(path.venue, "_ports") else path.venue._quotes
+
         def is_quiet() -> bool:
-            has_heard = path.venue.now_ms >= self._desk.desk.exchange.market_ms
+            has_heard = all(market._closed.last_ms(s) >= self._desk.newest_ms(s) for s in path.config.symbols)
             has_decided = not path.board.has_bars() and not path.gateway._tickets
             return has_heard and has_decided and path.floor.engine.is_idle
 
@@ -126,3 +131,54 @@ def test_paper_fills_at_the_real_markets_prices_and_sends_it_no_order(tmp_path):
     assert_same_trades(result, expected)
     assert run.alarms == []
     assert orders == []
+
+
+def test_a_bot_that_stops_with_open_pairs_goes_on_with_them(tmp_path):
+    plan = config_of(tmp_path, None)
+    expected, market = backtest(plan), market_of(plan)
+    entry = next(trade for trade in expected.trades if trade.exit_time - trade.entry_time >= timedelta(hours=4))
+    with desk_for(market) as desk:
+        config = config_of(tmp_path, desk.url)
+        stopped = Run(config, desk, until=entry.entry_time + timedelta(hours=2)).result()
+        assert entry.pair_id in [pair.pair_id for pair in stopped.open]
+        run = Run(config, desk, until=ms_to_datetime(market.source.end_ms))
+        result = run.result()
+        fills = desk.ask(lambda exchange: [fill.client_order_id for fill in exchange.venue.fills])
+        held = desk.ask(lambda exchange: exchange.venue.account.ledger.report())
+    assert run.alarms == []
+    (after,) = [
+        trade for trade in result.trades if (trade.pair_id, trade.entry_time) == (entry.pair_id, entry.entry_time)
+    ]
+    assert (after.exit_time, after.exit_reason) == (entry.exit_time, entry.exit_reason)
+    assert len(set(fills)) == len(fills), "an order was sent twice"
+    assert {position.symbol: position.amount for position in held} == open_quantities(result)
+
+
+@pytest.mark.parametrize(
+    ("broker", "words"),
+    [
+        ({"account": {"leverage": 1}}, "leverage is 2, the config wants 1"),
+        ({"account": {"margin_mode": "isolated"}}, "margin mode is cross, the config wants isolated"),
+    ],
+)
+def test_an_account_that_is_not_as_the_config_says_is_refused_and_left_alone(broker, words, tmp_path):
+    plan = config_of(tmp_path, None)
+    with desk_for(market_of(plan)) as desk:
+        path = config_of(tmp_path, desk.url)
+        raw = json.loads(path.read_text())
+        raw["broker"] |= broker
+        path.write_text(json.dumps(raw))
+        with pytest.raises(AccountRefused, match=words):
+            LiveTradingBot(path, environ={}).run()
+        assert desk.ask(lambda exchange: exchange.venue.orders.open) == {}
+    assert not [thread for thread in threading.enumerate() if thread.name == "exchange-loop"]
+
+
+def test_a_wrong_key_and_a_closed_door_are_told_in_a_sentence(tmp_path):
+    plan = config_of(tmp_path, None)
+    with desk_for(market_of(plan)) as desk:
+        path = config_of(tmp_path, desk.url)
+        with pytest.raises(KeyRefused, match="key"):
+            LiveTradingBot(path, environ={"BINANCE_API_KEY": "wrong", "BINANCE_API_SECRET": "wrong"}).run()
+    with pytest.raises(ExchangeUnreachable, match="no exchange answers at http://127.0.0.1"):
+        LiveTradingBot(path, environ={}).run()

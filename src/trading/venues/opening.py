@@ -90,10 +90,10 @@ def _paper_plan(config: LoadedConfig) -> VenuePlan:
 def _wire_plan(config: LoadedConfig, key: ApiKey) -> VenuePlan:
     from trading.venues.wire_venue import WireVenue
 
-    broker = config.model.broker
-    network = broker.exchange_url or ("testnet" if config.model.testnet else "live")
+    network = "desk" if config.model.broker.exchange_url else "testnet" if config.model.testnet else "live"
 
     async def opened(loop: LoopThread) -> Venue:
         return await WireVenue.open(config, key)
 
-    return VenuePlan(1.0, f"binance {config.model.market} {network} {key.key}", opened)
+    # Not the key: keys are renewed. Another account's positions are found when both ledgers are compared.
+    return VenuePlan(1.0, f"binance {config.model.market} {network}", opened)
