@@ -66,18 +66,11 @@ class FeedBoard:
         with self._turn:
             return any(self._queues.values()) if key is None else bool(self._queues[key])
 
-    def pop_news(self, key: object) -> list[int]:
-        """The statuses that come before the feed's next bar."""
+    def take(self, key: object) -> tuple[Bar, int] | int | None:
+        """What comes next for a feed: a bar with the status it has with it, a status alone, or nothing so far."""
         with self._turn:
-            queue, news = self._queues[key], []
-            while queue and not isinstance(queue[0], tuple):
-                news.append(queue.popleft())
-            return news
-
-    def pop(self, key: object) -> tuple[Bar, int]:
-        """The feed's next bar and the status it has with it, after ``pop_news``."""
-        with self._turn:
-            return self._queues[key].popleft()
+            queue = self._queues[key]
+            return queue.popleft() if queue else None
 
 
 class LiveFeed(bt.feed.DataBase):
@@ -94,6 +87,8 @@ class LiveFeed(bt.feed.DataBase):
     def __init__(self) -> None:
         super().__init__()
         self._board: FeedBoard = self.p.board
+        self._key = self.p.key
+        self._taken: tuple[Bar, int] | None = None
         self._may_wait = True
 
     @property
@@ -108,10 +103,13 @@ class LiveFeed(bt.feed.DataBase):
         return True
 
     def haslivedata(self) -> bool:
-        return self._board.has_bars(self.p.key)
+        return self._taken is not None or self._board.has_bars(self._key)
 
     def start(self) -> None:
         super().start()
+        lines = self.lines  # by name, each access costs Backtrader a search
+        self._columns = (lines.datetime, lines.open, lines.high, lines.low, lines.close, lines.volume)
+        self._interest = lines.openinterest
         self._env.p.quicknotify = True  # else an order's news is held back until the next bar: an hour, or for ever
         self.put_notification(self.DELAYED)
 
@@ -130,25 +128,33 @@ class LiveFeed(bt.feed.DataBase):
         return super().load()
 
     def _has_bar(self) -> bool:
-        for status in self._board.pop_news(self.p.key):
-            self.put_notification(status)
-        return self.haslivedata()
+        """Take the next bar in hand, and tell every status that comes before it."""
+        while self._taken is None:
+            entry = self._board.take(self._key)
+            if entry is None:
+                return False
+            if isinstance(entry, tuple):
+                self._taken = entry
+            else:
+                self.put_notification(entry)
+        return True
 
     def _load(self) -> bool | None:
         if not self._has_bar():  # a filter took the bar before: Backtrader loads on by itself
             return False if self._board.ended else None
-        bar, status = self._board.pop(self.p.key)
+        assert self._taken is not None
+        (bar, status), self._taken = self._taken, None
         self.put_notification(status)
-        lines = self.lines
-        lines.datetime[0] = ms_to_num(bar.time_ms)
-        lines.open[0], lines.high[0], lines.low[0], lines.close[0] = bar.open, bar.high, bar.low, bar.close
-        lines.volume[0], lines.openinterest[0] = bar.volume, 0.0
+        values = (ms_to_num(bar.time_ms), bar.open, bar.high, bar.low, bar.close, bar.volume)
+        for line, value in zip(self._columns, values, strict=True):
+            line[0] = value
+        self._interest[0] = 0.0
         return True
 
     def _tick_fill(self, force: bool = False) -> None:
         # Backtrader's own asks for every line by name, for every bar twice; its simulated broker needs these values.
         if force or self.tick_close is None:
-            lines = self.lines
-            self.tick_open, self.tick_high, self.tick_low = lines.open[0], lines.high[0], lines.low[0]
-            self.tick_close = self.tick_last = lines.close[0]
-            self.tick_volume, self.tick_openinterest = lines.volume[0], lines.openinterest[0]
+            _, opened, high, low, close, volume = self._columns
+            self.tick_open, self.tick_high, self.tick_low = opened[0], high[0], low[0]
+            self.tick_close = self.tick_last = close[0]
+            self.tick_volume, self.tick_openinterest = volume[0], self._interest[0]

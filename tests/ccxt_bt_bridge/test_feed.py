@@ -87,7 +87,7 @@ def test_nobody_waits_while_any_feed_has_bars():
 
 def test_history_of_unequal_length_is_merged_by_time():
     board = board_of("A", "B", history=3)
-    board.pop("B")
+    board.take("B")
     log, _ = run(board, TWO)
     assert [line for line in log if ":" in line] == ["1: A", "2: AB", "3: AB"]
 
