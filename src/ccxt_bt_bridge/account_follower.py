@@ -80,8 +80,13 @@ class AccountFollower:
             self.has_changed(max(fill.time_ms for fill in news))
 
     async def correct_positions(self) -> None:
-        """After a silence, when the port has told all that it missed: what no fill explains still moves a position."""
+        """After a silence, when the port has told all that it missed: what no fill explains still moves a position.
+
+        An account may show a fill before the list of trades does: only a difference that stays is believed, and none
+        of a symbol that has an order under way.
+        """
         pause = Pause(self._clock)
+        seen: dict[str, Decimal] = {}
         while self._differs(self.account.account):
             try:
                 account, fills = await self._settled(self._clock.now_ms() - LOOK_BACK_MS)
@@ -91,8 +96,16 @@ class AccountFollower:
                 continue
             self.book(fills)
             self.account.take_account(account)
-            for symbol in self._symbols(account):
-                self._correct(symbol, account)
+            busy = {order.request.symbol for order in self._ledger.orders}
+            now = {
+                symbol: account.amount(symbol) - self._ledger.held.get(symbol, 0) for symbol in self._symbols(account)
+            }
+            for symbol, difference in now.items():
+                if difference and seen.get(symbol) == difference and symbol not in busy:
+                    self._correct(symbol, account)
+            seen = now
+            if self._differs(account):
+                await pause.sleep()
 
     def _differs(self, account: Account) -> bool:
         return any(account.amount(symbol) != self._ledger.held.get(symbol, 0) for symbol in self._symbols(account))

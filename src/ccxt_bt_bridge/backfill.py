@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,6 +13,8 @@ from ccxt_bt_bridge.series import INTERVALS, interval_ms
 from ccxt_bt_bridge.session import CcxtSession
 from ccxt_bt_bridge.wire import ask, ask_unified
 from ccxt_bt_bridge.words import Bar
+
+log = logging.getLogger(__name__)
 
 
 def known_interval(session: CcxtSession, interval: str) -> int:
@@ -60,9 +63,12 @@ class CandlePages:
         # A page as small as it may be: the exchange counts what is asked for, not what is there.
         limit = min(self._limit, (now_ms - since_ms) // self._length_ms + 2)
         rows = await self._rows(since_ms - self._length_ms, limit)
-        closed = [bar for bar in map(self._bar, rows) if since_ms <= bar.time_ms <= now_ms]
-        is_last = len(rows) < limit or len(closed) < len(rows)
-        return closed, None if is_last or not closed else closed[-1].time_ms + self._length_ms
+        closed = [bar for row in rows if (bar := self._bar(row)) is not None and since_ms <= bar.time_ms <= now_ms]
+        newest_ms = int(rows[-1][0]) + self._length_ms if rows else now_ms
+        # An exchange that we did not study may give less than was asked for, and have more.
+        is_short = len(rows) < limit and self._session.endpoints is not None
+        is_last = is_short or newest_ms + self._length_ms > now_ms or newest_ms < since_ms
+        return closed, None if is_last else newest_ms + self._length_ms
 
     async def last(self, limit: int) -> list[Bar]:
         """The last ``limit`` closed bars, oldest first; fewer where the market is younger."""
@@ -106,12 +112,14 @@ class CandlePages:
             raise refusal(reply, what)
         return list(rows)
 
-    def _bar(self, row: list[Any]) -> Bar:
+    def _bar(self, row: list[Any]) -> Bar | None:
+        """None for a candle that cannot be: as good as none, and no reason to lose those beside it."""
         try:
             open_price, high, low, close, volume = map(float, row[1:6])
             bar = Bar(self._symbol, int(row[0]) + self._length_ms, open_price, high, low, close, volume)
         except (TypeError, ValueError, IndexError) as error:
             raise ExchangeUnreachable(f"bars of {self._symbol}: an unreadable row: {type(error).__name__}") from None
         if not is_sane(bar):
-            raise ExchangeUnreachable(f"bars of {self._symbol}: prices that cannot be: {bar}")
+            log.warning("candle_left_out symbol=%s bar=%s", self._symbol, bar)
+            return None
         return bar

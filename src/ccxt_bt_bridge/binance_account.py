@@ -116,7 +116,10 @@ class BinanceAccount:
             start_ms = latest_ms if latest_ms != start_ms else None
         ours = [row for row in rows.values() if row["symbol"] in self._names]
         rates = {symbol: await self._rates(symbol, since_ms) for symbol in dict.fromkeys(r["symbol"] for r in ours)}
-        payments = [funding_payment(row, self._names[row["symbol"]], rates[row["symbol"]]) for row in ours]
+        try:
+            payments = [funding_payment(row, self._names[row["symbol"]], rates[row["symbol"]]) for row in ours]
+        except (ValueError, TypeError, KeyError, ArithmeticError) as error:
+            raise ExchangeUnreachable(f"the funding payments: an unreadable answer: {error!r}") from None
         return sorted(payments, key=lambda payment: payment.time_ms)
 
     async def _rates(self, market_id: str, since_ms: int) -> dict[int, tuple[Decimal, Decimal]]:
@@ -124,15 +127,21 @@ class BinanceAccount:
         params = {"symbol": market_id, "startTime": since_ms - 60_000, "limit": PAGE}
         reply = await ask(self._client.fapiPublicGetFundingRate, params)
         rows = reply.data if reply.status == 200 and isinstance(reply.data, list) else []
-        return {
-            int(row["fundingTime"]) // 60_000: (Decimal(row["fundingRate"]), Decimal(row.get("markPrice") or 0))
-            for row in rows
-        }
+        try:
+            return {
+                int(row["fundingTime"]) // 60_000: (Decimal(row["fundingRate"]), Decimal(row.get("markPrice") or 0))
+                for row in rows
+            }
+        except (ValueError, TypeError, KeyError, ArithmeticError):
+            return {}
 
     async def _price_of(self, coin: str, quote: str) -> Decimal:
         what = f"the price of {coin}"
         book = await self._read(self._endpoints.book_ticker, {"symbol": f"{coin}{quote}"}, what)
-        return (Decimal(str(book["bidPrice"])) + Decimal(str(book["askPrice"]))) / 2
+        try:
+            return (Decimal(str(book["bidPrice"])) + Decimal(str(book["askPrice"]))) / 2
+        except (TypeError, KeyError, ArithmeticError):
+            raise ExchangeUnreachable(f"{what}: an unreadable answer") from None
 
     async def _read(self, method: str, params: dict[str, Any], what: str) -> Any:
         return answer_of(await self._ask(method, params), what)

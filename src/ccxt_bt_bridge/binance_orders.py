@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -34,6 +35,8 @@ from ccxt_bt_bridge.words import (
     Placed,
     Unknown,
 )
+
+log = logging.getLogger(__name__)
 
 FRESH_S = 2.0  # an order that waited longer for the rate limiter is not sent: the market has moved on
 
@@ -149,10 +152,14 @@ class BinanceOrders:
     async def _list(self, call: Call, read: Any) -> list[OrderReport]:
         reply = await self._send(call)
         rows = rows_of(reply, "the open orders")
-        try:
-            return [read(row, self.name_of(row["symbol"])) for row in rows]
-        except (ValueError, TypeError, KeyError) as error:
-            raise ExchangeUnreachable(f"the open orders: an unreadable answer: {error}") from None
+        listed = []
+        for row in rows:
+            try:
+                listed.append(read(row, self.name_of(row["symbol"])))
+            except (ValueError, TypeError, KeyError) as error:
+                # A person's order may be of a kind that is never sent here. One of ours is looked up by its id.
+                log.warning("open_order_unread reason=%r", str(error))
+        return listed
 
     async def _send(self, call: Call, *, deadline_s: float = math.inf) -> Reply:
         reply = await ask(getattr(self._client, call.method), call.params, deadline_s=deadline_s)

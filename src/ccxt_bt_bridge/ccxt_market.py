@@ -21,6 +21,8 @@ from ccxt_bt_bridge.words import Bar, Connection, Market, Quote
 
 log = logging.getLogger(__name__)
 
+LATE_MS, LATE_LOOK_S = 10_000, 2.0  # after so long a bar that has not come is asked for
+POLL_LAG_MS = 3_000  # an exchange without a closed flag may still be adding to a candle just after its time
 FRESH_MS = 1_000  # a streamed price younger than this spares a request
 MOST_STREAMS = 200  # of one connection, by Binance's rule
 GAP_PAUSE_S = 1.0
@@ -58,7 +60,9 @@ class CcxtMarket:
         if self._session.endpoints is None:
             self._keep(self._poll())
             return
+        self._keep(self._watch_for_late_bars())
         share = MOST_STREAMS // 2
+        self._down = set(range(-(-len(self._symbols) // share)))
         for at in range(0, len(self._symbols), share):
             self._open(at // share, self._symbols[at : at + share])
 
@@ -164,6 +168,8 @@ class CcxtMarket:
             lifeline.opened()
         elif kind == "kline":
             self._hear_candle(message)
+        elif kind == "heartbeat" and "E" in message:
+            self._session.clock.observe(int(message["E"]))
 
     def _hear_candle(self, message: dict[str, Any]) -> None:
         candle = message["k"]
@@ -246,13 +252,28 @@ class CcxtMarket:
             found += page
         return found
 
+    async def _watch_for_late_bars(self) -> None:
+        """A stream may live and one of its channels not: what should have closed is asked for, once a bar."""
+        asked_ms: dict[str, int] = {}
+        while True:
+            await asyncio.sleep(LATE_LOOK_S)
+            due_ms = (self._session.clock.now_ms() - LATE_MS) // self._length_ms * self._length_ms
+            for name in self._symbols:
+                if (self._closed.last_ms(name) or due_ms) >= due_ms or asked_ms.get(name) == due_ms:
+                    continue
+                asked_ms[name] = due_ms
+                if name not in self._held:
+                    self._held[name] = []
+                    self._keep(self._close_gap(name))
+
     # exchanges without a closed flag
 
     async def _poll(self) -> None:
         """Ask for each bar when it should have closed, until it is there."""
         while True:
             now_ms = self._session.clock.now_ms()
-            await self._session.clock.sleep_until((now_ms // self._length_ms + 1) * self._length_ms)
+            boundary_ms = (now_ms // self._length_ms + 1) * self._length_ms
+            await self._session.clock.sleep_until(boundary_ms + min(POLL_LAG_MS, self._length_ms // 4))
             await asyncio.gather(*(self._await_bar(name) for name in self._symbols))
 
     async def _await_bar(self, name: str) -> None:
@@ -272,7 +293,12 @@ class CcxtMarket:
     def _keep(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._on_done)
+
+    def _on_done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("task_broken name=%s", task.get_name(), exc_info=task.exception())
 
 
 def _bar_of(name: str, candle: dict[str, Any], length_ms: int) -> Bar:

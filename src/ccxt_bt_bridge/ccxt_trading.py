@@ -226,6 +226,8 @@ class CcxtTrading:
             self._tell_account(merge_spot(known, message, quote=quote, bases=bases, time_ms=time_ms))
 
     def _tell_order(self, report: OrderReport) -> bool:
+        if report.symbol not in self._markets:  # somebody else's business on the same account
+            return False
         self._client_ids[report.order_id] = report.client_order_id
         is_new = self._news.is_new_order(report)
         if is_new:
@@ -263,10 +265,10 @@ class CcxtTrading:
         self._asked_ms = now_ms
         return self._tell_account(account) or any(news)
 
-    async def _ask_for_funding(self, since_ms: int) -> None:
-        """Once after each full hour, when it is booked: the question is a dear one."""
+    async def _ask_for_funding(self, since_ms: int, *, is_booked: bool = False) -> None:
+        """Once after each full hour, and when the stream says that one was booked: the question is a dear one."""
         now_ms = self._session.clock.now_ms()
-        if now_ms // HOUR_MS == self._funding_asked_ms // HOUR_MS:
+        if now_ms // HOUR_MS == self._funding_asked_ms // HOUR_MS and not is_booked:
             return
         since_ms = min(since_ms, self._funding_asked_ms - OVERLAP_MS) if self._funding_asked_ms else since_ms
         for payment in await self._reads.funding(since_ms):
@@ -277,7 +279,7 @@ class CcxtTrading:
     async def _funding_soon(self) -> None:
         """One was booked: it is told now, or by the next reconciliation."""
         try:
-            await self._ask_for_funding(self._asked_ms - OVERLAP_MS)
+            await self._ask_for_funding(self._asked_ms - OVERLAP_MS, is_booked=True)
         except ExchangeUnreachable as error:
             log.warning("funding_unread reason=%r", str(error))
 
@@ -301,8 +303,17 @@ class CcxtTrading:
                     lifeline.cut("silent while the account changed")
             except ExchangeUnreachable as error:
                 log.warning("poll_failed reason=%r", str(error))
+            except Exception:  # a defect in reading one answer must not end the asking for good
+                log.exception("poll_broken")
 
     def _keep(self, work: Coroutine[Any, Any, Any]) -> None:
         task = self._loop.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._on_done)
+
+    def _on_done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("task_broken name=%s", task.get_name(), exc_info=task.exception())
+            if self._lifeline is not None:
+                self._lifeline.cut("what the exchange said could not be read")

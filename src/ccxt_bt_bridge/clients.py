@@ -115,10 +115,10 @@ class BinanceClient(BridgeClient):
         self._hear("kline", message)
 
     def handle_mark_prices(self, client: Any, message: Any) -> None:
-        self._hear("heartbeat", {})
+        self._hear("heartbeat", message if isinstance(message, dict) else {})
 
     def handle_tickers(self, client: Any, message: Any) -> None:
-        self._hear("heartbeat", {})
+        self._hear("heartbeat", message if isinstance(message, dict) else {})
 
     def handle_order_update(self, client: Any, message: dict[str, Any]) -> None:
         self._hear("order", message)

@@ -24,6 +24,8 @@ from ccxt_bt_bridge.words import Market
 
 log = logging.getLogger(__name__)
 
+REAL_KEY_LENGTH = 64
+
 BACKEND_TIMEOUT_MS, MARGIN_MS = 10_000, 2_000  # Binance's own, and what a query may lag behind
 RESYNC_S, PING_S, TIME_SAMPLES = 3_600.0, 10.0, 5
 WINDOW_MS, USDM_WEIGHT = 60_000, 2_400  # a minute, and what futures allow in it; ccxt assumes half
@@ -62,6 +64,10 @@ class SessionSettings:
             raise ValueError("ca_file is for an https url on this machine; the real exchange needs none")
         if self.url is not None and self.testnet:
             raise ValueError("testnet and url exclude each other: one exchange at a time")
+        if self.url is not None and self.credentials is not None and _is_real(self.credentials.api_key):
+            raise ValueError(
+                "the API key looks like one of the real exchange: give the exchange on this machine its own"
+            )
         if not 1_500 <= self.recv_window_ms <= 3_000:
             raise ValueError(f"recv_window_ms is {self.recv_window_ms}; it must be from 1500 to 3000")
         if not 0.0 < self.silent_after_s <= 15.0:
@@ -175,8 +181,16 @@ class CcxtSession:
         base = self.endpoints.prefix if self.settings.ca_file else self.settings.url.rstrip("/")
         reply = await ask(client.fetch, f"{base}/desk")
         if reply.status == 0:
-            raise ExchangeUnreachable(f"no exchange answers at {self.settings.url}: {reply.problem}")
+            raise ExchangeUnreachable(
+                f"no exchange answers at {self.settings.url}: {reply.problem}; start it there, or mend the address"
+            )
         declared = reply.data if reply.status == 200 and isinstance(reply.data, dict) else {}
+        dialect = declared.get("dialect", self.settings.exchange_id)
+        if dialect != self.settings.exchange_id:
+            raise NotSupported(
+                f"the exchange at {self.settings.url} speaks {dialect}, wanted {self.settings.exchange_id}: "
+                "start it with that dialect, or choose the other market"
+            )
         timeout_ms = int(declared.get("backend_timeout_ms", BACKEND_TIMEOUT_MS))
         margin_ms = min(int(declared.get("query_lag_ms", MARGIN_MS)), MARGIN_MS)
         self.horizon_ms = self.settings.recv_window_ms + timeout_ms + margin_ms
@@ -263,6 +277,10 @@ class CcxtSession:
             await http.close()
             # asyncio closes a transport in the next turns of the loop
             await asyncio.sleep(0.01)
+
+
+def _is_real(api_key: str) -> bool:
+    return len(api_key) == REAL_KEY_LENGTH and api_key.isalnum()
 
 
 def _compact(name: str) -> str:

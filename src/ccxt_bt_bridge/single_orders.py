@@ -40,6 +40,7 @@ from ccxt_bt_bridge.words import (
 )
 
 FILLS_LATE_MS = 1_000  # the stream's time to bring the fills that a report speaks of, before they are asked for
+PASSING = ("local", "-1003", "-1015", "-1021")  # refusals that say nothing of the order: ask again
 MARGIN_CODES = ("-2018", "-2019", "-4050", "-4051")
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -184,7 +185,8 @@ class SingleOrderGateway:
                 self._take_report(outcome.report)
                 return
             await self._find(order)
-            if isinstance(outcome, NotCancelled) and not (order.is_over or order.is_done_there):
+            may_pass = order.is_expiring or (isinstance(outcome, NotCancelled) and outcome.code in PASSING)
+            if isinstance(outcome, NotCancelled) and not (order.is_over or order.is_done_there or may_pass):
                 self._say(f"order {order.client_order_id} could not be cancelled: {outcome.reason} ({outcome.code})")
                 self._cancelling.discard(order)
                 return

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 # verb → (module with ``main(arguments) -> exit code``, what it does); imported only when asked for
+INTERRUPTED = 130
+
 COMMANDS = {
     "exchange": ("management.exchange_command", "serve a simulated exchange on this machine"),
     "run": ("trading.trading_bot", "run a config as a bot"),
@@ -29,8 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("command", choices=sorted(COMMANDS))
     options = parser.parse_args(given[:1])
-    command: Callable[[Sequence[str]], int] = import_module(COMMANDS[options.command][0]).main
-    return command(given[1:])
+    try:
+        command: Callable[[Sequence[str]], int] = import_module(COMMANDS[options.command][0]).main
+        return command(given[1:])
+    except KeyboardInterrupt:
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

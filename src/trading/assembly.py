@@ -32,6 +32,8 @@ from trading.risk_guard import RiskGuard
 from trading.run_terms import kept_terms
 from trading.venues.venue import Venue
 
+DECISION_SLACK_S = 5.0  # beyond a bar's length and the grace of a missing leg
+
 
 @dataclass(frozen=True, slots=True)
 class LivePath:
@@ -73,7 +75,11 @@ def build_live_path(config: LoadedConfig, journal: Journal, venue: Venue, loop: 
         clock=venue.clock,
         bus=bus,
         rules=venue.rules,
-        settings=ExecutionSettings(model.execution.min_fill_ratio, model.execution.max_unhedged_s),
+        settings=ExecutionSettings(
+            model.execution.min_fill_ratio,
+            model.execution.max_unhedged_s,
+            longest_decision_age_s=interval_ms(model.data.interval) / 1000.0 + model.data.grace_s + DECISION_SLACK_S,
+        ),
     )
     recovery = Recovery(
         journal=journal,

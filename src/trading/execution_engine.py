@@ -43,17 +43,23 @@ HEDGE_TRIES = 3
 FLATTEN_TRIES = 12
 HALTED_POLL_S = 30.0
 DISK_POLL_S = 5.0
+UNSENT = "local not sent"
 HEDGE_TOLERANCE = Decimal("0.05")  # of the hedge leg: a rest that is too small to be ordered may be this large
+PRICE_PATIENCE_S = 0.5
 FLATTEN_WAIT_S = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutionSettings:
-    """``min_fill_ratio``: below this share of the first leg the entry is unwound. Times in seconds."""
+    """``min_fill_ratio``: below this share of the first leg the entry is unwound. Times in seconds.
+
+    ``longest_decision_age_s``: an entry that was decided longer ago saw another market.
+    """
 
     min_fill_ratio: float = 0.5
     max_unhedged_s: float = 30.0
     first_leg_timeout_s: float = 60.0
+    longest_decision_age_s: float = float("inf")
 
 
 class ExecutionEngine:
@@ -87,6 +93,7 @@ class ExecutionEngine:
         orders.on_fill = self._on_fill
         orders.on_foreign_fill = self._on_foreign_fill
         orders.on_unwritable = self._on_unwritable
+        orders.on_refused_key = self._on_refused_key
 
     # asked from outside
 
@@ -224,14 +231,14 @@ class ExecutionEngine:
     async def _hedge(self, order: PairOrder, first: LegOrder, hedge: LegOrder) -> None:
         """Fill the hedge leg to match the first; unwind both when that cannot be had in time."""
         started_ms = self._clock.now_ms()
-        price_before = await self._price(hedge.symbol)
         self._set_state(order.pair_id, PairState.HEDGING)
+        price_before = await self._price_soon(hedge.symbol)
         for _ in range(HEDGE_TRIES):
             missing = self._missing_hedge(order, first, hedge)
             if not missing:
                 break
             outcome = await self._orders.send(self._entry_send(order, hedge, missing, first_leg=False))
-            self._note_legging(order.pair_id, outcome, price_before, await self._price(hedge.symbol))
+            self._note_legging(order.pair_id, outcome, price_before, await self._price_soon(hedge.symbol))
             if (self._clock.now_ms() - started_ms) / 1000.0 > self._settings.max_unhedged_s:
                 break
         if self._missing_hedge(order, first, hedge):
@@ -312,12 +319,14 @@ class ExecutionEngine:
         """Close whatever the pair holds, reduce-only, until it is flat; a pair that will not close is HALTED."""
         action = "exit" if state is PairState.EXITING else "unwind"
         self._set_state(pair_id, state)
-        for number in range(FLATTEN_TRIES):
-            await asyncio.sleep(FLATTEN_WAIT_S[min(number, len(FLATTEN_WAIT_S) - 1)])
-            for leg in await self._ordered(self._entries[pair_id]):
-                if self._closable(pair_id, leg):
-                    reference = await self._closing_reference(leg, order)
-                    await self._orders.send(self._closing_send(pair_id, leg, action, reference))
+        tries = waits = 0
+        while tries < FLATTEN_TRIES:
+            await asyncio.sleep(FLATTEN_WAIT_S[min(waits, len(FLATTEN_WAIT_S) - 1)])
+            was_sent = [
+                await self._close_leg(pair_id, leg, action, order) for leg in await self._legs_to_close(pair_id)
+            ]
+            # While the exchange wants silence nothing was tried: it is tried for as long as that lasts.
+            tries, waits = tries + (any(was_sent) or not was_sent), waits + 1
             if not any(self._closable(pair_id, leg) for leg in self._entries[pair_id].legs):
                 self._write_off_dust(pair_id)
                 self._close(pair_id, order)
@@ -351,6 +360,15 @@ class ExecutionEngine:
             reference_price=Decimal(repr(leg.reference_price)),
             timeout_s=self._settings.first_leg_timeout_s if first_leg else self._settings.max_unhedged_s,
         )
+
+    async def _legs_to_close(self, pair_id: str) -> list[LegOrder]:
+        return [leg for leg in await self._ordered(self._entries[pair_id]) if self._closable(pair_id, leg)]
+
+    async def _close_leg(self, pair_id: str, leg: LegOrder, action: str, order: PairOrder | None) -> bool:
+        """False when the order could not even be sent."""
+        reference = await self._closing_reference(leg, order)
+        outcome = await self._orders.send(self._closing_send(pair_id, leg, action, reference))
+        return outcome.placed or not outcome.reason.startswith(UNSENT)
 
     def _closing_send(self, pair_id: str, leg: LegOrder, action: str, reference_price: Decimal) -> LegSend:
         entry, held = self._entries[pair_id], self._closable(pair_id, leg)
@@ -401,7 +419,9 @@ class ExecutionEngine:
     # what is checked
 
     async def _reasons_of_the_venue(self, order: PairOrder) -> tuple[str, ...]:
-        """Both legs pass the venue's rules before the first is sent."""
+        """The decision is fresh and both legs pass the venue's rules, before the first is sent."""
+        if (self._now() - order.decided_at).total_seconds() > self._settings.longest_decision_age_s:
+            return ("stale_bar",)
         halted = await self._without_quote(order)
         if halted:
             return tuple(f"no_quote:{symbol}" for symbol in halted)
@@ -410,6 +430,11 @@ class ExecutionEngine:
             reference = Decimal(repr(leg.reference_price))
             if self._rules[leg.symbol].shortfall(leg.quantity, reference):
                 reasons.append(f"below_minimum:{leg.symbol}")
+            most = self._rules[leg.symbol].max_amount
+            if most is not None and abs(leg.quantity) > most:
+                reasons.append(f"above_maximum:{leg.symbol}")
+            if not self._rules[leg.symbol].is_open:
+                reasons.append(f"not_trading:{leg.symbol}")
         return tuple(reasons)
 
     async def _without_quote(self, order: PairOrder) -> list[str]:
@@ -425,6 +450,13 @@ class ExecutionEngine:
             except ExchangeUnreachable:
                 continue
         return closed
+
+    async def _price_soon(self, symbol: str) -> Decimal | None:
+        """For the statistics: no order waits long for it."""
+        try:
+            return await asyncio.wait_for(self._price(symbol), PRICE_PATIENCE_S)
+        except TimeoutError:
+            return None
 
     async def _price(self, symbol: str) -> Decimal | None:
         try:
@@ -456,6 +488,15 @@ class ExecutionEngine:
         self._alarm(
             f"{fill.symbol}: {fill.signed_amount} was traded by order {fill.client_order_id}, which is not ours; "
             "nothing more is opened until the difference is closed by hand",
+            None,
+            critical=True,
+        )
+
+    def _on_refused_key(self, reason: str) -> None:
+        self._guard.halt("key_refused", self._now())
+        self._alarm(
+            f"the exchange takes no orders with this API key ({reason}); nothing more is opened. Renew the key or its "
+            "permissions and start again; until then open pairs must be watched by hand",
             None,
             critical=True,
         )

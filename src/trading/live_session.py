@@ -28,6 +28,7 @@ from trading.recovery import Mismatch
 
 STOP_POLL_S = 0.5
 STOP_LIMIT_S = 120.0
+ENOUGH_HISTORY = 0.9  # holes take some bars
 
 
 log = logging.getLogger(__name__)
@@ -106,6 +107,9 @@ class LiveSession:
             steps = await self._steps.history(pair.pair_id, bars + 1)
             again = steps[-1:] if replays_last_bar and steps and steps[-1][0].time_ms == now_ms else []
             past = steps[: len(steps) - len(again)][-bars:]
+            if len(past) < bars * ENOUGH_HISTORY:
+                message = f"{pair.pair_id}: the exchange has {len(past)} of the {bars} bars that the warm-up wants"
+                self.floor.bus.publish(Alarm(ms_to_datetime(now_ms), message))
             for number, symbol in enumerate(pair.symbols):
                 self._board.add((pair.pair_id, symbol), [step[number] for step in past])
             self.progress.prices.update({bar.symbol: bar.close for step in steps[-1:] for bar in step})
@@ -234,6 +238,14 @@ class LiveSession:
         """Half-done pairs are finished or unwound before the process ends; the wait has a limit."""
         waited = 0.0
         await asyncio.sleep(0)
+        if not self.floor.engine.is_idle:
+            await asyncio.sleep(STOP_POLL_S)
+            waited += STOP_POLL_S
+        if not self.floor.engine.is_idle:
+            message = (
+                f"an order is under way: it is finished first, for {STOP_LIMIT_S:.0f} s at most; Ctrl+C leaves at once"
+            )
+            self.floor.bus.publish(Alarm(ms_to_datetime(self.floor.clock.now_ms()), message))
         while not self.floor.engine.is_idle and waited < STOP_LIMIT_S:
             await asyncio.sleep(STOP_POLL_S)
             waited += STOP_POLL_S

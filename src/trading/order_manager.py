@@ -36,6 +36,7 @@ ZERO = Decimal(0)
 POLL_S = (1.0, 2.0, 5.0, 15.0, 60.0)
 RESOLVE_S = (0.5, 1.0, 2.0, 5.0)
 FILLS_OVERLAP_MS = 60_000
+KEY_REFUSED = ("-2014", "-2015", "-1022", "-1002")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,7 @@ class OrderManager:
         self._own_ids = client_order_id(bot_id, journal.epoch, 0, 0, "enter").rsplit("-", 2)[0] + "-"
         self.on_foreign_fill: Callable[[Fill], None] = lambda fill: None
         self.on_fill: Callable[[LegSend, Fill], None] = lambda send, fill: None
+        self.on_refused_key: Callable[[str], None] = lambda reason: None
         self.on_unwritable: Callable[[JournalUnwritable], None] = lambda error: None
 
     async def send(self, send: LegSend) -> LegOutcome:
@@ -172,6 +174,8 @@ class OrderManager:
                 watch.take(report)
                 return await self._until_settled(watch)
             case NotPlaced(code, reason):
+                if code in KEY_REFUSED:
+                    self.on_refused_key(f"{code} {reason}")
                 return LegOutcome(watch.request.client_order_id, ZERO, False, f"{code} {reason}")
             case Ambiguous(reason):
                 self._note(replace(_intent(watch), state=IntentState.UNKNOWN))

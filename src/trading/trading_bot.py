@@ -51,6 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except EXPECTED as error:
         print(error, file=sys.stderr)
         return BAD_INPUT
+    except KeyboardInterrupt:
+        print("left at once; the next start finishes what was under way", file=sys.stderr)
+        return INTERRUPTED
     except Exception as error:
         print(f"the run failed: {error!r}. Details are in the errors log; start again to resume.", file=sys.stderr)
         return FAILURE

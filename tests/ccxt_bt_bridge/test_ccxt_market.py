@@ -251,3 +251,25 @@ def test_without_a_dialect_of_ours_bars_are_polled_by_unified_methods(monkeypatc
             assert heard.of(Bar)[0].time_ms == history["BTCUSDT"][-1].time_ms + MINUTE_MS
 
     run(listen())
+
+
+def test_a_channel_that_falls_silent_while_the_stream_lives_is_asked_for(monkeypatch):
+    monkeypatch.setattr("ccxt_bt_bridge.ccxt_market.LATE_MS", 200)
+    monkeypatch.setattr("ccxt_bt_bridge.ccxt_market.LATE_LOOK_S", 0.05)
+
+    async def main() -> None:
+        async with desk_session(source=minutes(200), speed=60.0) as (desk, session):
+            market = CcxtMarket(session, PAIR, "1m")
+            async with started(market) as heard:
+                await until(lambda: heard.of(Connection))
+                desk.walk()
+                await until(lambda: len(heard.of(Bar)) >= 4)
+                streams = desk.server.market
+                told = streams.publish
+                streams.publish = lambda name, event: None if "kline" in name else told(name, event)
+                seen = len(heard.of(Bar))
+                await until(lambda: len(heard.of(Bar)) >= seen + 6)
+                assert all(is_every_minute_once(heard.of(Bar), symbol) for symbol in PAIR)
+                assert [connection.is_up for connection in heard.of(Connection)] == [True]
+
+    run(main())

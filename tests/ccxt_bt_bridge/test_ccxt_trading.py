@@ -25,7 +25,7 @@ from ccxt_bt_bridge.words import (
     Placed,
     Unknown,
 )
-from tests.brokers.desk.desks import until
+from tests.brokers.desk.desks import until, usdm_client
 from tests.ccxt_bt_bridge.sessions import PAIR, buy, cancelled, desk_session, run, sell, started
 
 every_kind = pytest.mark.parametrize("kind", ["usdm", "spot"])
@@ -496,3 +496,64 @@ def test_an_order_that_waits_too_long_for_the_rate_limit_is_not_sent(monkeypatch
             assert await trading.fills(since_ms=0) == []
 
     run(trade())
+
+
+def test_a_persons_order_on_another_symbol_disturbs_nothing():
+    async def main() -> None:
+        async with desk_session() as (desk, session):
+            trading = CcxtTrading(session, ["BTCUSDT"])
+            async with started(trading) as heard:
+                await until(lambda: heard.of(Connection))
+                async with usdm_client(desk.url) as person:
+                    await person.load_markets()
+                    await person.create_order("ETH/USDT:USDT", "limit", "buy", 0.1, 1000.0)
+                    placed = await trading.create_order(buy("ours", symbol="BTCUSDT"))
+                    assert isinstance(placed, Placed)
+                    trading._lifeline.cut("a test")
+                    await until(lambda: [one.is_up for one in heard.of(Connection)] == [True, False, True])
+                    assert {order.symbol for order in await trading.open_orders()} == {"ETHUSDT"}
+                assert {report.symbol for report in heard.of(OrderReport)} == {"BTCUSDT"}
+
+    run(main())
+
+
+def test_an_open_order_that_cannot_be_read_does_not_hide_the_others(monkeypatch):
+    read = binance_orders.order_report
+
+    def picky(row, symbol):
+        if row["clientOrderId"] == "a-persons":
+            raise ValueError("filled 0 of 0")
+        return read(row, symbol)
+
+    monkeypatch.setattr(binance_orders, "order_report", picky)
+
+    async def main() -> None:
+        async with desk_session() as (desk, session):
+            trading = CcxtTrading(session, PAIR)
+            async with started(trading) as heard:
+                await until(lambda: heard.of(Connection))
+                for name in ("a-persons", "ours"):
+                    await trading.create_order(buy(name, type="limit", price=Decimal(10_000), amount=Decimal("0.01")))
+                assert [order.client_order_id for order in await trading.open_orders()] == ["ours"]
+
+    run(main())
+
+
+def test_an_answer_that_breaks_the_poll_does_not_end_it(monkeypatch):
+    monkeypatch.setattr(ccxt_trading, "QUIET_S", 0.05)
+    asked = []
+
+    async def main() -> None:
+        async with desk_session() as (desk, session):
+            trading = CcxtTrading(session, PAIR)
+
+            async def broken():
+                asked.append(1)
+                raise KeyError("income")
+
+            async with started(trading) as heard:
+                await until(lambda: heard.of(Connection))
+                trading._reconcile = broken
+                await until(lambda: len(asked) >= 3)
+
+    run(main())

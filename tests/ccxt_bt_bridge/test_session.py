@@ -52,6 +52,10 @@ def free_port() -> int:
         ({"url": "http://10.0.0.7:8080"}, "must be on this machine"),
         ({"url": "http://127.0.0.1.evil.example:80"}, "must be on this machine"),
         ({"url": "http://user@127.0.0.1:80"}, "and nothing more"),
+        (
+            {"url": "http://127.0.0.1:80", "credentials": Credentials("K" * 64, "S")},
+            "looks like one of the real exchange",
+        ),
         ({"url": "http://127.0.0.1"}, "and nothing more"),
         ({"url": "http://127.0.0.1:80/api"}, "and nothing more"),
         ({"url": "ftp://127.0.0.1:80"}, "and nothing more"),
@@ -282,3 +286,12 @@ def test_idle_connections_are_kept_for_the_next_order(monkeypatch):
 
 async def used_weight(session):
     return int((await ask(session.public.fapiPublicGetPing, {})).headers["X-MBX-USED-WEIGHT-1M"])
+
+
+def test_an_exchange_that_speaks_the_other_dialect_says_so_before_anything_is_asked():
+    async def main() -> None:
+        async with open_desk(dialects={"binance": 0}) as desk:
+            with pytest.raises(NotSupported, match="speaks binance, wanted binanceusdm"):
+                await CcxtSession.open(SessionSettings("binanceusdm", url=desk.url))
+
+    run(main())

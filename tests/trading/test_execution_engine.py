@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ from typing import Any
 import pytest
 
 from brokers.funding import FundingSchedule
-from ccxt_bt_bridge.words import FundingPayment, Placed
+from ccxt_bt_bridge.words import FundingPayment, NotPlaced, Placed
 from pairs.words import Pair, PairState
 from tests.brokers.markets import bars, hours, market_order, source
 from tests.trading.engine_rig import (
     ENTRY,
     PAIR,
+    RULES,
     Rig,
     assert_sound,
     fast_files,
@@ -517,3 +519,40 @@ def test_funding_of_the_exchange_reaches_the_leg_that_holds(tmp_path):
     assert funded[0] < 0 == funded[1]
     wallet = rig.world.exchange.venue.account.ledger.wallet
     assert wallet == D(10_000) + rig.tracker.trades[0].pnl
+
+
+def test_an_entry_that_was_decided_on_an_old_bar_is_refused(tmp_path):
+    async def script(rig: Rig) -> None:
+        await rig.engine.execute(replace(rig.enter(), decided_at=rig.now - timedelta(hours=3)))
+
+    rig = play(tmp_path, script, settings=ExecutionSettings(longest_decision_age_s=3600.0))
+    assert [event.reasons for event in rig.of(EntryRefused)] == [("stale_bar",)]
+    assert rig.port.sent == []
+
+
+def test_a_leg_above_the_venues_maximum_keeps_the_other_from_being_sent(tmp_path, monkeypatch):
+    monkeypatch.setitem(RULES, "B", replace(RULES["B"], max_amount=D(3)))
+
+    async def script(rig: Rig) -> None:
+        await rig.engine.execute(rig.enter())
+
+    rig = play(tmp_path, script)
+    assert [event.reasons for event in rig.of(EntryRefused)] == [("above_maximum:B",)]
+    assert rig.port.sent == []
+
+
+def test_a_refused_key_halts_the_bot_and_says_what_to_do(tmp_path, monkeypatch):
+    async def script(rig: Rig) -> None:
+        async def refuse(request):
+            sent.append(request)
+            return NotPlaced("-2015", "Invalid API-key, IP, or permissions for action.")
+
+        monkeypatch.setattr(rig.port, "create_order", refuse)
+        await rig.engine.execute(rig.enter())
+        await rig.engine.execute(rig.enter())
+
+    sent: list = []
+    rig = play(tmp_path, script)
+    assert len(sent) == 1
+    assert rig.guard.breaker is Breaker.HALTED
+    assert any("Renew the key" in event.message for event in rig.of(Alarm))
