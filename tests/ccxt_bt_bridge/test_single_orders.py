@@ -471,6 +471,21 @@ def test_after_a_silence_what_the_port_told_counts_once_and_what_no_fill_explain
     assert "holds -3, +1 against" in said[0]
 
 
+def test_a_fill_that_the_account_shows_before_the_list_of_trades_is_counted_once():
+    async def act(desk: Desk):
+        trading = desk.trading
+        desk.order(1.0)
+        await asyncio.sleep(0.01)
+        trading.held = (PositionReport("A", D(1), D(90)),)
+        late = trading.fill("t1", "1")
+        await desk.hear(Connection("user", True, trading.clock.now_ms()), after_s=0.5)
+        trading.known_fills = [late]
+        await desk.hear(late, trading.report(status="closed", filled="1"), after_s=60)
+        return desk.told(), desk.said
+
+    assert on_desk(act) == (["1 accepted", "1 fill 1", "1 completed"], [])
+
+
 def test_after_a_silence_without_a_difference_nothing_is_asked():
     async def act(desk: Desk):
         asked = len(desk.trading.calls)
