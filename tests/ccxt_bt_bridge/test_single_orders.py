@@ -476,9 +476,10 @@ def test_a_fill_that_the_account_shows_before_the_list_of_trades_is_counted_once
         trading = desk.trading
         desk.order(1.0)
         await asyncio.sleep(0.01)
-        trading.held = (PositionReport("A", D(1), D(90)),)
+        held = trading.held = (PositionReport("A", D(1), D(90)),)
         late = trading.fill("t1", "1")
-        await desk.hear(Connection("user", True, trading.clock.now_ms()), after_s=0.5)
+        told = Account(trading.clock.now_ms() + 1, D(1000), held, D(1000))
+        await desk.hear(told, Connection("user", True, trading.clock.now_ms()), after_s=0.5)
         trading.known_fills = [late]
         await desk.hear(late, trading.report(status="closed", filled="1"), after_s=60)
         return desk.told(), desk.said
