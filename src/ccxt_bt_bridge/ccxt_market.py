@@ -181,8 +181,9 @@ class CcxtMarket:
         # What is not a price, or closed before its time is over, is left out: it is asked for instead.
         if not is_sane(bar):
             return
-        self._quotes[name] = Quote(name, Decimal(candle["c"]), event_ms)
-        if candle["x"] and event_ms >= int(candle["T"]):
+        if not candle["x"]:  # a closed candle's last price is the past's, however new the message
+            self._quotes[name] = Quote(name, Decimal(candle["c"]), event_ms)
+        elif event_ms >= int(candle["T"]):
             self._take(bar)
 
     def _take(self, bar: Bar) -> None:

@@ -105,11 +105,11 @@ def test_a_key_of_the_real_exchange_is_not_sent_to_this_machine(
 
 
 def test_leverage_that_is_not_as_the_config_says_is_told(desk: DeskThread, capsys: pytest.CaptureFixture[str]) -> None:
-    account = {"margin_mode": "isolated", "position_mode": "hedge", "leverage": 1}
+    account = {"margin_mode": "isolated", "leverage": 1}
     code, report = examine(capsys, desk.url, broker={"account": account})
     told = [check["message"] for check in report["checks"] if check["check"] == "account"]
     assert code == 2
-    for words in ("position mode is one_way", "margin mode is cross", "leverage is 2, the config wants 1"):
+    for words in ("margin mode is cross", "leverage is 2, the config wants 1"):
         assert any(words in message for message in told), (words, told)
 
 
