@@ -68,9 +68,9 @@ class BarAligner:
             legs = self._open[bar.time_ms] = {}
             self._due_ms[bar.time_ms] = now_ms + self._grace_ms
         legs.setdefault(bar.symbol, bar)
-        if len(legs) == len(self.symbols) and self._policy is MissingLeg.SKIP:
-            return self.settle_before(bar.time_ms)
-        return self.settle({min(self._open)}) if len(self._open) > MOST_WAITING else self._ready()
+        if len(legs) == len(self.symbols):
+            return self.settle_before(bar.time_ms) if self._policy is MissingLeg.SKIP else self._ready()
+        return self.settle({min(self._open)}) if len(self._open) > MOST_WAITING else []
 
     @property
     def due_ms(self) -> int | None:

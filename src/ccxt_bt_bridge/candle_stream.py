@@ -9,9 +9,10 @@ from ccxt_bt_bridge.words import Bar
 
 def is_sane(bar: Bar) -> bool:
     """Finite positive prices, with open and close between low and high."""
-    prices = (bar.open, bar.high, bar.low, bar.close)
-    is_finite = all(map(math.isfinite, (*prices, bar.volume)))
-    return is_finite and bar.low > 0.0 and bar.low <= min(prices) and max(prices) <= bar.high
+    # A comparison with NaN is false, and nothing lies above a high that is finite.
+    low, high = bar.low, bar.high
+    is_ordered = 0.0 < low <= bar.open <= high and low <= bar.close <= high
+    return is_ordered and math.isfinite(high) and math.isfinite(bar.volume)
 
 
 class ClosedBars:
@@ -28,9 +29,6 @@ class ClosedBars:
         """What closed up to then is known already."""
         self._last_ms[symbol] = max(time_ms, self._last_ms.get(symbol, time_ms))
 
-    def is_new(self, bar: Bar) -> bool:
-        return bar.time_ms > self._last_ms.get(bar.symbol, -1)
-
     def leaves_gap(self, bar: Bar) -> bool:
         """Bars before this one have not come."""
         last_ms = self._last_ms.get(bar.symbol)
@@ -38,7 +36,7 @@ class ClosedBars:
 
     def take(self, bar: Bar) -> bool:
         """Whether it is to be given out; from then on it and all before it are old."""
-        if not self.is_new(bar):
+        if bar.time_ms <= self._last_ms.get(bar.symbol, -1):
             return False
         self._last_ms[bar.symbol] = bar.time_ms
         return True

@@ -164,10 +164,11 @@ class CcxtMarket:
 
     def _hear(self, lifeline: Lifeline, kind: str, message: dict[str, Any]) -> None:
         lifeline.heard()
-        if kind == "message":
+        if kind == "kline":
             lifeline.opened()
-        elif kind == "kline":
             self._hear_candle(message)
+        elif kind == "message":
+            lifeline.opened()
         elif kind == "heartbeat" and "E" in message:
             self._session.clock.observe(int(message["E"]))
 
@@ -303,5 +304,5 @@ class CcxtMarket:
 
 
 def _bar_of(name: str, candle: dict[str, Any], length_ms: int) -> Bar:
-    open_price, high, low, close, volume = (float(candle[field]) for field in ("o", "h", "l", "c", "v"))
-    return Bar(name, int(candle["t"]) + length_ms, open_price, high, low, close, volume)
+    prices = float(candle["o"]), float(candle["h"]), float(candle["l"]), float(candle["c"])
+    return Bar(name, int(candle["t"]) + length_ms, *prices, float(candle["v"]))

@@ -137,7 +137,6 @@ class BinanceClient(BridgeClient):
     def handle_message(self, client: Any, message: Any) -> None:
         if isinstance(message, dict) and message.get("e") == "kline":
             # At a full minute every symbol speaks at once: ccxt's own way to its handler takes most of the time.
-            self._hear("message", {})
             self.handle_ohlcv(client, message)
             return
         super().handle_message(client, message)

@@ -34,6 +34,7 @@ class ExchangeClock:
         self._loop_time = loop_time
         self._offset_ms = 0.0
         self._last_ms = 0
+        self._said_ms = 0  # by the exchange, since the last measurement
         self._sleepers: set[asyncio.Event] = set()
 
     def now_ms(self) -> int:
@@ -49,10 +50,14 @@ class ExchangeClock:
         quickest_s = min(sample.round_trip_s for sample in samples)
         quick = [s.offset_ms for s in samples if s.round_trip_s <= 1.5 * quickest_s + 0.001]
         self._offset_ms = statistics.median(quick)
+        self._said_ms = 0
         self._wake()
 
     def observe(self, event_ms: int) -> None:
         """The exchange has said this time."""
+        if event_ms <= self._said_ms:
+            return
+        self._said_ms = event_ms
         ahead_ms = event_ms - self.signing_ms()
         if ahead_ms > 0:
             self._offset_ms += ahead_ms

@@ -19,6 +19,7 @@ from ccxt_bt_bridge.hub import Hub
 from ccxt_bt_bridge.words import Bar
 
 IDLE_WAIT_S = 0.5
+COLUMNS = ("datetime", "open", "high", "low", "close", "volume", "openinterest")
 DELAYED, LIVE, CONNBROKEN = bt.feed.DataBase.DELAYED, bt.feed.DataBase.LIVE, bt.feed.DataBase.CONNBROKEN
 
 
@@ -82,14 +83,20 @@ class LiveFeed(bt.feed.DataBase):
 
     params: Any = (("board", None), ("key", None), ("leader", False), ("exchange_symbol", ""), ("holding", None))
 
-    tick_close: float | None
+    # Backtrader fills these once per bar and data, the dearest part of a step. None: its broker reads the bar itself.
+    tick_last = tick_open = tick_high = tick_low = tick_close = tick_volume = tick_openinterest = None
 
     def __init__(self) -> None:
+        self._time = self.lines.datetime
         super().__init__()
         self._board: FeedBoard = self.p.board
         self._key = self.p.key
         self._taken: tuple[Bar, int] | None = None
         self._may_wait = True
+        self._is_plain: bool | None = None
+
+    def __len__(self) -> int:
+        return self._time.lencount
 
     @property
     def symbol(self) -> str:
@@ -107,15 +114,19 @@ class LiveFeed(bt.feed.DataBase):
 
     def start(self) -> None:
         super().start()
-        lines = self.lines  # by name, each access costs Backtrader a search
-        self._columns = (lines.datetime, lines.open, lines.high, lines.low, lines.close, lines.volume)
-        self._interest = lines.openinterest
+        lines = self.lines
+        self._columns = tuple(getattr(lines, name) for name in COLUMNS)
+        # By name, each access costs Backtrader and the strategy a search, unless it is found here.
+        for name, line in zip(COLUMNS, self._columns, strict=True):
+            setattr(self, name, line)
         self._env.p.quicknotify = True  # else an order's news is held back until the next bar: an hour, or for ever
         self.put_notification(self.DELAYED)
 
     def next(self, datamaster: bt.feed.DataBase | None = None, ticks: bool = True) -> bool | None:
         # With a datamaster Backtrader asks again, in the middle of a step that others have bars for: no waiting then.
         self._may_wait = datamaster is None
+        if self._may_wait and self._is_plain and self._time.lencount >= len(self._time.array):
+            return self.load()
         return super().next(datamaster, ticks)
 
     def load(self) -> bool | None:
@@ -125,7 +136,22 @@ class LiveFeed(bt.feed.DataBase):
                 self._board.hub.wait(IDLE_WAIT_S)
             if not self._has_bar():
                 return False if self._board.ended else None
-        return super().load()
+        if self._is_plain is None:
+            self._is_plain = self._looks_plain()
+        if not self._is_plain:
+            return super().load()
+        for line, value in zip(self._columns, self._values(), strict=True):
+            line._idx += 1  # as line.forward(value), at a third of its time
+            line.lencount += 1
+            line.array.append(value)
+        return True
+
+    def _looks_plain(self) -> bool:
+        """True when nothing stands between the board and the lines: the bar can be written in one go."""
+        cut = self.p.fromdate is not None or self.p.todate is not None or self._tzinput is not None
+        lines = self.lines.lines
+        own = len(lines) == len(COLUMNS) and all(line.mode == line.UnBounded and not line.bindings for line in lines)
+        return own and not (cut or self._filters or self._ffilters)
 
     def _has_bar(self) -> bool:
         """Take the next bar in hand, and tell every status that comes before it."""
@@ -142,19 +168,29 @@ class LiveFeed(bt.feed.DataBase):
     def _load(self) -> bool | None:
         if not self._has_bar():  # a filter took the bar before: Backtrader loads on by itself
             return False if self._board.ended else None
+        for line, value in zip(self._columns, self._values(), strict=True):
+            line[0] = value
+        return True
+
+    def _values(self) -> tuple[float, ...]:
+        """The bar in hand, by column; it is told with its status."""
         assert self._taken is not None
         (bar, status), self._taken = self._taken, None
         self.put_notification(status)
-        values = (ms_to_num(bar.time_ms), bar.open, bar.high, bar.low, bar.close, bar.volume)
-        for line, value in zip(self._columns, values, strict=True):
-            line[0] = value
-        self._interest[0] = 0.0
-        return True
+        return ms_to_num(bar.time_ms), bar.open, bar.high, bar.low, bar.close, bar.volume, 0.0
+
+    # what Backtrader does for every feed and cycle, without the search for what is not there
+
+    def do_qcheck(self, onoff: bool, qlapse: float) -> None:
+        """The hub waits, not the feed."""
+
+    def get_notifications(self) -> list[tuple[int, tuple[Any, ...], dict[str, Any]]]:
+        return super().get_notifications() if self.notifs else []
+
+    def _tick_nullify(self) -> None:
+        if self._filters:
+            super()._tick_nullify()
 
     def _tick_fill(self, force: bool = False) -> None:
-        # Backtrader's own asks for every line by name, for every bar twice; its simulated broker needs these values.
-        if force or self.tick_close is None:
-            _, opened, high, low, close, volume = self._columns
-            self.tick_open, self.tick_high, self.tick_low = opened[0], high[0], low[0]
-            self.tick_close = self.tick_last = close[0]
-            self.tick_volume, self.tick_openinterest = volume[0], self._interest[0]
+        if self._filters:
+            super()._tick_fill(force)

@@ -64,7 +64,14 @@ def put(board: FeedBoard, symbols: Iterable[str], number: int) -> Callable[[], N
     return act
 
 
-def cerebro_on(board: FeedBoard, symbols: Iterable[str], strategy: type, **params: Any) -> bt.Cerebro:
+def cerebro_on(
+    board: FeedBoard,
+    symbols: Iterable[str],
+    strategy: type,
+    *,
+    feed_params: dict[str, Any] | None = None,
+    **params: Any,
+) -> bt.Cerebro:
     cerebro = bt.Cerebro(stdstats=False, quicknotify=True)
     for number, symbol in enumerate(symbols):
         cerebro.adddata(
@@ -75,6 +82,7 @@ def cerebro_on(board: FeedBoard, symbols: Iterable[str], strategy: type, **param
                 timeframe=bt.TimeFrame.Minutes,
                 compression=60,
                 name=symbol,
+                **(feed_params or {}),
             )
         )
     cerebro.addstrategy(strategy, **params)

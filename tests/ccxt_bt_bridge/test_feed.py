@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+from datetime import datetime
 from typing import Any
 
 import backtrader as bt
+import pytest
 
 from ccxt_bt_bridge.bt_time import num_to_ms
 from ccxt_bt_bridge.feed import CONNBROKEN, IDLE_WAIT_S
@@ -266,3 +268,57 @@ def test_memory_can_be_saved_live():
     cerebro = cerebro_on(board, TWO, Listener, log=[])
     (strategy,) = cerebro.run(exactbars=1)
     assert [data.close[0] for data in strategy.datas] == [100.0, 100.0]
+
+
+class Trades(bt.Strategy):
+    """Buys at the open, sells by a stop; writes down every line of every step and every execution."""
+
+    params: Any = (("log", None),)
+
+    def __init__(self) -> None:
+        self.mean = bt.indicators.SMA(self.data.close, period=2)
+
+    def notify_order(self, order: Any) -> None:
+        if order.status == order.Completed:
+            self.p.log.append(("filled", len(self), order.executed.size, order.executed.price))
+
+    def next(self) -> None:
+        lines = [line[0] for data in self.datas for line in data.lines.lines]
+        self.p.log.append((len(self), [len(data) for data in self.datas], self.mean[0], lines))
+        if len(self) % 4 == 2:
+            self.buy()
+        if len(self) % 4 == 3:
+            self.sell(exectype=bt.Order.Stop, price=self.data.close[0])
+
+
+def keep(_data: Any) -> bool:
+    """A filter that takes nothing away."""
+    return False
+
+
+@pytest.mark.parametrize(
+    ("params", "terms"),
+    [
+        ({"filters": [keep]}, {}),
+        ({"fromdate": datetime(1969, 12, 31)}, {}),
+        ({"todate": datetime(2100, 1, 1)}, {}),
+        ({}, {"exactbars": 1}),
+    ],
+    ids=["a filter", "from a date", "to a date", "saving memory"],
+)
+def test_bars_written_in_one_go_are_those_that_backtrader_writes_itself(params, terms):
+    def log_of(feed_params: dict[str, Any], run_terms: dict[str, Any]) -> list[Any]:
+        log: list[Any] = []
+        board = board_of(*TWO)
+        closes = (100.0, 103.0, 101.0, 99.0, 104.0, 98.0, 97.0, 105.0, 106.0, 95.0, 99.5)
+        for number, close in enumerate(closes, start=1):
+            # One symbol is silent at times, the other comes in a step of its own at times.
+            symbols = "B" if number == 6 else "A" if number == 8 else TWO
+            step = [(symbol, bar(symbol, number, close)) for symbol in symbols]
+            board.hub.script.append(lambda step=step: board.put_step(step))
+        cerebro_on(board, TWO, Trades, feed_params=feed_params, log=log).run(**run_terms)
+        return log
+
+    plain = log_of({}, {})
+    assert [entry[0] for entry in plain].count("filled") >= 3
+    assert log_of(params, terms) == plain
