@@ -11,6 +11,7 @@ from typing import Any
 from ccxt_bt_bridge.account_rows import merge_spot, merge_usdm, trade_of_event
 from ccxt_bt_bridge.binance_account import BinanceAccount
 from ccxt_bt_bridge.binance_orders import BinanceOrders
+from ccxt_bt_bridge.client_ids import ClientIds
 from ccxt_bt_bridge.errors import ExchangeUnreachable, NotSupported
 from ccxt_bt_bridge.lifeline import Lifeline
 from ccxt_bt_bridge.order_rows import order_event, stop_event
@@ -62,13 +63,12 @@ class CcxtTrading:
         self._names = {session.raw_market(name)["id"]: name for name in symbols}
         # ccxt's limiter is one queue for all: no order may stand behind a reconciliation.
         self._stream = session.new_client()
-        self._orders = BinanceOrders(session, self._client, self._names)
-        self._lookups = BinanceOrders(session, self._stream, self._names)
-        self._reads = BinanceAccount(session, self._stream, self._markets, self._names)
+        self._client_ids = ClientIds()
+        self._orders = BinanceOrders(session, self._client, self._names, self._client_ids)
+        self._lookups = BinanceOrders(session, self._stream, self._names, self._client_ids)
+        self._reads = BinanceAccount(session, self._stream, self._markets, self._names, self._client_ids)
         self._loop = asyncio.get_running_loop()
         self._sent_s: dict[str, float] = {}
-        self._client_ids: dict[str, str] = self._orders.order_of_stop
-        self._lookups.order_of_stop = self._client_ids
         self._funding_asked_ms = 0
         self._news = UserNews()
         self._account: Account | None = None
@@ -154,7 +154,7 @@ class CcxtTrading:
     # the account
 
     async def fills(self, *, since_ms: int) -> Sequence[Fill]:
-        return await self._reads.fills(since_ms, self._client_ids)
+        return await self._reads.fills(since_ms)
 
     async def funding(self, *, since_ms: int) -> Sequence[FundingPayment]:
         return await self._reads.funding(since_ms)
@@ -198,7 +198,7 @@ class CcxtTrading:
     def _take_order(self, event: Any) -> None:
         name = self._names.get(event["s"])
         report = order_event(event, name or event["s"])
-        cid = self._client_ids.get(report.order_id, report.client_order_id)
+        cid = self._client_ids.of(report.symbol, report.order_id) or report.client_order_id
         row = trade_of_event(event, cid) if name else None
         self._tell_order(replace(report, client_order_id=cid))
         if row is not None and name is not None:
@@ -209,7 +209,7 @@ class CcxtTrading:
     def _take_stop(self, event: Any) -> None:
         report = stop_event(event, self._orders.name_of(event["s"]))
         if event.get("ai"):
-            self._client_ids[str(event["ai"])] = report.client_order_id
+            self._client_ids.learn(report.symbol, str(event["ai"]), report.client_order_id)
         self._tell_order(report)
 
     def _take_account(self, message: dict[str, Any]) -> None:
@@ -228,7 +228,7 @@ class CcxtTrading:
     def _tell_order(self, report: OrderReport) -> bool:
         if report.symbol not in self._markets:  # somebody else's business on the same account
             return False
-        self._client_ids[report.order_id] = report.client_order_id
+        self._client_ids.learn(report.symbol, report.order_id, report.client_order_id)
         is_new = self._news.is_new_order(report)
         if is_new:
             self._events.publish(report)
@@ -255,11 +255,12 @@ class CcxtTrading:
         # From when it was asked last, not from the last fill heard: one before that may have been missed.
         since_ms, now_ms = self._asked_ms - OVERLAP_MS, self._session.clock.now_ms()
         listed = await self._lookups.open(self._markets)
-        gone = [order for order in self._news.open_orders if order.order_id not in {o.order_id for o in listed}]
+        still_open = {(order.symbol, order.order_id) for order in listed}
+        gone = [order for order in self._news.open_orders if (order.symbol, order.order_id) not in still_open]
         looked_up = [await self._lookups.look_up(order.symbol, order.client_order_id) for order in gone]
         reports = [*listed, *(found.report for found in looked_up if isinstance(found, Found))]
         news = [self._tell_order(report) for report in reports]
-        news += [self._tell_fill(fill) for fill in await self._reads.fills(since_ms, self._client_ids)]
+        news += [self._tell_fill(fill) for fill in await self._reads.fills(since_ms)]
         await self._ask_for_funding(since_ms)
         account = await self._reads.account()
         self._asked_ms = now_ms
