@@ -68,14 +68,13 @@ class CcxtTrading:
         self._lookups = BinanceOrders(session, self._stream, self._names, self._client_ids)
         self._reads = BinanceAccount(session, self._stream, self._markets, self._names, self._client_ids)
         self._loop = asyncio.get_running_loop()
-        self._sent_s: dict[str, float] = {}
         self._funding_asked_ms = 0
         self._news = UserNews()
         self._account: Account | None = None
         self._begun_ms = self._asked_ms = session.clock.now_ms()
         self._events: Stream[UserEvent] = Stream()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._sending: dict[str, asyncio.Task[CreateOutcome]] = {}
+        self._sending: set[asyncio.Task[CreateOutcome]] = set()
         self._lifeline: Lifeline | None = None
 
     async def start(self) -> None:
@@ -98,8 +97,8 @@ class CcxtTrading:
     async def close(self) -> None:
         """End the stream. Orders under way get a moment to be answered. May be called again."""
         if self._sending:
-            await asyncio.wait(self._sending.values(), timeout=SENDING_S)
-        tasks = [*self._tasks, *self._sending.values()]
+            await asyncio.wait(self._sending, timeout=SENDING_S)
+        tasks = [*self._tasks, *self._sending]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -113,17 +112,15 @@ class CcxtTrading:
         """Goes on when the caller is cancelled: what was sent is then told by ``events`` and found by its id."""
         if request.symbol not in self._markets:
             return NotPlaced("local", f"{request.symbol} is none of the symbols that this account trades")
+        self._session.sent.begin(request.symbol, request.client_order_id)
         task = self._loop.create_task(self._create(request))
-        self._sending[request.client_order_id] = task
+        self._sending.add(task)
+        task.add_done_callback(lambda _: self._session.sent.end(request.symbol, request.client_order_id))
+        task.add_done_callback(self._sending.discard)
         return await asyncio.shield(task)
 
     async def _create(self, request: OrderRequest) -> CreateOutcome:
-        try:
-            outcome = await self._orders.create(request, self._markets[request.symbol])
-        finally:
-            # From here, and not from when it began to queue, the exchange may take its time.
-            self._sent_s[request.client_order_id] = self._loop.time()
-            self._sending.pop(request.client_order_id, None)
+        outcome = await self._orders.create(request, self._markets[request.symbol])
         if isinstance(outcome, Placed):
             self._tell_order(outcome.report)
         log.info("order_sent id=%s outcome=%s", request.client_order_id, type(outcome).__name__)
@@ -135,17 +132,18 @@ class CcxtTrading:
         return await self._orders.cancel(symbol, client_order_id)
 
     async def fetch_order(self, symbol: str, client_order_id: str) -> LookupOutcome:
-        """``Absent`` only once the horizon is past since it was sent; of an earlier process, since this one began."""
+        """``Absent`` only once the horizon is past since any client of the session sent it; of an earlier process,
+        since this one began."""
         if symbol not in self._markets:
             return Unknown(f"{symbol} is none of the symbols that this account trades")
         asked_s = self._loop.time()
         found = await self._orders.look_up(symbol, client_order_id)
         if found is not None:
             return found
-        if client_order_id in self._sending:
+        if self._session.sent.is_under_way(symbol, client_order_id):
             return Unknown("it is being sent")
-        sent_s = self._sent_s.get(client_order_id, self._session.opened_s)
-        left_s = self._session.horizon_ms / 1000.0 - (asked_s - sent_s)
+        age_s = self._session.sent.age_s(symbol, client_order_id, at_s=asked_s)
+        left_s = self._session.horizon_ms / 1000.0 - age_s
         return Absent() if left_s <= 0 else Unknown(f"no such order so far; certain in {left_s:.1f} s")
 
     async def open_orders(self) -> Sequence[OrderReport]:
