@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from ccxt_bt_bridge import session as session_module
-from ccxt_bt_bridge.backfill import fetch_bars
+from ccxt_bt_bridge.backfill import CandlePages, fetch_bars
 from ccxt_bt_bridge.binance_endpoints import local_urls
 from ccxt_bt_bridge.ccxt_market import CcxtMarket
 from ccxt_bt_bridge.errors import MarketUnknown
@@ -78,6 +78,34 @@ def test_what_closes_between_the_history_and_the_start_is_not_lost():
             assert all(is_every_minute_once(heard.of(Bar), symbol) for symbol in PAIR)
             assert heard.of(Bar)[0].time_ms == history["BTCUSDT"][-1].time_ms + MINUTE_MS
             assert isinstance(heard[-1], Connection)  # "up" comes after what a gap held
+
+    run(listen())
+
+
+def test_a_bar_that_is_listed_a_moment_after_it_closed_is_asked_for_again_at_once(monkeypatch):
+    monkeypatch.setattr("ccxt_bt_bridge.ccxt_market.LATE_LOOK_S", 3_600.0)
+    rows = CandlePages._rows
+    asked = []
+
+    async def listen():
+        async with desk_session(source=minutes(70), speed=FAST) as (desk, session):
+            market = CcxtMarket(session, PAIR, "1m")
+            for symbol in PAIR:
+                await market.history(symbol, limit=5)
+            await desk.walk()
+            newest_ms = desk.exchange.market_ms
+
+            async def without_the_newest_at_first(pages, open_ms, limit):
+                asked.append(pages)
+                listed = await rows(pages, open_ms, limit)
+                is_late = asked.count(pages) <= 2
+                return [row for row in listed if not is_late or row[0] + MINUTE_MS < newest_ms]
+
+            monkeypatch.setattr(CandlePages, "_rows", without_the_newest_at_first)
+            async with started(market) as heard:
+                await until(lambda: heard.of(Connection))
+            assert [heard.of(Bar)[-1].time_ms, len(heard.of(Bar))] == [newest_ms, 40]
+            assert isinstance(heard[-1], Connection)
 
     run(listen())
 
