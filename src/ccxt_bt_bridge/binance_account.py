@@ -45,13 +45,14 @@ class BinanceAccount:
         self.fees = FeeBook(self._price_of)
 
     async def account(self) -> Account:
+        """Its time is when it was asked for: it may be no newer than that."""
+        asked_ms = self._session.clock.now_ms()
         rows = await self._read(self._endpoints.account, {}, "the account")
-        now_ms = self._session.clock.now_ms()
         try:
             if self._endpoints.kind == "spot":
-                return spot_account(rows, quote=self.quote, bases=self.bases, time_ms=now_ms)
+                return spot_account(rows, quote=self.quote, bases=self.bases, time_ms=asked_ms)
             positions = await self._list("fapiPrivateV3GetPositionRisk", {}, "the positions")
-            return usdm_account(rows, positions, quote=self.quote, names=self._names, time_ms=now_ms)
+            return usdm_account(rows, positions, quote=self.quote, names=self._names, time_ms=asked_ms)
         except (ValueError, TypeError, KeyError) as error:
             raise ExchangeUnreachable(f"the account: an unreadable answer: {error}") from None
 

@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ccxt_bt_bridge.account_rows import merge_spot, merge_usdm, trade_of_event
+from ccxt_bt_bridge.account_rows import trade_of_event
 from ccxt_bt_bridge.binance_account import BinanceAccount
 from ccxt_bt_bridge.binance_orders import BinanceOrders
 from ccxt_bt_bridge.client_ids import ClientIds
 from ccxt_bt_bridge.errors import ExchangeUnreachable, NotSupported
 from ccxt_bt_bridge.lifeline import Lifeline
+from ccxt_bt_bridge.merged_account import MergedAccount
 from ccxt_bt_bridge.order_rows import order_event, stop_event
 from ccxt_bt_bridge.session import CcxtSession
 from ccxt_bt_bridge.streams import Stream
@@ -70,7 +71,7 @@ class CcxtTrading:
         self._loop = asyncio.get_running_loop()
         self._funding_asked_ms = 0
         self._news = UserNews()
-        self._account: Account | None = None
+        self._account = MergedAccount(self._reads, self._names)
         self._begun_ms = self._asked_ms = session.clock.now_ms()
         self._events: Stream[UserEvent] = Stream()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -158,7 +159,8 @@ class CcxtTrading:
         return await self._reads.funding(since_ms)
 
     async def account(self) -> Account:
-        return await self._reads.account()
+        """With what the stream said while the question was out."""
+        return await self._account.ask()
 
     # the stream
 
@@ -211,17 +213,13 @@ class CcxtTrading:
         self._tell_order(report)
 
     def _take_account(self, message: dict[str, Any]) -> None:
-        known, time_ms = self._account, int(message.get("E") or self._session.clock.now_ms())
-        change, quote = message.get("a"), self._reads.quote
-        if known is None or message.get("e") not in ("ACCOUNT_UPDATE", "outboundAccountPosition"):
+        account = self._account.hear(message)
+        if account is None:
             self._keep(self._reconcile_soon())
-        elif isinstance(change, dict):
-            self._tell_account(merge_usdm(known, change, quote=quote, names=self._names, time_ms=time_ms))
-            if change.get("m") == "FUNDING_FEE":
-                self._keep(self._funding_soon())
-        else:
-            bases = self._reads.bases
-            self._tell_account(merge_spot(known, message, quote=quote, bases=bases, time_ms=time_ms))
+            return
+        self._tell_account(account)
+        if message.get("a", {}).get("m") == "FUNDING_FEE":
+            self._keep(self._funding_soon())
 
     def _tell_order(self, report: OrderReport) -> bool:
         if report.symbol not in self._markets:  # somebody else's business on the same account
@@ -240,7 +238,6 @@ class CcxtTrading:
         return is_new
 
     def _tell_account(self, account: Account) -> bool:
-        self._account = account
         is_new = self._news.is_new_account(account)
         if is_new:
             self._events.publish(account)
@@ -260,7 +257,7 @@ class CcxtTrading:
         news = [self._tell_order(report) for report in reports]
         news += [self._tell_fill(fill) for fill in await self._reads.fills(since_ms)]
         await self._ask_for_funding(since_ms)
-        account = await self._reads.account()
+        account = await self._account.ask()
         self._asked_ms = now_ms
         return self._tell_account(account) or any(news)
 
