@@ -6,6 +6,8 @@ import asyncio
 
 import pytest
 
+from brokers.mock_market import MockMarket
+from brokers.simulated.source import MarketSource
 from ccxt_bt_bridge import session as session_module
 from ccxt_bt_bridge.backfill import CandlePages, fetch_bars
 from ccxt_bt_bridge.binance_endpoints import local_urls
@@ -144,6 +146,36 @@ def test_what_a_stream_does_wrong_is_put_right_by_asking(fault):
             bars = heard.of(Bar)
             assert all(is_every_minute_once(bars, symbol) for symbol in PAIR)
             assert closes(bars) == await true_closes(desk, bars)
+
+    run(listen())
+
+
+@pytest.mark.parametrize("cuts", [(0,), (1, 2)])
+def test_more_symbols_than_a_connection_holds_have_several_and_one_that_breaks_leaves_the_others(cuts, monkeypatch):
+    monkeypatch.setattr("ccxt_bt_bridge.ccxt_market.MOST_STREAMS", 4)
+    names = [f"S{number}USDT" for number in range(5)]
+    source = MarketSource(MockMarket(7, 130, "1m", symbols=names, gaps_per_1000=0.0).series())
+
+    async def listen():
+        async with desk_session(source=source, speed=FAST) as (desk, session):
+            async with started(CcxtMarket(session, names, "1m")) as heard:
+                await until(lambda: heard.of(Connection))
+                desk.walk()
+                await until(lambda: len(heard.of(Bar)) >= 20 * len(names))
+                sockets = list(desk.server.sockets)
+                assert len(sockets) == 3
+                for number in cuts:
+                    sockets[number].abort()
+                await until(lambda: len(heard.of(Connection)) == 3)
+                seen = len(heard.of(Bar))
+                await until(lambda: len(heard.of(Bar)) >= seen + 20 * len(names))
+                kept = {socket for number, socket in enumerate(sockets) if number not in cuts}
+                assert kept < desk.server.sockets
+                assert len(desk.server.sockets) == 3
+            assert [connection.is_up for connection in heard.of(Connection)] == [True, False, True]
+            assert {bar.symbol for bar in heard.of(Bar)[seen:]} == set(names)
+            for name in names:
+                assert is_every_minute_once(heard.of(Bar), name)
 
     run(listen())
 
