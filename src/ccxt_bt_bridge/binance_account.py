@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from ccxt_bt_bridge.account_rows import TradeRow, funding_payment, spot_account, trade_row, usdm_account
+from ccxt_bt_bridge.client_ids import ClientIds
 from ccxt_bt_bridge.errors import ExchangeUnreachable
 from ccxt_bt_bridge.fees import FeeBook
 from ccxt_bt_bridge.refusals import answer_of, rows_of
@@ -20,42 +21,48 @@ MOST_WINDOWS = 8  # beyond, all trades that the exchange keeps are read instead
 
 
 class BinanceAccount:
-    """Reads of one account. ``markets`` by the caller's symbols, ``names``: those by the exchange's ids.
+    """Reads of one account. ``markets`` by the caller's symbols, ``names``: those by the exchange's ids;
+    ``client_ids``: of the orders heard of, to which it adds those that it looks up.
 
     Every read raises ``ExchangeUnreachable`` when it fails: a failed read is never "nothing".
     """
 
     def __init__(
-        self, session: CcxtSession, client: Any, markets: Mapping[str, Market], names: Mapping[str, str]
+        self,
+        session: CcxtSession,
+        client: Any,
+        markets: Mapping[str, Market],
+        names: Mapping[str, str],
+        client_ids: ClientIds,
     ) -> None:
         if session.endpoints is None:
             raise ValueError("accounts are understood for Binance only")
         self._session, self._client, self._endpoints = session, client, session.endpoints
-        self._markets, self._names = markets, names
+        self._markets, self._names, self._client_ids = markets, names, client_ids
         self._ids = {name: market_id for market_id, name in names.items()}
         self.quote = next(iter(markets.values())).quote
         self.bases = {market.base: name for name, market in markets.items() if market.quote == self.quote}
         self.fees = FeeBook(self._price_of)
-        self._looked_up: dict[str, str] = {}
 
     async def account(self) -> Account:
+        """Its time is when it was asked for: it may be no newer than that."""
+        asked_ms = self._session.clock.now_ms()
         rows = await self._read(self._endpoints.account, {}, "the account")
-        now_ms = self._session.clock.now_ms()
         try:
             if self._endpoints.kind == "spot":
-                return spot_account(rows, quote=self.quote, bases=self.bases, time_ms=now_ms)
+                return spot_account(rows, quote=self.quote, bases=self.bases, time_ms=asked_ms)
             positions = await self._list("fapiPrivateV3GetPositionRisk", {}, "the positions")
-            return usdm_account(rows, positions, quote=self.quote, names=self._names, time_ms=now_ms)
+            return usdm_account(rows, positions, quote=self.quote, names=self._names, time_ms=asked_ms)
         except (ValueError, TypeError, KeyError) as error:
             raise ExchangeUnreachable(f"the account: an unreadable answer: {error}") from None
 
-    async def fills(self, since_ms: int, client_ids: Mapping[str, str]) -> list[Fill]:
-        """Own trades of all symbols, oldest first. ``client_ids``: ours by the exchange's order ids."""
+    async def fills(self, since_ms: int) -> list[Fill]:
+        """Own trades of all symbols, oldest first."""
         rows = [row for symbol in self._markets for row in await self._trades(symbol, since_ms)]
         for row in rows:
             await self.fees.learn(row.asset, self._markets[self._names[row.market_id]])
         rows.sort(key=lambda row: (row.time_ms, int(row.trade_id)))
-        return [self.fill(row, await self._client_id(row, client_ids)) for row in rows]
+        return [self.fill(row, await self._client_id(row)) for row in rows]
 
     def fill(self, row: TradeRow, cid: str) -> Fill:
         """With its fee in quote currency."""
@@ -65,15 +72,17 @@ class BinanceAccount:
             row.trade_id, row.order_id, cid, name, row.side, row.amount, row.price, fee, row.time_ms, base_fee
         )  # fmt: skip
 
-    async def _client_id(self, row: TradeRow, known: Mapping[str, str]) -> str:
+    async def _client_id(self, row: TradeRow) -> str:
         """A listed trade names its order by the exchange's id alone; of an earlier process' order, that is all."""
-        found = known.get(row.order_id) or row.client_order_id or self._looked_up.get(row.order_id)
+        symbol = self._names[row.market_id]
+        found = self._client_ids.of(symbol, row.order_id)
         if found is None:
             params = {"symbol": row.market_id, "orderId": row.order_id}
             reply = await ask(getattr(self._client, self._endpoints.fetch), params)
             # The exchange forgets old orders sooner than their trades.
             order = {} if reply.code == NO_SUCH_ORDER else answer_of(reply, f"the order of trade {row.trade_id}")
-            found = self._looked_up[row.order_id] = str(order.get("clientOrderId", ""))
+            found = str(order.get("clientOrderId", ""))
+            self._client_ids.learn(symbol, row.order_id, found)
         return found
 
     async def _trades(self, symbol: str, since_ms: int) -> list[TradeRow]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ccxt_bt_bridge import outcomes
+from ccxt_bt_bridge.client_ids import ClientIds
 from ccxt_bt_bridge.errors import ExchangeUnreachable, MarketUnknown, RateBanned
 from ccxt_bt_bridge.order_requests import (
     CANCEL_STOP,
@@ -42,9 +43,10 @@ FRESH_S = 2.0  # an order that waited longer for the rate limiter is not sent: t
 
 
 class BinanceOrders:
-    """``names``: the caller's symbol by the exchange's id. ``client``: the ccxt client that carries the requests."""
+    """``names``: the caller's symbol by the exchange's id. ``client``: the ccxt client that carries the requests.
+    ``client_ids`` learns what triggered stops became."""
 
-    def __init__(self, session: CcxtSession, client: Any, names: Mapping[str, str]) -> None:
+    def __init__(self, session: CcxtSession, client: Any, names: Mapping[str, str], client_ids: ClientIds) -> None:
         if session.endpoints is None:
             raise ValueError("orders are understood for Binance only")
         self._session, self._client, self._names = session, client, names
@@ -52,7 +54,7 @@ class BinanceOrders:
         self._ids = {name: market_id for market_id, name in names.items()}
         self._stops: set[str] = set()
         self._has_stops = self._endpoints.kind == "usdm"
-        self.order_of_stop: dict[str, str] = {}
+        self._client_ids = client_ids
 
     def name_of(self, market_id: str) -> str:
         return self._names.get(market_id, market_id)
@@ -132,7 +134,7 @@ class BinanceOrders:
         if not isinstance(found, Found) or not order_id:
             return found
         # It has triggered: what counts is the order that it became.
-        self.order_of_stop[str(order_id)] = cid
+        self._client_ids.learn(symbol, str(order_id), cid)
         params = {"symbol": self._ids[symbol], "orderId": order_id}
         became = await self._send(Call(self._endpoints.fetch, params))
         return outcomes.triggered_outcome(became, found.report, lambda row: order_report(row, symbol))

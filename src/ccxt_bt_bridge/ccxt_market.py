@@ -26,6 +26,7 @@ POLL_LAG_MS = 3_000  # an exchange without a closed flag may still be adding to 
 FRESH_MS = 1_000  # a streamed price younger than this spares a request
 MOST_STREAMS = 200  # of one connection, by Binance's rule
 GAP_PAUSE_S = 1.0
+AGAIN_MS = (200, 400, 800)  # a candle may be listed a moment after it has closed: it is asked for again after these
 
 
 class CcxtMarket:
@@ -53,7 +54,7 @@ class CcxtMarket:
         """Begin the streams. What closes from now on comes through ``bars``; after ``history``, what closed since."""
         if self._tasks:
             return
-        newest_ms = self._session.clock.now_ms() // self._length_ms * self._length_ms
+        newest_ms = self._newest_ms()
         for name in self._symbols:
             if self._closed.last_ms(name) is None:
                 self._closed.begin(name, newest_ms)
@@ -231,20 +232,36 @@ class CcxtMarket:
         await asyncio.gather(*(self._close_gap(name) for name in symbols))
 
     async def _close_gap(self, name: str) -> None:
-        """Ask until there is an answer, then let go what has come meanwhile."""
-        while True:
-            try:
-                bars = await self._missing(name)
+        """Ask, and again when the newest bar is not there yet; then let go what has come meanwhile."""
+        clock, newest_ms = self._session.clock, self._newest_ms()
+        bars = await self._answered(name)
+        for pause_ms in AGAIN_MS:
+            if self._is_there(name, newest_ms, bars):
                 break
-            except MarketClosed:
-                bars = []
-                break
-            except ExchangeUnreachable as error:
-                log.warning("gap_not_filled symbol=%s reason=%r", name, str(error))
-                await asyncio.sleep(GAP_PAUSE_S)
+            await clock.sleep_until(clock.now_ms() + pause_ms)
+            bars = await self._answered(name)
         for bar in sorted([*bars, *self._held.pop(name, [])], key=lambda bar: bar.time_ms):
             if self._closed.take(bar):
                 self._publish(bar)
+
+    def _newest_ms(self) -> int:
+        """When the last bar closed, by the exchange's clock."""
+        return self._session.clock.now_ms() // self._length_ms * self._length_ms
+
+    def _is_there(self, name: str, time_ms: int, bars: Sequence[Bar]) -> bool:
+        known_ms = {bar.time_ms for bar in (*bars, *self._held.get(name, []))}
+        return time_ms in known_ms or (self._closed.last_ms(name) or 0) >= time_ms
+
+    async def _answered(self, name: str) -> list[Bar]:
+        """The missing bars, asked for until there is an answer; none of a closed market."""
+        while True:
+            try:
+                return await self._missing(name)
+            except MarketClosed:
+                return []
+            except ExchangeUnreachable as error:
+                log.warning("gap_not_filled symbol=%s reason=%r", name, str(error))
+                await asyncio.sleep(GAP_PAUSE_S)
 
     async def _missing(self, name: str) -> list[Bar]:
         since_ms: int | None = (self._closed.last_ms(name) or 0) + self._length_ms
@@ -279,7 +296,7 @@ class CcxtMarket:
             await asyncio.gather(*(self._await_bar(name) for name in self._symbols))
 
     async def _await_bar(self, name: str) -> None:
-        newest_ms = self._session.clock.now_ms() // self._length_ms * self._length_ms
+        newest_ms = self._newest_ms()
         until_ms = newest_ms + min(self._length_ms // 2, 30_000)
         while self._session.clock.now_ms() < until_ms:
             try:

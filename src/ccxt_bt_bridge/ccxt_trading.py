@@ -8,11 +8,13 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ccxt_bt_bridge.account_rows import merge_spot, merge_usdm, trade_of_event
+from ccxt_bt_bridge.account_rows import trade_of_event
 from ccxt_bt_bridge.binance_account import BinanceAccount
 from ccxt_bt_bridge.binance_orders import BinanceOrders
+from ccxt_bt_bridge.client_ids import ClientIds
 from ccxt_bt_bridge.errors import ExchangeUnreachable, NotSupported
 from ccxt_bt_bridge.lifeline import Lifeline
+from ccxt_bt_bridge.merged_account import MergedAccount
 from ccxt_bt_bridge.order_rows import order_event, stop_event
 from ccxt_bt_bridge.session import CcxtSession
 from ccxt_bt_bridge.streams import Stream
@@ -62,20 +64,18 @@ class CcxtTrading:
         self._names = {session.raw_market(name)["id"]: name for name in symbols}
         # ccxt's limiter is one queue for all: no order may stand behind a reconciliation.
         self._stream = session.new_client()
-        self._orders = BinanceOrders(session, self._client, self._names)
-        self._lookups = BinanceOrders(session, self._stream, self._names)
-        self._reads = BinanceAccount(session, self._stream, self._markets, self._names)
+        self._client_ids = ClientIds()
+        self._orders = BinanceOrders(session, self._client, self._names, self._client_ids)
+        self._lookups = BinanceOrders(session, self._stream, self._names, self._client_ids)
+        self._reads = BinanceAccount(session, self._stream, self._markets, self._names, self._client_ids)
         self._loop = asyncio.get_running_loop()
-        self._sent_s: dict[str, float] = {}
-        self._client_ids: dict[str, str] = self._orders.order_of_stop
-        self._lookups.order_of_stop = self._client_ids
         self._funding_asked_ms = 0
         self._news = UserNews()
-        self._account: Account | None = None
+        self._account = MergedAccount(self._reads, self._names)
         self._begun_ms = self._asked_ms = session.clock.now_ms()
         self._events: Stream[UserEvent] = Stream()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._sending: dict[str, asyncio.Task[CreateOutcome]] = {}
+        self._sending: set[asyncio.Task[CreateOutcome]] = set()
         self._lifeline: Lifeline | None = None
 
     async def start(self) -> None:
@@ -98,8 +98,8 @@ class CcxtTrading:
     async def close(self) -> None:
         """End the stream. Orders under way get a moment to be answered. May be called again."""
         if self._sending:
-            await asyncio.wait(self._sending.values(), timeout=SENDING_S)
-        tasks = [*self._tasks, *self._sending.values()]
+            await asyncio.wait(self._sending, timeout=SENDING_S)
+        tasks = [*self._tasks, *self._sending]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -113,17 +113,15 @@ class CcxtTrading:
         """Goes on when the caller is cancelled: what was sent is then told by ``events`` and found by its id."""
         if request.symbol not in self._markets:
             return NotPlaced("local", f"{request.symbol} is none of the symbols that this account trades")
+        self._session.sent.begin(request.symbol, request.client_order_id)
         task = self._loop.create_task(self._create(request))
-        self._sending[request.client_order_id] = task
+        self._sending.add(task)
+        task.add_done_callback(lambda _: self._session.sent.end(request.symbol, request.client_order_id))
+        task.add_done_callback(self._sending.discard)
         return await asyncio.shield(task)
 
     async def _create(self, request: OrderRequest) -> CreateOutcome:
-        try:
-            outcome = await self._orders.create(request, self._markets[request.symbol])
-        finally:
-            # From here, and not from when it began to queue, the exchange may take its time.
-            self._sent_s[request.client_order_id] = self._loop.time()
-            self._sending.pop(request.client_order_id, None)
+        outcome = await self._orders.create(request, self._markets[request.symbol])
         if isinstance(outcome, Placed):
             self._tell_order(outcome.report)
         log.info("order_sent id=%s outcome=%s", request.client_order_id, type(outcome).__name__)
@@ -135,17 +133,18 @@ class CcxtTrading:
         return await self._orders.cancel(symbol, client_order_id)
 
     async def fetch_order(self, symbol: str, client_order_id: str) -> LookupOutcome:
-        """``Absent`` only once the horizon is past since it was sent; of an earlier process, since this one began."""
+        """``Absent`` only once the horizon is past since any client of the session sent it; of an earlier process,
+        since this one began."""
         if symbol not in self._markets:
             return Unknown(f"{symbol} is none of the symbols that this account trades")
         asked_s = self._loop.time()
         found = await self._orders.look_up(symbol, client_order_id)
         if found is not None:
             return found
-        if client_order_id in self._sending:
+        if self._session.sent.is_under_way(symbol, client_order_id):
             return Unknown("it is being sent")
-        sent_s = self._sent_s.get(client_order_id, self._session.opened_s)
-        left_s = self._session.horizon_ms / 1000.0 - (asked_s - sent_s)
+        age_s = self._session.sent.age_s(symbol, client_order_id, at_s=asked_s)
+        left_s = self._session.horizon_ms / 1000.0 - age_s
         return Absent() if left_s <= 0 else Unknown(f"no such order so far; certain in {left_s:.1f} s")
 
     async def open_orders(self) -> Sequence[OrderReport]:
@@ -154,13 +153,14 @@ class CcxtTrading:
     # the account
 
     async def fills(self, *, since_ms: int) -> Sequence[Fill]:
-        return await self._reads.fills(since_ms, self._client_ids)
+        return await self._reads.fills(since_ms)
 
     async def funding(self, *, since_ms: int) -> Sequence[FundingPayment]:
         return await self._reads.funding(since_ms)
 
     async def account(self) -> Account:
-        return await self._reads.account()
+        """With what the stream said while the question was out."""
+        return await self._account.ask()
 
     # the stream
 
@@ -198,7 +198,7 @@ class CcxtTrading:
     def _take_order(self, event: Any) -> None:
         name = self._names.get(event["s"])
         report = order_event(event, name or event["s"])
-        cid = self._client_ids.get(report.order_id, report.client_order_id)
+        cid = self._client_ids.of(report.symbol, report.order_id) or report.client_order_id
         row = trade_of_event(event, cid) if name else None
         self._tell_order(replace(report, client_order_id=cid))
         if row is not None and name is not None:
@@ -209,26 +209,22 @@ class CcxtTrading:
     def _take_stop(self, event: Any) -> None:
         report = stop_event(event, self._orders.name_of(event["s"]))
         if event.get("ai"):
-            self._client_ids[str(event["ai"])] = report.client_order_id
+            self._client_ids.learn(report.symbol, str(event["ai"]), report.client_order_id)
         self._tell_order(report)
 
     def _take_account(self, message: dict[str, Any]) -> None:
-        known, time_ms = self._account, int(message.get("E") or self._session.clock.now_ms())
-        change, quote = message.get("a"), self._reads.quote
-        if known is None or message.get("e") not in ("ACCOUNT_UPDATE", "outboundAccountPosition"):
+        account = self._account.hear(message)
+        if account is None:
             self._keep(self._reconcile_soon())
-        elif isinstance(change, dict):
-            self._tell_account(merge_usdm(known, change, quote=quote, names=self._names, time_ms=time_ms))
-            if change.get("m") == "FUNDING_FEE":
-                self._keep(self._funding_soon())
-        else:
-            bases = self._reads.bases
-            self._tell_account(merge_spot(known, message, quote=quote, bases=bases, time_ms=time_ms))
+            return
+        self._tell_account(account)
+        if message.get("a", {}).get("m") == "FUNDING_FEE":
+            self._keep(self._funding_soon())
 
     def _tell_order(self, report: OrderReport) -> bool:
         if report.symbol not in self._markets:  # somebody else's business on the same account
             return False
-        self._client_ids[report.order_id] = report.client_order_id
+        self._client_ids.learn(report.symbol, report.order_id, report.client_order_id)
         is_new = self._news.is_new_order(report)
         if is_new:
             self._events.publish(report)
@@ -242,7 +238,6 @@ class CcxtTrading:
         return is_new
 
     def _tell_account(self, account: Account) -> bool:
-        self._account = account
         is_new = self._news.is_new_account(account)
         if is_new:
             self._events.publish(account)
@@ -255,13 +250,14 @@ class CcxtTrading:
         # From when it was asked last, not from the last fill heard: one before that may have been missed.
         since_ms, now_ms = self._asked_ms - OVERLAP_MS, self._session.clock.now_ms()
         listed = await self._lookups.open(self._markets)
-        gone = [order for order in self._news.open_orders if order.order_id not in {o.order_id for o in listed}]
+        still_open = {(order.symbol, order.order_id) for order in listed}
+        gone = [order for order in self._news.open_orders if (order.symbol, order.order_id) not in still_open]
         looked_up = [await self._lookups.look_up(order.symbol, order.client_order_id) for order in gone]
         reports = [*listed, *(found.report for found in looked_up if isinstance(found, Found))]
         news = [self._tell_order(report) for report in reports]
-        news += [self._tell_fill(fill) for fill in await self._reads.fills(since_ms, self._client_ids)]
+        news += [self._tell_fill(fill) for fill in await self._reads.fills(since_ms)]
         await self._ask_for_funding(since_ms)
-        account = await self._reads.account()
+        account = await self._account.ask()
         self._asked_ms = now_ms
         return self._tell_account(account) or any(news)
 

@@ -19,6 +19,7 @@ from ccxt_bt_bridge.market_rules import market_from
 from ccxt_bt_bridge.rate_gate import RateGate
 from ccxt_bt_bridge.refusals import answer_of, refusal
 from ccxt_bt_bridge.resolver import GuardedSession, loopback_address, open_session
+from ccxt_bt_bridge.sent_orders import SentOrders
 from ccxt_bt_bridge.wire import Reply, ask, ask_unified
 from ccxt_bt_bridge.words import Market
 
@@ -76,7 +77,7 @@ class SessionSettings:
 
 class CcxtSession:
     """Made by ``open``. ``kind``: "usdm" or "spot"; ``horizon_ms``: how long after it was sent an order that the
-    exchange does not know may still turn up; ``opened_s`` in the loop's seconds."""
+    exchange does not know may still turn up; ``sent``: the orders that any of its clients has sent."""
 
     def __init__(self, settings: SessionSettings, report: CapabilityReport) -> None:
         loop_time = asyncio.get_running_loop().time
@@ -86,7 +87,7 @@ class CcxtSession:
         self.clock = ExchangeClock(loop_time)
         self.gate = RateGate(loop_time, self.clock)
         self.horizon_ms = settings.recv_window_ms + BACKEND_TIMEOUT_MS + MARGIN_MS
-        self.opened_s = loop_time()
+        self.sent = SentOrders(loop_time)
         self._clients: list[Any] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self._http: GuardedSession | None = None

@@ -15,7 +15,7 @@ class UserNews:
     def __init__(self) -> None:
         self._fills: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._payments: OrderedDict[str, None] = OrderedDict()
-        self._orders: OrderedDict[str, OrderReport] = OrderedDict()
+        self._orders: OrderedDict[tuple[str, str], OrderReport] = OrderedDict()
         self._account: Account | None = None
 
     @property
@@ -32,12 +32,13 @@ class UserNews:
         return _is_first(self._payments, payment.payment_id)
 
     def is_new_order(self, report: OrderReport) -> bool:
-        """And remembers it. A client order id may be used again once its order is filled."""
-        known = self._orders.get(report.client_order_id)
+        """And remembers it. A client order id may be used again: once its order is filled, or on another symbol."""
+        key = (report.symbol, report.client_order_id)
+        known = self._orders.get(key)
         if known is not None and known.order_id == report.order_id and not _is_further(report, known):
             return False
-        self._orders[report.client_order_id] = report
-        self._orders.move_to_end(report.client_order_id)
+        self._orders[key] = report
+        self._orders.move_to_end(key)
         if len(self._orders) > REMEMBERED:
             self._orders.popitem(last=False)
         return True

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from ccxt_bt_bridge.bt_time import ms_to_datetime
-from ccxt_bt_bridge.feed import FeedBoard, LiveFeed
+from ccxt_bt_bridge.feed import CONNBROKEN, DELAYED, FeedBoard, LiveFeed
 from ccxt_bt_bridge.loop import LoopThread
 from ccxt_bt_bridge.port import MarketPort
 from ccxt_bt_bridge.series import interval_ms
@@ -27,7 +27,8 @@ class BaseLiveDataFeed(LiveFeed):
     """A source of live bars. A new one says how its market is opened and closed, and is added to ``DataFeedFactory``.
 
     ``interval``: such as "1m"; ``lookback_bars``: closed bars of the past that come first. Starting raises what
-    ``open_market`` and ``MarketPort.history`` raise, and leaves nothing open then.
+    ``open_market`` and ``MarketPort.history`` raise, and leaves nothing open then. CONNBROKEN is told while the
+    connection is broken, then DELAYED until the next live bar.
     """
 
     params: Any = (("symbol", ""), ("interval", "1h"), ("lookback_bars", 1_000))
@@ -89,13 +90,13 @@ class BaseLiveDataFeed(LiveFeed):
 
     async def _begin(self) -> None:
         market = await self.open_market()
-        bars = market.bars()  # before history is read: what closes meanwhile is not lost
+        bars, connections = market.bars(), market.connections()  # before history is read: nothing meanwhile is lost
         history = await market.history(self.p.symbol, limit=self.p.lookback_bars)
         self._board.add(self.p.key, history)
         self._note(history)
         self._is_connected = True
         self._keep(self._pump(bars, after_ms=history[-1].time_ms if history else 0))
-        self._keep(self._watch(market.connections()))
+        self._keep(self._watch(connections))
 
     async def _close(self) -> None:
         for task in self._tasks:
@@ -110,7 +111,7 @@ class BaseLiveDataFeed(LiveFeed):
                 new = [bar for bar in step if bar.symbol == self.p.symbol and bar.time_ms > after_ms]
                 after_ms = max([after_ms, *(bar.time_ms for bar in new)])
                 for bar in new:
-                    self._board.put_step([(self.p.key, bar)])
+                    self._board.put_step([(self.p.key, bar)], is_live=self._is_connected)
                 self._note(new)
                 self._board.hub.kick()
         finally:
@@ -118,7 +119,10 @@ class BaseLiveDataFeed(LiveFeed):
 
     async def _watch(self, connections: AsyncIterator[Connection]) -> None:
         async for connection in connections:
-            self._is_connected = connection.is_up
+            if connection.is_up != self._is_connected:
+                self._is_connected = connection.is_up
+                self._board.put_status([self.p.key], DELAYED if connection.is_up else CONNBROKEN)
+                self._board.hub.kick()
             log.info("feed_connection symbol=%s up=%s reason=%s", self.p.symbol, connection.is_up, connection.reason)
 
     def _note(self, bars: list[Bar]) -> None:

@@ -6,8 +6,10 @@ import asyncio
 
 import pytest
 
+from brokers.mock_market import MockMarket
+from brokers.simulated.source import MarketSource
 from ccxt_bt_bridge import session as session_module
-from ccxt_bt_bridge.backfill import fetch_bars
+from ccxt_bt_bridge.backfill import CandlePages, fetch_bars
 from ccxt_bt_bridge.binance_endpoints import local_urls
 from ccxt_bt_bridge.ccxt_market import CcxtMarket
 from ccxt_bt_bridge.errors import MarketUnknown
@@ -82,6 +84,34 @@ def test_what_closes_between_the_history_and_the_start_is_not_lost():
     run(listen())
 
 
+def test_a_bar_that_is_listed_a_moment_after_it_closed_is_asked_for_again_at_once(monkeypatch):
+    monkeypatch.setattr("ccxt_bt_bridge.ccxt_market.LATE_LOOK_S", 3_600.0)
+    rows = CandlePages._rows
+    asked = []
+
+    async def listen():
+        async with desk_session(source=minutes(70), speed=FAST) as (desk, session):
+            market = CcxtMarket(session, PAIR, "1m")
+            for symbol in PAIR:
+                await market.history(symbol, limit=5)
+            await desk.walk()
+            newest_ms = desk.exchange.market_ms
+
+            async def without_the_newest_at_first(pages, open_ms, limit):
+                asked.append(pages)
+                listed = await rows(pages, open_ms, limit)
+                is_late = asked.count(pages) <= 2
+                return [row for row in listed if not is_late or row[0] + MINUTE_MS < newest_ms]
+
+            monkeypatch.setattr(CandlePages, "_rows", without_the_newest_at_first)
+            async with started(market) as heard:
+                await until(lambda: heard.of(Connection))
+            assert [heard.of(Bar)[-1].time_ms, len(heard.of(Bar))] == [newest_ms, 40]
+            assert isinstance(heard[-1], Connection)
+
+    run(listen())
+
+
 @pytest.mark.parametrize("fault", ["ws_drop", "ws_abort"])
 def test_a_cut_stream_comes_back_with_every_bar_once_and_in_order(fault):
     async def listen():
@@ -116,6 +146,36 @@ def test_what_a_stream_does_wrong_is_put_right_by_asking(fault):
             bars = heard.of(Bar)
             assert all(is_every_minute_once(bars, symbol) for symbol in PAIR)
             assert closes(bars) == await true_closes(desk, bars)
+
+    run(listen())
+
+
+@pytest.mark.parametrize("cuts", [(0,), (1, 2)])
+def test_more_symbols_than_a_connection_holds_have_several_and_one_that_breaks_leaves_the_others(cuts, monkeypatch):
+    monkeypatch.setattr("ccxt_bt_bridge.ccxt_market.MOST_STREAMS", 4)
+    names = [f"S{number}USDT" for number in range(5)]
+    source = MarketSource(MockMarket(7, 130, "1m", symbols=names, gaps_per_1000=0.0).series())
+
+    async def listen():
+        async with desk_session(source=source, speed=FAST) as (desk, session):
+            async with started(CcxtMarket(session, names, "1m")) as heard:
+                await until(lambda: heard.of(Connection))
+                desk.walk()
+                await until(lambda: len(heard.of(Bar)) >= 20 * len(names))
+                sockets = list(desk.server.sockets)
+                assert len(sockets) == 3
+                for number in cuts:
+                    sockets[number].abort()
+                await until(lambda: len(heard.of(Connection)) == 3)
+                seen = len(heard.of(Bar))
+                await until(lambda: len(heard.of(Bar)) >= seen + 20 * len(names))
+                kept = {socket for number, socket in enumerate(sockets) if number not in cuts}
+                assert kept < desk.server.sockets
+                assert len(desk.server.sockets) == 3
+            assert [connection.is_up for connection in heard.of(Connection)] == [True, False, True]
+            assert {bar.symbol for bar in heard.of(Bar)[seen:]} == set(names)
+            for name in names:
+                assert is_every_minute_once(heard.of(Bar), name)
 
     run(listen())
 

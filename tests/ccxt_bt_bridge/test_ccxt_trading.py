@@ -147,6 +147,25 @@ def test_no_such_order_is_absent_only_after_the_horizon(kind):
     run(ask())
 
 
+def test_what_another_client_of_the_session_sends_or_sent_is_not_absent_before_the_horizon(monkeypatch):
+    async def ask():
+        async with desk_session() as (_, session):
+            session.horizon_ms = 60_000
+            monkeypatch.setattr(session.sent, "_begun_s", session.sent._begun_s - 3_600)  # it is open for an hour
+            trading, emergency = CcxtTrading(session, PAIR), CcxtTrading(session, PAIR, client="emergency")
+            assert await emergency.fetch_order("BTCUSDT", "refused") == Absent()
+            task = asyncio.create_task(trading.create_order(buy("refused", amount="100000")))
+            await asyncio.sleep(0)
+            assert await emergency.fetch_order("BTCUSDT", "refused") != Absent()
+            assert isinstance(await task, NotPlaced)
+            outcome = await emergency.fetch_order("BTCUSDT", "refused")
+            assert isinstance(outcome, Unknown) and "certain in" in outcome.reason
+            session.horizon_ms = 0
+            assert await emergency.fetch_order("BTCUSDT", "refused") == Absent()
+
+    run(ask())
+
+
 @every_kind
 def test_the_answer_is_lost_and_the_order_is_found_and_never_sent_again(kind):
     async def trade():

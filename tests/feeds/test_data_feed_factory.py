@@ -17,7 +17,7 @@ from feeds.data_feed_factory import SOURCES, DataFeedFactory, DataSourceUnavaila
 from feeds.history import HistoryError
 from tests.brokers.desk.desks import minutes, open_desk
 from tests.desk_thread import DeskThread, desk_thread
-from tests.feeds.test_live_data_feed import ScriptedFeed, run
+from tests.feeds.test_live_data_feed import Recorder, ScriptedFeed, run
 from trading.feed_command import main
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -51,6 +51,25 @@ def test_so_do_those_of_perpetuals_in_any_notation(usdm: DeskThread, capsys: pyt
     wanted = ["binance", "BTC/USDT", "1m", "--market", "usdm", "--exchange-url", usdm.url]
     assert main(wanted) == 0
     assert "now live" in capsys.readouterr().out
+
+
+def test_a_feed_says_when_its_connection_breaks_and_when_it_is_live_again(spot: DeskThread) -> None:
+    class CutsOnce(Recorder):
+        def next(self) -> None:
+            super().next()
+            if self.statuses[-1] == "LIVE" and self.statuses.count("LIVE") == 2:
+                self.env.runstop()
+
+        def notify_data(self, data: Any, status: int, *args: Any, **kwargs: Any) -> None:
+            super().notify_data(data, status, *args, **kwargs)
+            if self.statuses == ["DELAYED", "LIVE"]:
+                spot.do(lambda desk: [socket.abort() for socket in desk.server.sockets])
+
+    feed = DataFeedFactory().create("binance", "BTCUSDT", "1m", lookback_bars=5, url=spot.url)
+    strategy = run(feed, CutsOnce)
+    assert strategy.statuses == ["DELAYED", "LIVE", "CONNBROKEN", "DELAYED", "LIVE"]
+    minutes_seen = [minute for minute, _ in strategy.closes]
+    assert minutes_seen == list(range(minutes_seen[0], minutes_seen[-1] + 1))
 
 
 def test_an_unknown_symbol_is_refused_with_near_misses(spot: DeskThread) -> None:

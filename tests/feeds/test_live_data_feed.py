@@ -74,10 +74,10 @@ class Recorder(bt.Strategy):
         self.statuses.append(data._getstatusname(status))
 
 
-def run(feed: BaseLiveDataFeed) -> Recorder:
+def run(feed: BaseLiveDataFeed, recorder: type[Recorder] = Recorder) -> Recorder:
     cerebro = bt.Cerebro(stdstats=False, quicknotify=True)
     cerebro.adddata(feed)
-    cerebro.addstrategy(Recorder)
+    cerebro.addstrategy(recorder)
     (strategy,) = cerebro.run()
     return strategy
 
@@ -93,6 +93,34 @@ def test_history_comes_first_and_live_bars_follow_at_their_close():
 
 def test_the_feed_says_when_it_is_live():
     assert run(feed_of((bar(4),))).statuses[:2] == ["DELAYED", "LIVE"]
+
+
+def test_a_broken_connection_is_told_and_bars_are_live_again_after_it():
+    class Breaking(ScriptedMarket):
+        def __init__(self, steps: list[tuple[Bar, ...]]) -> None:
+            super().__init__(steps)
+            self.turns = [asyncio.Event() for _ in steps]
+
+        async def _play(self) -> AsyncIterator[tuple[Bar, ...]]:
+            for number, step in enumerate(self._steps):
+                yield step
+                await self._said(number)
+
+        async def connections(self) -> AsyncIterator[Connection]:
+            for number, is_up in enumerate([True, False, False, True, True]):
+                await self.turns[number].wait()
+                yield Connection("market", is_up, 0, "" if is_up else "the connection broke")
+
+        async def _said(self, number: int) -> None:
+            self.turns[number].set()
+            for _ in range(10):  # turns of the loop, until it was heard
+                await asyncio.sleep(0)
+
+    steps = [(bar(minute),) for minute in (4, 5, 6, 7, 8)]
+    feed = ScriptedFeed(script=Breaking(steps), symbol="BTCUSDT", interval="1m")
+    strategy = run(feed)
+    assert strategy.statuses == ["DELAYED", "LIVE", "CONNBROKEN", "DELAYED", "LIVE"]
+    assert [minute for minute, _ in strategy.closes] == [1, 2, 3, 4, 5, 6, 7, 8]
 
 
 def test_a_bar_that_history_had_does_not_come_again():
