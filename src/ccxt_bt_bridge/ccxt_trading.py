@@ -264,11 +264,12 @@ class CcxtTrading:
     async def _ask_for_funding(self, since_ms: int, *, is_booked: bool = False) -> None:
         """Once after each full hour, and when the stream says that one was booked: the question is a dear one."""
         now_ms = self._session.clock.now_ms()
-        if now_ms // HOUR_MS == self._funding_asked_ms // HOUR_MS and not is_booked:
+        if _full_hour(now_ms) == _full_hour(self._funding_asked_ms) and not is_booked:
             return
-        since_ms = min(since_ms, self._funding_asked_ms - OVERLAP_MS) if self._funding_asked_ms else since_ms
+        # A payment may be listed minutes after its hour.
+        since_ms = min(since_ms, _full_hour(self._funding_asked_ms or now_ms))
         for payment in await self._reads.funding(since_ms):
-            if payment.time_ms >= self._begun_ms and self._news.is_new_payment(payment):
+            if payment.time_ms >= _full_hour(self._begun_ms) and self._news.is_new_payment(payment):
                 self._events.publish(payment)
         self._funding_asked_ms = now_ms
 
@@ -313,3 +314,7 @@ class CcxtTrading:
             log.error("task_broken name=%s", task.get_name(), exc_info=task.exception())
             if self._lifeline is not None:
                 self._lifeline.cut("what the exchange said could not be read")
+
+
+def _full_hour(time_ms: int) -> int:
+    return time_ms - time_ms % HOUR_MS

@@ -19,6 +19,7 @@ from trading.events import EventBus
 from trading.execution_engine import ExecutionEngine, ExecutionSettings
 from trading.execution_statistics import ExecutionStatistics
 from trading.floor import Floor, Progress
+from trading.funding_book import FundingBook
 from trading.journal.writer import Journal
 from trading.live_pair_broker import LivePairBroker
 from trading.live_recorder import LiveRecorder
@@ -81,6 +82,9 @@ def build_live_path(config: LoadedConfig, journal: Journal, venue: Venue, loop: 
             longest_decision_age_s=interval_ms(model.data.interval) / 1000.0 + model.data.grace_s + DECISION_SLACK_S,
         ),
     )
+    funding = FundingBook(
+        journal=journal, tracker=tracker, clock=venue.clock, bus=bus, on_unwritable=engine.on_unwritable
+    )
     recovery = Recovery(
         journal=journal,
         trading=venue.trading,
@@ -88,9 +92,22 @@ def build_live_path(config: LoadedConfig, journal: Journal, venue: Venue, loop: 
         engine=engine,
         tracker=tracker,
         guard=guard,
+        funding=funding,
         rules=venue.rules,
     )
-    floor = Floor(venue.market, venue.trading, engine, orders, tracker, guard, journal, venue.clock, bus, recovery)
+    floor = Floor(
+        market=venue.market,
+        trading=venue.trading,
+        engine=engine,
+        orders=orders,
+        funding=funding,
+        tracker=tracker,
+        guard=guard,
+        journal=journal,
+        clock=venue.clock,
+        bus=bus,
+        recovery=recovery,
+    )
     board = FeedBoard(loop.hub)
     gateway = PairGateway(loop.hub, StepView(None, float(equity), float(equity), {}))
     bus.add(statistics.on_event)

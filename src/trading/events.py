@@ -69,10 +69,13 @@ class OrderFailed:
 
 @dataclass(frozen=True, slots=True)
 class FundingBooked:
+    """A pair's share of a payment. ``trade``: the closed trade as it is now, for one heard after the exit."""
+
     time: datetime
     pair_id: str
     symbol: str
     amount: Decimal
+    trade: TradeRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)

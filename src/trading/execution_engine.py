@@ -18,13 +18,12 @@ from ccxt_bt_bridge.bt_time import ms_to_datetime
 from ccxt_bt_bridge.clock import Clock
 from ccxt_bt_bridge.errors import ExchangeUnreachable, MarketClosed
 from ccxt_bt_bridge.port import MarketPort
-from ccxt_bt_bridge.words import Fill, FundingPayment, Market
+from ccxt_bt_bridge.words import Fill, Market
 from pairs.words import Action, LegOrder, PairOrder, PairPosition, PairState, Refused
 from trading.events import (
     Alarm,
     EntryRefused,
     EventBus,
-    FundingBooked,
     LegFilled,
     OrderFailed,
     PairClosed,
@@ -92,7 +91,7 @@ class ExecutionEngine:
         self._traded_value: dict[str, float] = {}
         orders.on_fill = self._on_fill
         orders.on_foreign_fill = self._on_foreign_fill
-        orders.on_unwritable = self._on_unwritable
+        orders.on_unwritable = self.on_unwritable
         orders.on_refused_key = self._on_refused_key
 
     # asked from outside
@@ -117,35 +116,6 @@ class ExecutionEngine:
     def note_liquidity(self, symbol: str, traded_value: float) -> None:
         """Quote currency traded in the last bar: decides which leg goes first."""
         self._traded_value[symbol] = traded_value
-
-    def apply_funding(self, payment: FundingPayment) -> None:
-        """Share a payment among the pairs that held the symbol, by quantity; legs keep summing to the account's."""
-        shares = self._funding_shares(payment)
-        try:
-            with self._journal.transaction():
-                new = {p: share for p, share in shares.items() if self._journal.record_funding(payment, p, share)}
-        except JournalUnwritable as error:
-            self._on_unwritable(error)  # recovery asks for it again
-            return
-        for pair_id, share in new.items():
-            self._tracker.apply_funding(pair_id, payment.symbol, share)
-            self._bus.publish(FundingBooked(self._now(), pair_id, payment.symbol, share))
-
-    def _funding_shares(self, payment: FundingPayment) -> dict[str, Decimal]:
-        """A payment may be asked for again long after it: pairs that were entered since had no part in it."""
-        due = ms_to_datetime(payment.time_ms)
-        positions = self._tracker.positions()
-        holders = {
-            pair_id: quantity
-            for pair_id, quantity in self._tracker.pairs_of(payment.symbol).items()
-            if positions[pair_id].entry_time < due
-        }
-        net, left, shares = sum(holders.values(), ZERO), payment.amount, {}
-        for number, (pair_id, quantity) in enumerate(holders.items(), start=1):
-            last = number == len(holders)
-            shares[pair_id] = left if last or not net else payment.amount * quantity / net
-            left -= shares[pair_id]
-        return shares
 
     def adopt(self, entry: PairOrder) -> None:
         """Recovery: the entry order of a pair that an earlier process held."""
@@ -178,7 +148,7 @@ class ExecutionEngine:
 
     async def _wait_for_disk(self, order: PairOrder, error: JournalUnwritable) -> None:
         """Nothing is sent that is not on disk first: a half-done pair waits, with an alarm, until the disk writes."""
-        self._on_unwritable(error)
+        self.on_unwritable(error)
         pair_id = order.pair_id
         entry = self._entries.get(pair_id)
         if entry is None or self._tracker.state(pair_id) is PairState.ENTERING and not self._first_filled(entry):
@@ -501,7 +471,7 @@ class ExecutionEngine:
             critical=True,
         )
 
-    def _on_unwritable(self, error: JournalUnwritable) -> None:
+    def on_unwritable(self, error: JournalUnwritable) -> None:
         self._guard.halt("journal_unwritable", self._now())
         self._alarm(f"nothing more is sent: {error}", None, critical=True)
 

@@ -9,6 +9,7 @@ from ccxt_bt_bridge.clock import Clock
 from ccxt_bt_bridge.port import MarketPort, TradingPort
 from trading.events import EventBus
 from trading.execution_engine import ExecutionEngine
+from trading.funding_book import FundingBook
 from trading.journal.writer import Journal
 from trading.order_manager import OrderManager
 from trading.position_tracker import PositionTracker
@@ -37,6 +38,7 @@ class Floor:
     trading: TradingPort
     engine: ExecutionEngine
     orders: OrderManager
+    funding: FundingBook
     tracker: PositionTracker
     guard: RiskGuard
     journal: Journal

@@ -26,7 +26,7 @@ from trading.events import (
     PairOpened,
     StepMissed,
 )
-from trading.records import RunResult
+from trading.records import RunResult, TradeRecord
 from trading.recovery import GUARD_KEY
 from trading.run_logs import RunLogs
 from trading.run_terms import kept_terms, write_terms
@@ -115,6 +115,8 @@ def log_events(bus: EventBus, logs: RunLogs) -> None:
                 log.warning("pair_order_failed pair=%s reason=%s", order.pair_id, reason)
             case LegFilled(fill=fill):
                 log.info("fill symbol=%s amount=%s price=%s", fill.symbol, fill.signed_amount, fill.price)
+            case FundingBooked(trade=TradeRecord() as trade):
+                log.info("funding_after_exit pair=%s amount=%s pnl=%s", trade.pair_id, event.amount, trade.pnl)
             case FundingBooked():
                 log.debug("funding pair=%s symbol=%s amount=%s", event.pair_id, event.symbol, event.amount)
             case StepMissed():

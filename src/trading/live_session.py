@@ -150,7 +150,7 @@ class LiveSession:
                 case OrderReport():
                     self.floor.orders.take_report(event)
                 case FundingPayment():
-                    self.floor.engine.apply_funding(event)
+                    self.floor.funding.book(event)
                 case Connection():
                     self._on_connection(event)
 

@@ -175,6 +175,13 @@ class PositionTracker:
             self._realised += trade.pnl
         return trade
 
+    def replace_trade(self, trade: TradeRecord) -> None:
+        """A closed trade as it is known now: the one of the same pair and entry gives way to it."""
+        known = [(one.pair_id, one.entry_time) for one in self.trades]
+        at = known.index((trade.pair_id, trade.entry_time))
+        self._realised += trade.pnl - self.trades[at].pnl
+        self.trades[at] = trade
+
     def restore_trades(self, trades: list[TradeRecord], turnover_notional: Decimal) -> None:
         """What an earlier process of the same run already finished."""
         self.trades = list(trades)
@@ -186,6 +193,10 @@ class PositionTracker:
     @property
     def open_pairs(self) -> tuple[str, ...]:
         return tuple(self._holdings)
+
+    def pairs_with(self, symbol: str) -> tuple[str, ...]:
+        """Pairs that trade ``symbol``, whether they hold some or not."""
+        return tuple(pair_id for pair_id, pair in self._pairs.items() if symbol in pair.symbols)
 
     def pairs_of(self, symbol: str) -> dict[str, Decimal]:
         """Signed quantity of ``symbol`` by pair, for pairs that hold some."""

@@ -6,7 +6,7 @@ the sum over the legs, exactly. ``slippage`` and ``legging_cost`` are already in
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -39,6 +39,11 @@ class TradeRecord:
     in_formation: bool
     legs: tuple[LegRecord, ...]
     legging_cost: Decimal
+
+    def with_funding(self, symbol: str, amount: Decimal) -> TradeRecord:
+        """The same trade with more funding on one leg."""
+        legs = (replace(leg, funding=leg.funding + amount) if leg.symbol == symbol else leg for leg in self.legs)
+        return replace(self, legs=tuple(legs))
 
     @property
     def pnl_price(self) -> Decimal:

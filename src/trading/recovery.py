@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from ccxt_bt_bridge.bt_time import datetime_to_ms
@@ -12,6 +12,7 @@ from ccxt_bt_bridge.port import TradingPort
 from ccxt_bt_bridge.words import Fill, Market
 from pairs.words import Action, LegOrder, PairOrder, PairState
 from trading.execution_engine import ExecutionEngine
+from trading.funding_book import FundingBook
 from trading.journal.words import StoredPosition, restored_position, restored_targets
 from trading.journal.writer import Journal
 from trading.order_manager import OrderManager
@@ -20,6 +21,7 @@ from trading.records import TradeRecord
 from trading.risk_guard import RiskGuard
 
 GUARD_KEY = "guard"
+LATE_FUNDING = timedelta(days=1)  # trades close in the order of this; asking for what is booked changes nothing
 ZERO = Decimal(0)
 
 
@@ -47,6 +49,7 @@ class Recovery:
         engine: ExecutionEngine,
         tracker: PositionTracker,
         guard: RiskGuard,
+        funding: FundingBook,
         rules: Mapping[str, Market],
     ) -> None:
         self._journal = journal
@@ -55,6 +58,7 @@ class Recovery:
         self._engine = engine
         self._tracker = tracker
         self._guard = guard
+        self._funding = funding
         self._rules = rules
         self._agrees = False
 
@@ -109,9 +113,9 @@ class Recovery:
         references = {intent.client_order_id: Decimal(repr(intent.reference_price)) for intent in intents}
         for fill in self._journal.fills_of(entry.pair_id, entry.ref, run):
             self._apply(entry.pair_id, fill, references[fill.client_order_id])
-        since_ms = datetime_to_ms(entry.decided_at)
+        entered_ms = datetime_to_ms(entry.decided_at)
         for payment in self._journal.funding_of(entry.pair_id, run):
-            if payment.time_ms > since_ms:
+            if payment.time_ms >= entered_ms and self._funding.is_of_open_pair(entry.pair_id, payment):
                 self._tracker.apply_funding(entry.pair_id, payment.symbol, payment.amount)
 
     def _apply(self, pair_id: str, fill: Fill, reference_price: Decimal) -> None:
@@ -120,10 +124,12 @@ class Recovery:
         )
 
     async def _adopt_funding(self) -> None:
-        entries = [position.entry_time for position in self._tracker.positions().values()]
-        if entries:
-            for payment in await self._trading.funding(since_ms=datetime_to_ms(min(entries)) + 1):
-                self._engine.apply_funding(payment)
+        """What open pairs may have missed, and trades that closed shortly before the earlier process ended."""
+        since = [position.entry_time for position in self._tracker.positions().values()]
+        since += [trade.exit_time - LATE_FUNDING for trade in self._tracker.trades[-1:]]
+        if since:
+            for payment in await self._trading.funding(since_ms=datetime_to_ms(min(since))):
+                self._funding.book(payment)
 
 
 def _entry_order(stored: StoredPosition) -> PairOrder:

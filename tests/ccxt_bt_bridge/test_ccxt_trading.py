@@ -18,6 +18,7 @@ from ccxt_bt_bridge.words import (
     Connection,
     Fill,
     Found,
+    FundingPayment,
     NotCancelled,
     NotPlaced,
     OrderReport,
@@ -574,5 +575,30 @@ def test_an_answer_that_breaks_the_poll_does_not_end_it(monkeypatch):
                 await until(lambda: heard.of(Connection))
                 trading._reconcile = broken
                 await until(lambda: len(asked) >= 3)
+
+    run(main())
+
+
+def test_funding_that_fell_due_before_the_start_and_is_listed_after_it_is_told_once(monkeypatch):
+    async def main() -> None:
+        async with desk_session() as (_, session):
+            trading, now_ms = CcxtTrading(session, PAIR), session.clock.now_ms()
+            due_ms = now_ms - now_ms % 3_600_000
+            assert due_ms < now_ms - 120_000
+            late = FundingPayment("1", "BTCUSDT", Decimal("-0.1"), Decimal("0.0001"), Decimal(100), due_ms)
+            asked: list[int] = []
+
+            async def listed(since_ms: int) -> list[FundingPayment]:
+                asked.append(since_ms)
+                return [late] if len(asked) > 1 and late.time_ms >= since_ms else []
+
+            monkeypatch.setattr(trading._reads, "funding", listed)
+            async with started(trading) as heard:
+                await until(lambda: heard.of(Connection))
+                assert heard.of(FundingPayment) == []
+                for _ in range(2):
+                    await trading._funding_soon()
+                await until(lambda: heard.of(FundingPayment))
+                assert heard.of(FundingPayment) == [late]
 
     run(main())

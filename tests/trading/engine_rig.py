@@ -21,10 +21,11 @@ from brokers.simulated.store import ORDERS, ExchangeStore
 from ccxt_bt_bridge.bt_time import ms_to_datetime
 from ccxt_bt_bridge.clock import LoopClock
 from ccxt_bt_bridge.words import Fill, FundingPayment, Market, OrderReport, OrderRequest
-from pairs.words import Action, Direction, LegOrder, Pair, PairOrder, PairState, SpreadStatistics
+from pairs.words import Action, Direction, LegOrder, Pair, PairOrder, PairState, SpreadStatistics, entry_ref
 from tests.brokers.markets import bars, source
 from trading.events import Alarm, Event, EventBus
 from trading.execution_engine import ExecutionEngine, ExecutionSettings
+from trading.funding_book import FundingBook
 from trading.journal import schema
 from trading.journal.reads import _intent
 from trading.journal.words import Intent
@@ -208,6 +209,7 @@ class Rig:
     orders: OrderManager
     engine: ExecutionEngine
     recovery: Recovery
+    funding: FundingBook
     events: list[Event]
     tasks: list[asyncio.Task]
 
@@ -256,7 +258,7 @@ def entry_order(pair: str, legs: Mapping[str, Decimal], when: datetime, **fields
     first = next(iter(legs.values()))
     values = {"zscore": -2.1 if first > 0 else 2.1, "statistics": STATISTICS, "half_life_bars": 12.0} | fields
     return PairOrder(
-        ref=f"{pair}:enter:{when:%Y%m%dT%H%M%S.%fZ}",
+        ref=entry_ref(pair, when),
         pair_id=pair,
         action=Action.ENTER,
         direction=Direction.LONG if first > 0 else Direction.SHORT,
@@ -300,14 +302,24 @@ def start_rig(
         rules=RULES,
         settings=settings or ExecutionSettings(),
     )
-    recovery = Recovery(
-        journal=journal, trading=port, orders=orders, engine=engine, tracker=tracker, guard=guard, rules=RULES
+    funding = FundingBook(
+        journal=journal, tracker=tracker, clock=world.clock, bus=bus, on_unwritable=engine.on_unwritable
     )
-    pump = asyncio.get_running_loop().create_task(_pump(world.exchange, orders, engine))
-    return Rig(world, port, journal, tracker, guard, orders, engine, recovery, events, [pump])
+    recovery = Recovery(
+        journal=journal,
+        trading=port,
+        orders=orders,
+        engine=engine,
+        tracker=tracker,
+        guard=guard,
+        funding=funding,
+        rules=RULES,
+    )
+    pump = asyncio.get_running_loop().create_task(_pump(world.exchange, orders, funding))
+    return Rig(world, port, journal, tracker, guard, orders, engine, recovery, funding, events, [pump])
 
 
-async def _pump(exchange: SimulatedExchange, orders: OrderManager, engine: ExecutionEngine) -> None:
+async def _pump(exchange: SimulatedExchange, orders: OrderManager, funding: FundingBook) -> None:
     async for event in exchange.events():
         match event:
             case Fill():
@@ -315,7 +327,7 @@ async def _pump(exchange: SimulatedExchange, orders: OrderManager, engine: Execu
             case OrderReport():
                 orders.take_report(event)
             case FundingPayment():
-                engine.apply_funding(event)
+                funding.book(event)
 
 
 def assert_sound(rig: Rig) -> None:

@@ -2,62 +2,40 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from brokers.funding import FundingSchedule
-from ccxt_bt_bridge.words import FundingPayment, NotPlaced, Placed
+from ccxt_bt_bridge.words import NotPlaced, Placed
 from pairs.words import Pair, PairState
 from tests.brokers.markets import bars, hours, market_order, source
 from tests.trading.engine_rig import (
     ENTRY,
-    PAIR,
     RULES,
     Rig,
-    assert_sound,
     fast_files,
     is_hedged_or_flat,
     open_world,
     start_rig,
-    still_market,
 )
+from tests.trading.plays import SHARING, play, round_trip, run_market, shared_market
 from tests.virtual_time import run_virtual
-from trading.events import Alarm, EntryRefused, FundingBooked, OrderFailed, OrderFinished, PairClosed, PairOpened
+from trading.events import Alarm, EntryRefused, OrderFailed, OrderFinished, PairClosed, PairOpened
 from trading.execution_engine import ExecutionSettings
 from trading.risk_guard import Breaker
 
 D = Decimal
 FAULTS = ("reject", "timeout_before_execution", "timeout_after_execution", "partial_fill")
-Script = Callable[[Rig], Coroutine[Any, Any, Any]]
 
 
 @pytest.fixture(autouse=True)
 def _fast() -> Iterator[None]:
     with fast_files():
         yield
-
-
-def play(folder: Path, script: Script, *, market=None, faults=(), terms=None, **rig_terms) -> Rig:
-    """One life of the bot on one exchange; the script drives it. The files are read before they are closed."""
-
-    async def main() -> Rig:
-        world = open_world(folder, market, faults=faults, **(terms or {}))
-        try:
-            rig = start_rig(world, **rig_terms)
-            await script(rig)
-            await rig.stop()
-            assert_sound(rig)
-            return rig
-        finally:
-            world.close()
-
-    return run_virtual(main())
 
 
 def fault(kind: str, symbol: str, at: int = 1, **more) -> dict:
@@ -67,19 +45,6 @@ def fault(kind: str, symbol: str, at: int = 1, **more) -> dict:
 def share_of(kind: str) -> dict:
     """60 % where the kind fills a part."""
     return {"fill_ratio": 0.6} if kind == "partial_fill" else {}
-
-
-async def round_trip(rig: Rig) -> None:
-    await rig.engine.execute(rig.enter())
-    if rig.state() is PairState.OPEN:
-        await rig.engine.execute(rig.leave())
-
-
-async def run_market(rig: Rig, until_hour: float) -> None:
-    """Let the market move in the background of this life, up to an hour."""
-    task = asyncio.ensure_future(rig.world.exchange.run_market())
-    rig.tasks.append(task)
-    await rig.world.clock.sleep_until(hours(until_hour))
 
 
 # the normal way
@@ -451,12 +416,6 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_trade_delays_it_and_loses_nothi
 
 # shared symbols
 
-SHARING = (PAIR, Pair("C_A", "C", "A"))
-
-
-def shared_market():
-    return source(*still_market().series.values(), bars("C", [(20, 20)] * 40))
-
 
 def test_an_exit_is_reduce_only_only_as_far_as_it_reduces_the_net(tmp_path):
     """One pair is long two A, the other short three: the account is short one."""
@@ -472,53 +431,6 @@ def test_an_exit_is_reduce_only_only_as_far_as_it_reduces_the_net(tmp_path):
     exits = {(one.symbol, one.signed_amount): one.reduce_only for one in rig.port.sent[4:]}
     assert exits == {("A", D(-2)): False, ("B", D(4)): True, ("C", D(-15)): True, ("A", D(3)): True}
     assert len(rig.tracker.trades) == 2
-
-
-def payment(amount: str, hour: float, number: str = "1") -> FundingPayment:
-    return FundingPayment(number, "A", D(amount), D("0.0001"), D(100), hours(hour))
-
-
-def test_funding_is_shared_by_quantity_and_booked_once(tmp_path):
-    async def script(rig: Rig) -> None:
-        await rig.engine.execute(rig.enter())
-        await rig.engine.execute(rig.enter("C_A", {"C": D(15), "A": D(-3)}))
-        for _ in range(2):
-            rig.engine.apply_funding(payment("0.01", 8))
-
-    rig = play(tmp_path, script, market=shared_market(), pairs=SHARING)
-    assert [(event.pair_id, event.amount) for event in rig.of(FundingBooked)] == [
-        ("A_B", D("-0.02")),
-        ("C_A", D("0.03")),
-    ]
-
-
-def test_funding_due_before_a_pair_was_entered_is_not_its(tmp_path):
-    """Recovery asks for old payments again: who came later must get no share of them."""
-
-    async def script(rig: Rig) -> None:
-        await rig.engine.execute(rig.enter())
-        rig.engine.apply_funding(payment("-0.02", 1.5))
-        await run_market(rig, 2)
-        await rig.engine.execute(rig.enter("C_A", {"C": D(15), "A": D(-3)}))
-        rig.engine.apply_funding(payment("-0.02", 1.5))
-
-    rig = play(tmp_path, script, market=shared_market(), pairs=SHARING)
-    assert [(event.pair_id, event.amount) for event in rig.of(FundingBooked)] == [("A_B", D("-0.02"))]
-
-
-def test_funding_of_the_exchange_reaches_the_leg_that_holds(tmp_path):
-    schedule = {"A": FundingSchedule(None, D("0.0001"))}
-
-    async def script(rig: Rig) -> None:
-        await rig.engine.execute(rig.enter())
-        await run_market(rig, 9)
-        await rig.engine.execute(rig.leave())
-
-    rig = play(tmp_path, script, terms={"funding": schedule})
-    funded = [leg.funding for leg in rig.tracker.trades[0].legs]
-    assert funded[0] < 0 == funded[1]
-    wallet = rig.world.exchange.venue.account.ledger.wallet
-    assert wallet == D(10_000) + rig.tracker.trades[0].pnl
 
 
 def test_an_entry_that_was_decided_on_an_old_bar_is_refused(tmp_path):

@@ -218,3 +218,17 @@ def test_the_same_seed_gives_the_same_decisions_to_the_last_bit(tmp_path):
         hashes.add(sha256(repr(decisions(name)).encode()).hexdigest())
     assert len(hashes) == 1
     assert decisions("one")
+
+
+def test_funding_heard_long_after_it_fell_due_agrees(tmp_path):
+    """By then pairs that were left on that very bar are closed; equity may show it a bar later."""
+    late = {"kind": "event_late", "on": "events", "rate": 1.0, "delay_ms": 20 * 60_000}
+    plan = write_config(tmp_path, mock=SHORT, data={"funding_rate_8h": 0.001})
+    path = write_config(
+        tmp_path, name="late.json", mock=SHORT, data={"funding_rate_8h": 0.001}, broker={"faults": [late]}
+    )
+    bot, test = live(path), backtest(plan)
+    due = [trade for trade in test.trades if trade.exit_time.hour % 8 == 0]
+    assert any(trade.pnl_funding for trade in due)
+    for ours, theirs in zip(sorted_trades(bot), sorted_trades(test), strict=True):
+        same(ours.pnl_funding, theirs.pnl_funding, f"{ours.pair_id} {ours.entry_time}")

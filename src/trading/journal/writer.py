@@ -113,6 +113,11 @@ class Journal(JournalReads):
         except (DatabaseError, OSError) as error:
             raise JournalUnwritable(f"{path} cannot be opened for writing ({error})") from None
 
+    @property
+    def run(self) -> int | None:
+        """The run that rows are written for; None outside any."""
+        return self._run
+
     def close(self) -> None:
         """Write what waits, then let go of file and lock. Idempotent."""
         if self._connection.closed:
@@ -215,6 +220,16 @@ class Journal(JournalReads):
         """A closed round trip."""
         with self.transaction():
             self._execute(insert(tables.trades).values(run=self._run, pnl=trade.pnl, **asdict(trade)))
+
+    def update_trade(self, trade: TradeRecord) -> None:
+        """A closed trade of this run whose profit has changed since."""
+        mine = (
+            tables.trades.c.run == self._run,
+            tables.trades.c.pair_id == trade.pair_id,
+            tables.trades.c.entry_time == trade.entry_time,
+        )
+        with self.transaction():
+            self._execute(update(tables.trades).where(*mine).values(pnl=trade.pnl, **asdict(trade)))
 
     def save_risk_state(self, key: str, value: Mapping[str, Any]) -> None:
         with self.transaction():

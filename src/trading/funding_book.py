@@ -1,0 +1,145 @@
+"""Funding payments shared out to the pairs that held the symbol when they fell due, whenever they are heard."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from ccxt_bt_bridge.bt_time import ms_to_datetime
+from ccxt_bt_bridge.clock import Clock
+from ccxt_bt_bridge.words import FundingPayment
+from pairs.words import entry_ref
+from trading.events import EventBus, FundingBooked
+from trading.journal.errors import JournalUnwritable
+from trading.journal.writer import Journal
+from trading.position_tracker import PositionTracker
+from trading.records import TradeRecord
+
+ZERO = Decimal(0)
+MINUTE_MS = 60_000
+SETTLING_MS = 15_000
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A pair's round trip that held a symbol. ``quantity`` signed; ``trade`` is None while the pair is open."""
+
+    pair_id: str
+    entry_time: datetime
+    quantity: Decimal
+    trade: TradeRecord | None
+
+
+class FundingBook:
+    """Books each payment once: into the open pair, or into the trade that the pair has become since.
+
+    Who held what is read from the journal's fills, so that a payment heard after an exit, or by a later process,
+    finds the same holders.
+    """
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        tracker: PositionTracker,
+        clock: Clock,
+        bus: EventBus,
+        on_unwritable: Callable[[JournalUnwritable], None],
+    ) -> None:
+        self._journal = journal
+        self._tracker = tracker
+        self._clock = clock
+        self._bus = bus
+        self._on_unwritable = on_unwritable
+
+    def book(self, payment: FundingPayment) -> None:
+        """Share a payment among the pairs that held the symbol, by quantity; the shares sum to the account's."""
+        shares = _shares(payment.amount, self._holders(payment))
+        if not shares:
+            log.info("funding_of_no_pair symbol=%s amount=%s", payment.symbol, payment.amount)
+        try:
+            with self._journal.transaction():
+                new = [(holder, share) for holder, share in shares if self._write(payment, holder, share)]
+        except JournalUnwritable as error:
+            self._on_unwritable(error)  # recovery asks for it again
+            return
+        for holder, share in new:
+            self._apply(payment.symbol, holder, share)
+
+    def is_of_open_pair(self, pair_id: str, payment: FundingPayment) -> bool:
+        """Whether a share that was booked to a pair belongs to the position it has now, not to an earlier trade."""
+        for moment_ms in _moments(payment):
+            holder = self._holder(pair_id, payment.symbol, moment_ms)
+            if holder is not None:
+                return holder.trade is None
+        return False
+
+    def _holders(self, payment: FundingPayment) -> list[Holder]:
+        for moment_ms in _moments(payment):
+            pairs = self._tracker.pairs_with(payment.symbol)
+            found = [self._holder(pair_id, payment.symbol, moment_ms) for pair_id in pairs]
+            holders = [holder for holder in found if holder is not None]
+            if holders:
+                return holders
+        return []
+
+    def _holder(self, pair_id: str, symbol: str, moment_ms: int) -> Holder | None:
+        """What a pair held just before a moment: an order decided at that moment comes after it."""
+        entered = self._entered_before(pair_id, ms_to_datetime(moment_ms))
+        if entered is None:
+            return None
+        entry_time, trade = entered
+        fills = self._journal.fills_of(pair_id, entry_ref(pair_id, entry_time), self._journal.run)
+        earlier = (fill.position_change for fill in fills if fill.symbol == symbol and fill.time_ms < moment_ms)
+        quantity = sum(earlier, ZERO)
+        return Holder(pair_id, entry_time, quantity, trade) if quantity else None
+
+    def _entered_before(self, pair_id: str, moment: datetime) -> tuple[datetime, TradeRecord | None] | None:
+        """The pair's last entry that was decided before a moment, and the trade it became."""
+        position = self._tracker.position(pair_id)
+        if position is not None and position.entry_time < moment:
+            return position.entry_time, None
+        for trade in reversed(self._tracker.trades):
+            if trade.pair_id == pair_id and trade.entry_time < moment:
+                return trade.entry_time, trade
+        return None
+
+    def _write(self, payment: FundingPayment, holder: Holder, share: Decimal) -> bool:
+        is_new = self._journal.record_funding(payment, holder.pair_id, share)
+        if is_new and holder.trade is not None:
+            self._journal.update_trade(holder.trade.with_funding(payment.symbol, share))
+        return is_new
+
+    def _apply(self, symbol: str, holder: Holder, share: Decimal) -> None:
+        trade = holder.trade
+        if trade is None:
+            self._tracker.apply_funding(holder.pair_id, symbol, share)
+        else:
+            trade = trade.with_funding(symbol, share)
+            self._tracker.replace_trade(trade)
+        now = ms_to_datetime(self._clock.now_ms())
+        self._bus.publish(FundingBooked(now, holder.pair_id, symbol, share, trade))
+
+
+def _moments(payment: FundingPayment) -> tuple[int, int]:
+    """When it fell due (payments are stamped seconds after), and until when an entry may still be charged.
+
+    Funding falls due at full hours; Binance may charge who enters within 15 seconds of it.
+    """
+    due_ms = payment.time_ms - payment.time_ms % MINUTE_MS
+    return due_ms, due_ms + SETTLING_MS
+
+
+def _shares(amount: Decimal, holders: Iterable[Holder]) -> list[tuple[Holder, Decimal]]:
+    holders = list(holders)
+    net, left, shares = sum((holder.quantity for holder in holders), ZERO), amount, []
+    for number, holder in enumerate(holders, start=1):
+        share = left if number == len(holders) or not net else amount * holder.quantity / net
+        left -= share
+        shares.append((holder, share))
+    return shares

@@ -1,0 +1,50 @@
+"""Lives of a bot on one exchange, driven by a script."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from pairs.words import Pair, PairState
+from tests.brokers.markets import bars, hours, source
+from tests.trading.engine_rig import PAIR, Rig, assert_sound, open_world, start_rig, still_market
+from tests.virtual_time import run_virtual
+
+Script = Callable[[Rig], Coroutine[Any, Any, Any]]
+SHARING = (PAIR, Pair("C_A", "C", "A"))
+
+
+def shared_market():
+    return source(*still_market().series.values(), bars("C", [(20, 20)] * 40))
+
+
+def play(folder: Path, script: Script, *, market=None, faults=(), terms=None, **rig_terms) -> Rig:
+    """One life of the bot on one exchange; the script drives it. The files are read before they are closed."""
+
+    async def main() -> Rig:
+        world = open_world(folder, market, faults=faults, **(terms or {}))
+        try:
+            rig = start_rig(world, **rig_terms)
+            await script(rig)
+            await rig.stop()
+            assert_sound(rig)
+            return rig
+        finally:
+            world.close()
+
+    return run_virtual(main())
+
+
+async def round_trip(rig: Rig) -> None:
+    await rig.engine.execute(rig.enter())
+    if rig.state() is PairState.OPEN:
+        await rig.engine.execute(rig.leave())
+
+
+async def run_market(rig: Rig, until_hour: float) -> None:
+    """Let the market move in the background of this life, up to an hour."""
+    task = asyncio.ensure_future(rig.world.exchange.run_market())
+    rig.tasks.append(task)
+    await rig.world.clock.sleep_until(hours(until_hour))

@@ -1,0 +1,200 @@
+"""Funding goes to who held the symbol when it fell due, whenever it is heard."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from brokers.funding import FundingSchedule
+from ccxt_bt_bridge.words import FundingPayment
+from tests.brokers.markets import hours
+from tests.trading.engine_rig import Rig, World, fast_files, open_world, start_rig
+from tests.trading.plays import SHARING, play, run_market, shared_market
+from tests.virtual_time import run_virtual
+from trading.events import FundingBooked
+from trading.records import TradeRecord
+
+D = Decimal
+FUNDED = {"funding": {"A": FundingSchedule(None, D("0.0001"))}}
+DUE = 8
+
+
+@pytest.fixture(autouse=True)
+def _fast() -> Iterator[None]:
+    with fast_files():
+        yield
+
+
+def payment(amount: str, hour: float, number: str = "1") -> FundingPayment:
+    return FundingPayment(number, "A", D(amount), D("0.0001"), D(100), hours(hour))
+
+
+def test_funding_is_shared_by_quantity_and_booked_once(tmp_path):
+    async def script(rig: Rig) -> None:
+        await rig.engine.execute(rig.enter())
+        await rig.engine.execute(rig.enter("C_A", {"C": D(15), "A": D(-3)}))
+        for _ in range(2):
+            rig.funding.book(payment("0.01", 8))
+
+    rig = play(tmp_path, script, market=shared_market(), pairs=SHARING)
+    assert [(event.pair_id, event.amount) for event in rig.of(FundingBooked)] == [
+        ("A_B", D("-0.02")),
+        ("C_A", D("0.03")),
+    ]
+
+
+def test_funding_due_before_a_pair_was_entered_is_not_its(tmp_path):
+    """Recovery asks for old payments again: who came later must get no share of them."""
+
+    async def script(rig: Rig) -> None:
+        await rig.engine.execute(rig.enter())
+        rig.funding.book(payment("-0.02", 1.5))
+        await run_market(rig, 2)
+        await rig.engine.execute(rig.enter("C_A", {"C": D(15), "A": D(-3)}))
+        rig.funding.book(payment("-0.02", 1.5))
+
+    rig = play(tmp_path, script, market=shared_market(), pairs=SHARING)
+    assert [(event.pair_id, event.amount) for event in rig.of(FundingBooked)] == [("A_B", D("-0.02"))]
+
+
+def test_funding_of_the_exchange_reaches_the_leg_that_holds(tmp_path):
+    async def script(rig: Rig) -> None:
+        await rig.engine.execute(rig.enter())
+        await run_market(rig, 9)
+        await rig.engine.execute(rig.leave())
+
+    rig = play(tmp_path, script, terms=FUNDED)
+    funded = [leg.funding for leg in rig.tracker.trades[0].legs]
+    assert funded[0] < 0 == funded[1]
+    wallet = rig.world.exchange.venue.account.ledger.wallet
+    assert wallet == D(10_000) + rig.tracker.trades[0].pnl
+
+
+async def trade_through(rig: Rig, until_hour: float = DUE) -> None:
+    """Hold the pair until a bar closes at that hour, and leave it on that bar."""
+    await rig.engine.execute(rig.enter())
+    await run_market(rig, until_hour)
+    await rig.engine.execute(rig.leave())
+
+
+def deaf(rig: Rig) -> None:
+    """The user stream tells nothing any more: orders are polled, payments go unheard."""
+    rig.tasks[0].cancel()
+
+
+async def started_again(rig: Rig) -> Rig:
+    """A next life on the same files."""
+    await rig.stop()
+    rig.journal.close()
+    return start_rig(rig.world)
+
+
+def in_a_world(folder: Path, script: Callable[[World], Coroutine[Any, Any, None]], **terms: Any) -> None:
+    """An exchange on which several lives of the bot follow each other."""
+
+    async def main() -> None:
+        world = open_world(folder, **terms)
+        try:
+            await script(world)
+        finally:
+            world.close()
+
+    run_virtual(main())
+
+
+def saved(rig: Rig) -> list[TradeRecord]:
+    return list(rig.journal.trades(1))
+
+
+def test_funding_that_is_heard_after_the_exit_goes_to_the_trade_and_its_record(tmp_path):
+    async def script(rig: Rig) -> None:
+        deaf(rig)
+        await trade_through(rig)
+        (before,) = rig.tracker.trades
+        assert before.pnl_funding == 0
+        for _ in range(2):
+            for late in await rig.world.exchange.funding(since_ms=0):
+                rig.funding.book(late)
+        (after,) = rig.tracker.trades
+        assert after.legs[0].funding < 0 == after.legs[1].funding
+        assert after == before.with_funding("A", after.pnl_funding)
+        assert saved(rig) == [after]
+        wallet = rig.world.exchange.venue.account.ledger.wallet
+        assert wallet == D(10_000) + after.pnl
+        assert D(str(rig.tracker.equity({}))) == wallet
+
+    rig = play(tmp_path, script, terms=FUNDED)
+    assert [event.trade for event in rig.of(FundingBooked)] == [rig.tracker.trades[0]]
+
+
+def test_funding_that_is_heard_by_the_next_process_goes_to_the_closed_trade_once(tmp_path):
+    async def script(world: World) -> None:
+        rig = start_rig(world)
+        deaf(rig)
+        await trade_through(rig)
+        assert rig.tracker.trades[0].pnl_funding == 0
+        for _ in range(2):
+            rig = await started_again(rig)
+            assert await rig.recover() == ()
+            assert D(10_000) + rig.tracker.trades[0].pnl == world.exchange.venue.account.ledger.wallet
+            assert saved(rig) == rig.tracker.trades
+
+    in_a_world(tmp_path, script, **FUNDED)
+
+
+def test_funding_of_a_closed_trade_is_not_given_to_the_pair_when_it_was_entered_again(tmp_path):
+    async def script(world: World) -> None:
+        rig = start_rig(world)
+        deaf(rig)
+        await trade_through(rig)
+        await asyncio.sleep(3600)
+        rig.guard.release("A_B")  # as a bar does that shows it gone
+        await rig.engine.execute(rig.enter())
+        for late in await world.exchange.funding(since_ms=0):
+            rig.funding.book(late)
+        before = rig.tracker.equity({})
+        again = await started_again(rig)
+        assert await again.recover() == ()
+        assert again.tracker.equity({}) == before
+        assert again.tracker.trades[0].pnl_funding < 0
+        assert again.tracker.open_records({})[0].legs[0].funding == 0
+
+    in_a_world(tmp_path, script, **FUNDED)
+
+
+def test_an_entry_of_the_moments_after_is_charged_when_nobody_held_before(tmp_path):
+    """Binance charges who enters within seconds of the hour; the share is the open pair's after a restart too."""
+
+    async def script(world: World) -> None:
+        rig = start_rig(world)
+        await run_market(rig, DUE)
+        await rig.engine.execute(rig.enter())
+        rig.funding.book(payment("-0.02", DUE + 3 / 3600))
+        again = await started_again(rig)
+        again.recovery.restore(run=1)
+        assert again.tracker.open_records({})[0].legs[0].funding == D("-0.02")
+
+    in_a_world(tmp_path, script)
+
+
+def test_a_payment_stamped_seconds_late_is_shared_by_what_was_held_on_the_hour(tmp_path):
+    async def script(rig: Rig) -> None:
+        await trade_through(rig)
+        rig.funding.book(payment("-0.02", DUE + 3 / 3600))
+        assert [trade.pnl_funding for trade in rig.tracker.trades] == [D("-0.02")]
+
+    play(tmp_path, script)
+
+
+def test_a_payment_that_no_pair_held_for_is_booked_to_none(tmp_path):
+    async def script(rig: Rig) -> None:
+        await trade_through(rig, 4)
+        rig.funding.book(payment("-0.02", DUE))
+        assert rig.tracker.trades[0].pnl_funding == 0
+
+    assert play(tmp_path, script).of(FundingBooked) == []
