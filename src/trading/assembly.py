@@ -16,19 +16,20 @@ from feeds.array_feed import backtrader_timeframe
 from pairs.words import entry_ref
 from trading.config.model import LoadedConfig
 from trading.events import EventBus
-from trading.execution_engine import ExecutionEngine, ExecutionSettings
-from trading.execution_statistics import ExecutionStatistics
+from trading.execution.funding_book import FundingBook
+from trading.execution.leg_orders import LegOrders
+from trading.execution.pair_engine import PairEngine
+from trading.execution.pair_ledger import PairLedger
+from trading.execution.quality import ExecutionQuality
+from trading.execution.recovery import Recovery
+from trading.execution.settings import ExecutionSettings
 from trading.floor import Floor, Progress
-from trading.funding_book import FundingBook
 from trading.journal.writer import Journal
 from trading.live_pair_broker import LivePairBroker
 from trading.live_recorder import LiveRecorder
 from trading.live_session import Alignment, LiveSession
-from trading.order_manager import OrderManager
 from trading.pair_gateway import PairGateway, StepView
 from trading.plan_builder import STRATEGIES, risk_limits, strategy_plan
-from trading.position_tracker import PositionTracker
-from trading.recovery import Recovery
 from trading.risk_guard import RiskGuard
 from trading.run_terms import kept_terms
 from trading.venues.venue import Venue
@@ -47,7 +48,7 @@ class LivePath:
     gateway: PairGateway
     board: FeedBoard
     recorder: LiveRecorder
-    statistics: ExecutionStatistics
+    statistics: ExecutionQuality
 
     @property
     def floor(self) -> Floor:
@@ -63,15 +64,15 @@ def build_live_path(config: LoadedConfig, journal: Journal, venue: Venue, loop: 
     model = config.model
     known = kept_terms(journal, venue, config.pairs)
     equity = venue.opening_equity(known)
-    bus, statistics = EventBus(), ExecutionStatistics()
-    tracker = PositionTracker(equity, {pair.pair_id: pair for pair in config.pairs})
+    bus, statistics = EventBus(), ExecutionQuality()
+    ledger = PairLedger(equity, {pair.pair_id: pair for pair in config.pairs})
     guard = RiskGuard(risk_limits(config, backtest=False), float(equity))
-    orders = OrderManager(venue.trading, journal, venue.clock, bus, bot_id=config.bot_id)
-    engine = ExecutionEngine(
+    orders = LegOrders(venue.trading, journal, venue.clock, bus, bot_id=config.bot_id)
+    engine = PairEngine(
         market=venue.market,
         orders=orders,
         journal=journal,
-        tracker=tracker,
+        ledger=ledger,
         guard=guard,
         clock=venue.clock,
         bus=bus,
@@ -83,14 +84,14 @@ def build_live_path(config: LoadedConfig, journal: Journal, venue: Venue, loop: 
         ),
     )
     funding = FundingBook(
-        journal=journal, tracker=tracker, clock=venue.clock, bus=bus, on_unwritable=engine.on_unwritable
+        journal=journal, ledger=ledger, clock=venue.clock, bus=bus, on_unwritable=engine.on_unwritable
     )
     recovery = Recovery(
         journal=journal,
         trading=venue.trading,
         orders=orders,
         engine=engine,
-        tracker=tracker,
+        ledger=ledger,
         guard=guard,
         funding=funding,
         rules=venue.rules,
@@ -101,7 +102,7 @@ def build_live_path(config: LoadedConfig, journal: Journal, venue: Venue, loop: 
         engine=engine,
         orders=orders,
         funding=funding,
-        tracker=tracker,
+        ledger=ledger,
         guard=guard,
         journal=journal,
         clock=venue.clock,
@@ -150,7 +151,7 @@ def build_cerebro(path: LivePath) -> bt.Cerebro:
         config,
         rules=path.venue.rules,
         trade_after=trade_after,
-        last_exits=_last_exits(path.floor.tracker),
+        last_exits=_last_exits(path.floor.ledger),
         decided=_decided(path),
     )
     cerebro.addstrategy(
@@ -162,8 +163,8 @@ def build_cerebro(path: LivePath) -> bt.Cerebro:
 def _restore_positions(broker: BridgeBroker, path: LivePath) -> None:
     """The books as recovery left them: to Backtrader's broker, and to the strategy, which counts bars held by them."""
     path.gateway.updates.clear()  # what recovery booked is in the positions already
-    positions = path.floor.tracker.positions()
-    equity = path.floor.tracker.equity(path.session.progress.prices)
+    positions = path.floor.ledger.positions()
+    equity = path.floor.ledger.equity(path.session.progress.prices)
     path.gateway.publish_step(StepView(None, equity, equity, positions))
     for pair_id, position in positions.items():
         for leg in position.legs:
@@ -172,14 +173,14 @@ def _restore_positions(broker: BridgeBroker, path: LivePath) -> None:
 
 def _decided(path: LivePath) -> frozenset[str]:
     """Pairs for which an earlier process has ordered something on the bar of this moment already."""
-    now, journal, tracker = path.market_now(), path.floor.journal, path.floor.tracker
+    now, journal, ledger = path.market_now(), path.floor.journal, path.floor.ledger
     run = path.session.progress.run
     entered = {p.pair_id for p in path.config.pairs if journal.intents_of(p.pair_id, entry_ref(p.pair_id, now), run)}
-    left = {trade.pair_id for trade in tracker.trades if trade.exit_time == now}
-    leaving = {pair_id for pair_id in tracker.open_pairs if tracker.exit_of(pair_id)[0] == now}
+    left = {trade.pair_id for trade in ledger.trades if trade.exit_time == now}
+    leaving = {pair_id for pair_id in ledger.open_pairs if ledger.exit_of(pair_id)[0] == now}
     refused = {refusal.pair_id for refusal in journal.refusals(run) if refusal.time == now}
     return frozenset(entered | left | leaving | refused)
 
 
-def _last_exits(tracker: PositionTracker) -> dict[str, tuple[datetime, str]]:
-    return {trade.pair_id: (trade.exit_time, trade.exit_reason) for trade in tracker.trades}
+def _last_exits(ledger: PairLedger) -> dict[str, tuple[datetime, str]]:
+    return {trade.pair_id: (trade.exit_time, trade.exit_reason) for trade in ledger.trades}

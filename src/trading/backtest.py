@@ -15,9 +15,9 @@ from strategies.desk_strategy import DeskStrategy
 from trading.backtest_broker import BacktestPairBroker, NextBarBroker
 from trading.backtest_loop import StepCerebro, StepMixin
 from trading.config.model import LoadedConfig
+from trading.execution.pair_ledger import PairLedger
 from trading.market_input import MarketInput
 from trading.plan_builder import STRATEGIES, risk_limits, strategy_plan
-from trading.position_tracker import PositionTracker
 from trading.records import RefusalRecord, RunResult
 from trading.reports.plot import PairPlotData
 from trading.risk_guard import RiskGuard
@@ -50,10 +50,10 @@ class RefusalsOnly:
 def run_backtest(config: LoadedConfig, market: MarketInput) -> BacktestOutcome:
     """Run it. Raises RuntimeError when Backtrader's broker and our ledger disagree: then neither is to be trusted."""
     equity = Decimal(repr(config.model.broker.initial_balance))
-    tracker = PositionTracker(equity, {pair.pair_id: pair for pair in config.pairs})
+    ledger = PairLedger(equity, {pair.pair_id: pair for pair in config.pairs})
     guard = RiskGuard(risk_limits(config, backtest=True), float(equity))
     pair_broker = BacktestPairBroker(
-        tracker=tracker,
+        ledger=ledger,
         guard=guard,
         funding=market.funding,
         fee_rate=Decimal(repr(config.model.broker.commission)),
@@ -65,8 +65,8 @@ def run_backtest(config: LoadedConfig, market: MarketInput) -> BacktestOutcome:
     cerebro = _cerebro(config, market, pair_broker)
     strategy = cerebro.run()[0]
     pair_broker.finish()
-    _check_accounts(cerebro.broker, tracker, strategy.prices)
-    result = _result(config, market, strategy, pair_broker, tracker, guard)
+    _check_accounts(cerebro.broker, ledger, strategy.prices)
+    result = _result(config, market, strategy, pair_broker, ledger, guard)
     return BacktestOutcome(result, tuple(_view(desk) for desk in strategy.desks))
 
 
@@ -86,9 +86,9 @@ def _cerebro(config: LoadedConfig, market: MarketInput, pair_broker: BacktestPai
     return cerebro
 
 
-def _check_accounts(broker: NextBarBroker, tracker: PositionTracker, prices: dict[str, float]) -> None:
+def _check_accounts(broker: NextBarBroker, ledger: PairLedger, prices: dict[str, float]) -> None:
     """Two books of one account: Backtrader's and ours must agree to the cent."""
-    theirs, ours = broker.getvalue(), tracker.equity(prices)
+    theirs, ours = broker.getvalue(), ledger.equity(prices)
     if abs(theirs - ours) > CENT:
         raise RuntimeError(f"the books disagree: Backtrader's broker says {theirs:.4f}, the ledger {ours:.4f}")
 
@@ -98,12 +98,12 @@ def _result(
     market: MarketInput,
     strategy: DeskStrategy,
     pair_broker: BacktestPairBroker,
-    tracker: PositionTracker,
+    ledger: PairLedger,
     guard: RiskGuard,
 ) -> RunResult:
     closes = market.source.closes_ms
-    still_open = tracker.open_records(strategy.prices)
-    equity_end = tracker.equity_start + sum((t.pnl for t in tracker.trades), Decimal(0))
+    still_open = ledger.open_records(strategy.prices)
+    equity_end = ledger.equity_start + sum((t.pnl for t in ledger.trades), Decimal(0))
     return RunResult(
         config=config.name,
         mode="backtest",
@@ -111,14 +111,14 @@ def _result(
         start=ms_to_datetime(int(closes[0])),
         end=ms_to_datetime(int(closes[-1])),
         bar_hours=config.model.bar_hours,
-        equity_start=tracker.equity_start,
+        equity_start=ledger.equity_start,
         equity_end=equity_end + sum((record.unrealised for record in still_open), Decimal(0)),
-        trades=tuple(tracker.trades),
+        trades=tuple(ledger.trades),
         open=still_open,
         refused=tuple(pair_broker.refusals),
         equity=tuple(pair_broker.equity_curve),
         bars_in_position=pair_broker.bars_in_position,
-        turnover_notional=tracker.turnover_notional,
+        turnover_notional=ledger.turnover_notional,
         signals=pair_broker.signals,
         notes=(*formation_notes(config, market), *market.notes),
         risk_trips=tuple((parse_utc(when), reason) for when, reason in guard.state.trips),

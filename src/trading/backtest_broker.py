@@ -15,7 +15,7 @@ from brokers.funding import FundingSchedule, funding_amount
 from ccxt_bt_bridge.bt_time import datetime_to_ms
 from ccxt_bt_bridge.series import BarSeries
 from pairs.words import Action, PairOrder, PairPosition, PairState, Refused
-from trading.position_tracker import PositionTracker
+from trading.execution.pair_ledger import PairLedger
 from trading.records import RefusalRecord
 from trading.risk_guard import RiskGuard
 
@@ -75,7 +75,7 @@ class BacktestPairBroker:
     def __init__(
         self,
         *,
-        tracker: PositionTracker,
+        ledger: PairLedger,
         guard: RiskGuard,
         funding: Mapping[str, FundingSchedule],
         fee_rate: Decimal,
@@ -84,7 +84,7 @@ class BacktestPairBroker:
         series: Mapping[str, BarSeries],
         carries: bool = False,
     ) -> None:
-        self._tracker = tracker
+        self._ledger = ledger
         self._guard = guard
         self._funding = funding
         self._fee_rate = fee_rate
@@ -96,7 +96,7 @@ class BacktestPairBroker:
         self._strategy: Any = None
         self._orders: dict[int, tuple[PairOrder, int]] = {}
         self._unfilled: dict[str, int] = {}
-        self._equity = float(tracker.equity_start)
+        self._equity = float(ledger.equity_start)
         self._last_ms = datetime_to_ms(trade_after)
         self.equity_curve: list[tuple[datetime, float]] = []
         self.refusals: list[RefusalRecord] = []
@@ -120,10 +120,10 @@ class BacktestPairBroker:
             self.refusals.append(RefusalRecord(order.decided_at, order.pair_id, reasons))
             return order.ref
         if order.action is Action.ENTER:
-            self._tracker.begin(order)
+            self._ledger.begin(order)
         else:
-            self._tracker.begin_exit(order.pair_id, when=order.decided_at, zscore=order.zscore, reason=order.reason)
-            self._tracker.set_state(order.pair_id, PairState.EXITING)
+            self._ledger.begin_exit(order.pair_id, when=order.decided_at, zscore=order.zscore, reason=order.reason)
+            self._ledger.set_state(order.pair_id, PairState.EXITING)
         if self._carries and self._halted(order, datetime_to_ms(order.decided_at)):
             self._waiting.append(order)
         else:
@@ -131,7 +131,7 @@ class BacktestPairBroker:
         return order.ref
 
     def position(self, pair_id: str) -> PairPosition | None:
-        return self._tracker.position(pair_id)
+        return self._ledger.position(pair_id)
 
     def equity(self) -> float:
         return self._equity
@@ -142,7 +142,7 @@ class BacktestPairBroker:
         pair_order, leg_number = self._orders.pop(order.ref)
         leg = pair_order.legs[leg_number]
         price = Decimal(repr(order.executed.price))
-        self._tracker.apply_fill(
+        self._ledger.apply_fill(
             pair_order.pair_id,
             leg.symbol,
             leg.quantity,
@@ -158,7 +158,7 @@ class BacktestPairBroker:
     def finish(self) -> None:
         """The data is over: exits that were ordered on a pair's last bar have no next bar to fill on."""
         for order in (*(order for order, _ in self._orders.values()), *self._waiting):
-            self._tracker.set_state(order.pair_id, PairState.OPEN)
+            self._ledger.set_state(order.pair_id, PairState.OPEN)
 
     # the parts
 
@@ -194,21 +194,21 @@ class BacktestPairBroker:
 
     def _settle(self, order: PairOrder) -> None:
         if order.action is Action.ENTER:
-            self._tracker.set_state(order.pair_id, PairState.OPEN)
+            self._ledger.set_state(order.pair_id, PairState.OPEN)
         else:
-            self._tracker.finish(order.pair_id)
+            self._ledger.finish(order.pair_id)
 
     def _mark(self, time: datetime, prices: Mapping[str, float]) -> None:
-        self._equity = self._tracker.equity(prices)
+        self._equity = self._ledger.equity(prices)
         self.equity_curve.append((time, self._equity))
-        positions = self._tracker.positions()
+        positions = self._ledger.positions()
         self.bars_in_position += bool(positions)
         for risk_exit in self._guard.on_bar(time, self._equity, positions, prices):
             self._strategy.desk(risk_exit.pair_id).on_exit(risk_exit.reason)
             self.submit(positions[risk_exit.pair_id].exit_order(prices, time, risk_exit.reason))
 
     def _settle_funding(self, now_ms: int) -> None:
-        for pair_id, position in self._tracker.positions().items():
+        for pair_id, position in self._ledger.positions().items():
             for leg in position.legs:
                 self._fund_leg(pair_id, leg.symbol, leg.quantity, now_ms)
         self._last_ms = now_ms
@@ -223,5 +223,5 @@ class BacktestPairBroker:
         for event in self._funding[symbol].between(self._last_ms, now_ms):
             mark = event.mark_price or self._last_close(symbol, event.time_ms)
             amount = funding_amount(quantity, mark, event.rate)
-            self._tracker.apply_funding(pair_id, symbol, amount)
+            self._ledger.apply_funding(pair_id, symbol, amount)
             self._strategy.broker.add_cash(float(amount))

@@ -9,10 +9,10 @@ from typing import Any
 
 from pairs.words import PairOrder, PairState
 from trading.events import BarMarked
-from trading.execution_statistics import ExecutionStatistics
+from trading.execution.quality import ExecutionQuality
+from trading.execution.recovery import GUARD_KEY
 from trading.floor import Floor, Progress
 from trading.pair_gateway import PairGateway, StepView
-from trading.recovery import GUARD_KEY
 from trading.risk_guard import RiskExit
 from trading.status import STATUS_KEY, status_row
 
@@ -28,7 +28,7 @@ class BarMarker:
         progress: Progress,
         *,
         gateway: PairGateway,
-        statistics: ExecutionStatistics,
+        statistics: ExecutionQuality,
         mode: str,
         leave: Callable[[PairOrder], None],
     ) -> None:
@@ -47,7 +47,7 @@ class BarMarker:
             return
         is_new = progress.time != time
         progress.time = time
-        equity = self.floor.tracker.equity(progress.prices)
+        equity = self.floor.ledger.equity(progress.prices)
         self._count(time, equity)
         self._check_risk(time, equity, () if is_new else self._gateway.view.risk_exits)
         if is_new:
@@ -61,7 +61,7 @@ class BarMarker:
         progress = self.progress
         if not progress.equity or progress.equity[-1][0] < time:
             self._counted = time
-            progress.bars_in_position += bool(self.floor.tracker.positions())
+            progress.bars_in_position += bool(self.floor.ledger.positions())
             progress.equity.append((time, equity))
             self.floor.journal.record_equity(time, equity)
         elif self._counted == time and progress.equity[-1][1] != equity:
@@ -71,13 +71,13 @@ class BarMarker:
     def _check_risk(self, time: datetime, equity: float, known: tuple[RiskExit, ...]) -> None:
         """What risk demands at these closes; the strategy sees it as done."""
         floor, prices = self.floor, self.progress.prices
-        positions = floor.tracker.positions()
+        positions = floor.ledger.positions()
         leaving_already = {risk_exit.pair_id for risk_exit in known}
         exits = floor.guard.on_bar(time, equity, positions, prices)
         exits = [risk_exit for risk_exit in exits if risk_exit.pair_id not in leaving_already]
         leaving = leaving_already | {risk_exit.pair_id for risk_exit in exits}
         view = {p: replace(q, state=PairState.EXITING) if p in leaving else q for p, q in positions.items()}
-        cash = float(floor.tracker.equity_start) if not positions else equity
+        cash = float(floor.ledger.equity_start) if not positions else equity
         self._gateway.publish_step(StepView(time, equity, cash, view, (*known, *exits)))
         for risk_exit in exits:
             self._leave(positions[risk_exit.pair_id].exit_order(prices, time, risk_exit.reason))
@@ -94,7 +94,7 @@ class BarMarker:
     def status(self) -> dict[str, Any]:
         return status_row(
             mode=self._mode,
-            tracker=self.floor.tracker,
+            ledger=self.floor.ledger,
             guard=self.floor.guard,
             statistics=self._statistics,
             prices=self.progress.prices,

@@ -8,12 +8,12 @@ from datetime import datetime
 from ccxt_bt_bridge.clock import Clock
 from ccxt_bt_bridge.port import MarketPort, TradingPort
 from trading.events import EventBus
-from trading.execution_engine import ExecutionEngine
-from trading.funding_book import FundingBook
+from trading.execution.funding_book import FundingBook
+from trading.execution.leg_orders import LegOrders
+from trading.execution.pair_engine import PairEngine
+from trading.execution.pair_ledger import PairLedger
+from trading.execution.recovery import Recovery
 from trading.journal.writer import Journal
-from trading.order_manager import OrderManager
-from trading.position_tracker import PositionTracker
-from trading.recovery import Recovery
 from trading.risk_guard import RiskGuard
 
 
@@ -36,10 +36,10 @@ class Floor:
 
     market: MarketPort
     trading: TradingPort
-    engine: ExecutionEngine
-    orders: OrderManager
+    engine: PairEngine
+    orders: LegOrders
     funding: FundingBook
-    tracker: PositionTracker
+    ledger: PairLedger
     guard: RiskGuard
     journal: Journal
     clock: Clock

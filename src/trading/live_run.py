@@ -26,8 +26,8 @@ from trading.events import (
     PairOpened,
     StepMissed,
 )
+from trading.execution.recovery import GUARD_KEY
 from trading.records import RunResult, TradeRecord
-from trading.recovery import GUARD_KEY
 from trading.run_logs import RunLogs
 from trading.run_terms import kept_terms, write_terms
 from trading.utc_text import parse_utc
@@ -64,9 +64,9 @@ async def end_run(path: LivePath) -> None:
 
 
 def live_result(path: LivePath, *, uptime_s: float) -> RunResult:
-    tracker, progress, config = path.floor.tracker, path.session.progress, path.config
-    still_open = tracker.open_records(progress.prices)
-    closed = tracker.equity_start + sum((trade.pnl for trade in tracker.trades), Decimal(0))
+    ledger, progress, config = path.floor.ledger, path.session.progress, path.config
+    still_open = ledger.open_records(progress.prices)
+    closed = ledger.equity_start + sum((trade.pnl for trade in ledger.trades), Decimal(0))
     return RunResult(
         config=config.name,
         mode=config.model.broker.type,
@@ -74,14 +74,14 @@ def live_result(path: LivePath, *, uptime_s: float) -> RunResult:
         start=_first_time(path),
         end=progress.time or path.market_now(),
         bar_hours=config.model.bar_hours,
-        equity_start=tracker.equity_start,
+        equity_start=ledger.equity_start,
         equity_end=closed + sum((record.unrealised for record in still_open), Decimal(0)),
-        trades=tuple(tracker.trades),
+        trades=tuple(ledger.trades),
         open=still_open,
         refused=path.floor.journal.refusals(progress.run),
         equity=tuple(progress.equity),
         bars_in_position=progress.bars_in_position,
-        turnover_notional=tracker.turnover_notional,
+        turnover_notional=ledger.turnover_notional,
         signals=progress.signals,
         notes=path.venue.notes,
         risk_trips=tuple((parse_utc(when), reason) for when, reason in path.floor.guard.state.trips),
@@ -150,7 +150,7 @@ def _new_run(path: LivePath) -> int:
         number = journal.start_run(started=now, config_sha256=path.config.sha256, code_version=_code_version())
         for pair_id in journal.positions():
             journal.save_position(pair_id, PairState.FLAT, {})
-        write_terms(journal, path.venue, path.floor.tracker.equity_start)
+        write_terms(journal, path.venue, path.floor.ledger.equity_start)
         journal.save_risk_state(GUARD_KEY, path.floor.guard.snapshot())
         journal.save_risk_state(PROGRESS_KEY, {"bars_in_position": 0})
     return number

@@ -21,10 +21,10 @@ from ccxt_bt_bridge.words import Connection, Fill, FundingPayment, OrderReport, 
 from pairs.words import Action, Pair, PairOrder
 from trading.bar_marker import BarMarker
 from trading.events import Alarm, ConnectionChanged, OrderFailed, StepMissed
-from trading.execution_statistics import ExecutionStatistics
+from trading.execution.quality import ExecutionQuality
+from trading.execution.recovery import Mismatch
 from trading.floor import Floor, Progress
 from trading.pair_gateway import PairGateway
-from trading.recovery import Mismatch
 
 STOP_POLL_S = 0.5
 STOP_LIMIT_S = 120.0
@@ -55,7 +55,7 @@ class LiveSession:
         gateway: PairGateway,
         pairs: tuple[Pair, ...],
         mode: str,
-        statistics: ExecutionStatistics,
+        statistics: ExecutionQuality,
         progress: Progress,
         alignment: Alignment,
     ) -> None:
@@ -230,7 +230,7 @@ class LiveSession:
 
     def _close_all(self) -> None:
         now = ms_to_datetime(self.floor.clock.now_ms())
-        for position in self.floor.tracker.positions().values():
+        for position in self.floor.ledger.positions().values():
             if position.is_open:
                 self._start(position.exit_order(self.progress.prices, now, "shutdown"))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from trading.execution_statistics import ExecutionStatistics
-from trading.position_tracker import PositionTracker
+from trading.execution.pair_ledger import PairLedger
+from trading.execution.quality import ExecutionQuality
 from trading.risk_guard import RiskGuard
 from trading.utc_text import utc_text
 
@@ -16,18 +16,18 @@ STATUS_KEY = "status"
 def status_row(
     *,
     mode: str,
-    tracker: PositionTracker,
+    ledger: PairLedger,
     guard: RiskGuard,
-    statistics: ExecutionStatistics,
+    statistics: ExecutionQuality,
     prices: Mapping[str, float],
     time: Any,
     bars: int,
     signals: int,
 ) -> dict[str, Any]:
     """JSON values. Money in quote currency, ``_pct`` 0 to 100."""
-    open_records = tracker.open_records(prices)
+    open_records = ledger.open_records(prices)
     gains = [float(record.unrealised) for record in open_records]
-    equity = tracker.equity(prices)
+    equity = ledger.equity(prices)
     return {
         "time": None if time is None else utc_text(time),
         "equity": equity,
@@ -36,7 +36,7 @@ def status_row(
         "engine": {
             "mode": mode,
             "total_signals": signals,
-            "successful_executions": statistics.opened + len(tracker.trades),
+            "successful_executions": statistics.opened + len(ledger.trades),
             "success_rate": _share(signals - statistics.refused, signals),
         },
         "positions": {
@@ -56,7 +56,7 @@ def status_row(
             "execution": {"avg_fill_time_ms": statistics.average_latency_ms, "orders": statistics.orders},
             "slippage": {"avg_slippage_pct": statistics.average_slippage_pct},
         },
-        "trades": {"closed": len(tracker.trades), "pnl": float(sum(trade.pnl for trade in tracker.trades))},
+        "trades": {"closed": len(ledger.trades), "pnl": float(sum(trade.pnl for trade in ledger.trades))},
     }
 
 

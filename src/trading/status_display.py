@@ -88,7 +88,7 @@ class StatusDisplay:
 
 def _start_line(path: LivePath) -> str:
     model = path.config.model
-    state = "resumes" if path.floor.tracker.trades or path.floor.tracker.open_pairs else "starts"
+    state = "resumes" if path.floor.ledger.trades or path.floor.ledger.open_pairs else "starts"
     return (
         f"{path.config.name}: {len(path.config.pairs)} pairs on {model.broker.type}, {path.venue.pace}; "
         f"run {path.session.progress.run} {state} at {path.market_now():%Y-%m-%d %H:%M} UTC. Ctrl+C stops."

@@ -9,7 +9,7 @@ from typing import Any
 
 from pairs.words import Pair, PairState
 from tests.brokers.markets import bars, hours, source
-from tests.trading.engine_rig import PAIR, Rig, assert_sound, open_world, start_rig, still_market
+from tests.trading.execution.engine_rig import PAIR, Rig, assert_sound, open_world, start_rig, still_market
 from tests.virtual_time import run_virtual
 
 Script = Callable[[Rig], Coroutine[Any, Any, Any]]

@@ -214,7 +214,7 @@ def test_faults_at_random_never_leave_the_books_apart(tmp_path):
     def look(path):
         yield
         held["books"] = [
-            (path.floor.tracker.net(s), path.venue._exchange.venue.account.ledger.amount(s))
+            (path.floor.ledger.net(s), path.venue._exchange.venue.account.ledger.amount(s))
             for s in path.session.symbols
         ]
 

@@ -24,15 +24,16 @@ from ccxt_bt_bridge.words import Fill, FundingPayment, Market, OrderReport, Orde
 from pairs.words import Action, Direction, LegOrder, Pair, PairOrder, PairState, SpreadStatistics, entry_ref
 from tests.brokers.markets import bars, source
 from trading.events import Alarm, Event, EventBus
-from trading.execution_engine import ExecutionEngine, ExecutionSettings
-from trading.funding_book import FundingBook
+from trading.execution.funding_book import FundingBook
+from trading.execution.leg_orders import LegOrders
+from trading.execution.pair_engine import PairEngine
+from trading.execution.pair_ledger import PairLedger
+from trading.execution.recovery import Mismatch, Recovery
+from trading.execution.settings import ExecutionSettings
 from trading.journal import schema
 from trading.journal.reads import _intent
 from trading.journal.words import Intent
 from trading.journal.writer import Journal
-from trading.order_manager import OrderManager
-from trading.position_tracker import PositionTracker
-from trading.recovery import Mismatch, Recovery
 from trading.risk_guard import RiskGuard, RiskLimits
 
 D = Decimal
@@ -204,10 +205,10 @@ class Rig:
     world: World
     port: WatchedPort
     journal: MortalJournal
-    tracker: PositionTracker
+    ledger: PairLedger
     guard: RiskGuard
-    orders: OrderManager
-    engine: ExecutionEngine
+    orders: LegOrders
+    engine: PairEngine
     recovery: Recovery
     funding: FundingBook
     events: list[Event]
@@ -217,7 +218,7 @@ class Rig:
         return entry_order(pair, legs or ENTRY, self.now, **fields)
 
     def leave(self, pair: str = "A_B", reason: str = "reversion") -> PairOrder:
-        position = self.tracker.position(pair)
+        position = self.ledger.position(pair)
         assert position is not None
         prices = {leg.symbol: float(leg.entry_price) for leg in position.legs}
         return position.exit_order(prices, self.now, reason)
@@ -234,7 +235,7 @@ class Rig:
         return [event.message for event in self.of(Alarm)]
 
     def state(self, pair: str = "A_B") -> PairState:
-        return self.tracker.state(pair)
+        return self.ledger.state(pair)
 
     def intents(self) -> list[Intent]:
         return [_intent(row) for row in self.journal._rows(select(schema.intents).order_by(schema.intents.c.id))]
@@ -288,14 +289,14 @@ def start_rig(
     events: list[Event] = []
     bus = EventBus()
     bus.add(events.append)
-    tracker = PositionTracker(D(10_000), {pair.pair_id: pair for pair in pairs})
+    ledger = PairLedger(D(10_000), {pair.pair_id: pair for pair in pairs})
     guard = RiskGuard(limits, EQUITY)
-    orders = OrderManager(port, journal, world.clock, bus, bot_id="rig")
-    engine = ExecutionEngine(
+    orders = LegOrders(port, journal, world.clock, bus, bot_id="rig")
+    engine = PairEngine(
         market=port,
         orders=orders,
         journal=journal,
-        tracker=tracker,
+        ledger=ledger,
         guard=guard,
         clock=world.clock,
         bus=bus,
@@ -303,23 +304,23 @@ def start_rig(
         settings=settings or ExecutionSettings(),
     )
     funding = FundingBook(
-        journal=journal, tracker=tracker, clock=world.clock, bus=bus, on_unwritable=engine.on_unwritable
+        journal=journal, ledger=ledger, clock=world.clock, bus=bus, on_unwritable=engine.on_unwritable
     )
     recovery = Recovery(
         journal=journal,
         trading=port,
         orders=orders,
         engine=engine,
-        tracker=tracker,
+        ledger=ledger,
         guard=guard,
         funding=funding,
         rules=RULES,
     )
     pump = asyncio.get_running_loop().create_task(_pump(world.exchange, orders, funding))
-    return Rig(world, port, journal, tracker, guard, orders, engine, recovery, funding, events, [pump])
+    return Rig(world, port, journal, ledger, guard, orders, engine, recovery, funding, events, [pump])
 
 
-async def _pump(exchange: SimulatedExchange, orders: OrderManager, funding: FundingBook) -> None:
+async def _pump(exchange: SimulatedExchange, orders: LegOrders, funding: FundingBook) -> None:
     async for event in exchange.events():
         match event:
             case Fill():
@@ -339,7 +340,7 @@ def assert_sound(rig: Rig) -> None:
     assert len(rig.port.sent) == len({request.client_order_id for request in rig.port.sent}), "an intent sent twice"
     assert not rig.journal.unresolved_intents()
     for symbol in world.exchange.source.symbols:
-        assert rig.tracker.net(symbol) == world.held(symbol), symbol
+        assert rig.ledger.net(symbol) == world.held(symbol), symbol
         assert rig.journal.ledger().get(symbol, D(0)) == world.held(symbol), symbol
     booked = _booked(rig.journal)
     assert booked == sorted(fill.trade_id for fill in world.exchange.venue.fills)
@@ -355,5 +356,5 @@ def _booked(journal: Journal) -> list[str]:
 
 def is_hedged_or_flat(rig: Rig, pair: str = "A_B", legs: Mapping[str, Decimal] = ENTRY) -> bool:
     """Flat, or every leg the same share of what was wanted (to a step)."""
-    shares = [rig.tracker.quantity(pair, symbol) / wanted for symbol, wanted in legs.items()]
+    shares = [rig.ledger.quantity(pair, symbol) / wanted for symbol, wanted in legs.items()]
     return max(shares) - min(shares) <= D("0.001") and min(shares) >= 0

@@ -90,7 +90,7 @@ class _Holding:
         return self.direction.sign if symbol == first else -self.direction.sign
 
 
-class PositionTracker:
+class PairLedger:
     """Open pairs, their profit and the trades they became.
 
     ``equity = equity_start + profit of closed trades + profit of open ones`` at the prices given.

@@ -12,11 +12,11 @@ from ccxt_bt_bridge.errors import ExchangeUnreachable
 from ccxt_bt_bridge.words import Fill, OrderStatus, Side
 from pairs.words import PairState
 from tests.brokers.markets import bars, hours, source
-from tests.trading.engine_rig import Rig, World, assert_sound, fast_files, open_world, start_rig
+from tests.trading.execution.engine_rig import Rig, World, assert_sound, fast_files, open_world, start_rig
 from tests.virtual_time import run_virtual
 from trading.events import OrderFinished
+from trading.execution.leg_orders import LegOutcome, LegSend
 from trading.journal.words import Intent, IntentState
-from trading.order_manager import LegOutcome, LegSend
 
 D = Decimal
 BUY = LegSend("A_B", "r1", "enter", 0, "A", D(2), False, D(100))
@@ -195,9 +195,7 @@ def test_an_order_still_working_at_a_restart_is_cancelled_although_the_market_st
         world, rig = await _in_the_hole(tmp_path)
         try:
             entry = rig.enter()
-            rig.engine._entries["A_B"] = entry
-            rig.tracker.begin(entry)
-            rig.engine._save("A_B")
+            rig.engine._book.begin(entry)
             sending = asyncio.ensure_future(rig.orders.send(replace(BUY, ref=entry.ref)))
             await asyncio.sleep(5)
             for task in (sending, *rig.tasks):
@@ -249,7 +247,7 @@ def test_an_interrupted_exit_of_a_whole_pair_waits_for_both_legs_after_a_restart
 
     rig, sent_in_the_hole = run_virtual(main())
     assert sent_in_the_hole == []
-    assert [trade.exit_reason for trade in rig.tracker.trades] == ["stop"]
+    assert [trade.exit_reason for trade in rig.ledger.trades] == ["stop"]
 
 
 def test_a_disagreement_after_a_restart_leaves_half_done_pairs_alone(tmp_path):
@@ -258,7 +256,7 @@ def test_a_disagreement_after_a_restart_leaves_half_done_pairs_alone(tmp_path):
         try:
             rig = start_rig(world)
             await rig.engine.execute(rig.enter())
-            rig.engine._set_state("A_B", PairState.EXITING)
+            rig.engine._book.set_state("A_B", PairState.EXITING)
             await rig.stop()
             rig.journal.die()
             del world.exchange.venue.account.ledger._positions["A"]

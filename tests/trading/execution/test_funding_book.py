@@ -13,7 +13,7 @@ import pytest
 from brokers.funding import FundingSchedule
 from ccxt_bt_bridge.words import FundingPayment
 from tests.brokers.markets import hours
-from tests.trading.engine_rig import Rig, World, fast_files, open_world, start_rig
+from tests.trading.execution.engine_rig import Rig, World, fast_files, open_world, start_rig
 from tests.trading.plays import SHARING, play, run_market, shared_market
 from tests.virtual_time import run_virtual
 from trading.events import FundingBooked
@@ -69,10 +69,10 @@ def test_funding_of_the_exchange_reaches_the_leg_that_holds(tmp_path):
         await rig.engine.execute(rig.leave())
 
     rig = play(tmp_path, script, terms=FUNDED)
-    funded = [leg.funding for leg in rig.tracker.trades[0].legs]
+    funded = [leg.funding for leg in rig.ledger.trades[0].legs]
     assert funded[0] < 0 == funded[1]
     wallet = rig.world.exchange.venue.account.ledger.wallet
-    assert wallet == D(10_000) + rig.tracker.trades[0].pnl
+    assert wallet == D(10_000) + rig.ledger.trades[0].pnl
 
 
 async def trade_through(rig: Rig, until_hour: float = DUE) -> None:
@@ -115,21 +115,21 @@ def test_funding_that_is_heard_after_the_exit_goes_to_the_trade_and_its_record(t
     async def script(rig: Rig) -> None:
         deaf(rig)
         await trade_through(rig)
-        (before,) = rig.tracker.trades
+        (before,) = rig.ledger.trades
         assert before.pnl_funding == 0
         for _ in range(2):
             for late in await rig.world.exchange.funding(since_ms=0):
                 rig.funding.book(late)
-        (after,) = rig.tracker.trades
+        (after,) = rig.ledger.trades
         assert after.legs[0].funding < 0 == after.legs[1].funding
         assert after == before.with_funding("A", after.pnl_funding)
         assert saved(rig) == [after]
         wallet = rig.world.exchange.venue.account.ledger.wallet
         assert wallet == D(10_000) + after.pnl
-        assert D(str(rig.tracker.equity({}))) == wallet
+        assert D(str(rig.ledger.equity({}))) == wallet
 
     rig = play(tmp_path, script, terms=FUNDED)
-    assert [event.trade for event in rig.of(FundingBooked)] == [rig.tracker.trades[0]]
+    assert [event.trade for event in rig.of(FundingBooked)] == [rig.ledger.trades[0]]
 
 
 def test_funding_that_is_heard_by_the_next_process_goes_to_the_closed_trade_once(tmp_path):
@@ -137,12 +137,12 @@ def test_funding_that_is_heard_by_the_next_process_goes_to_the_closed_trade_once
         rig = start_rig(world)
         deaf(rig)
         await trade_through(rig)
-        assert rig.tracker.trades[0].pnl_funding == 0
+        assert rig.ledger.trades[0].pnl_funding == 0
         for _ in range(2):
             rig = await started_again(rig)
             assert await rig.recover() == ()
-            assert D(10_000) + rig.tracker.trades[0].pnl == world.exchange.venue.account.ledger.wallet
-            assert saved(rig) == rig.tracker.trades
+            assert D(10_000) + rig.ledger.trades[0].pnl == world.exchange.venue.account.ledger.wallet
+            assert saved(rig) == rig.ledger.trades
 
     in_a_world(tmp_path, script, **FUNDED)
 
@@ -157,12 +157,12 @@ def test_funding_of_a_closed_trade_is_not_given_to_the_pair_when_it_was_entered_
         await rig.engine.execute(rig.enter())
         for late in await world.exchange.funding(since_ms=0):
             rig.funding.book(late)
-        before = rig.tracker.equity({})
+        before = rig.ledger.equity({})
         again = await started_again(rig)
         assert await again.recover() == ()
-        assert again.tracker.equity({}) == before
-        assert again.tracker.trades[0].pnl_funding < 0
-        assert again.tracker.open_records({})[0].legs[0].funding == 0
+        assert again.ledger.equity({}) == before
+        assert again.ledger.trades[0].pnl_funding < 0
+        assert again.ledger.open_records({})[0].legs[0].funding == 0
 
     in_a_world(tmp_path, script, **FUNDED)
 
@@ -177,7 +177,7 @@ def test_an_entry_of_the_moments_after_is_charged_when_nobody_held_before(tmp_pa
         rig.funding.book(payment("-0.02", DUE + 3 / 3600))
         again = await started_again(rig)
         again.recovery.restore(run=1)
-        assert again.tracker.open_records({})[0].legs[0].funding == D("-0.02")
+        assert again.ledger.open_records({})[0].legs[0].funding == D("-0.02")
 
     in_a_world(tmp_path, script)
 
@@ -186,7 +186,7 @@ def test_a_payment_stamped_seconds_late_is_shared_by_what_was_held_on_the_hour(t
     async def script(rig: Rig) -> None:
         await trade_through(rig)
         rig.funding.book(payment("-0.02", DUE + 3 / 3600))
-        assert [trade.pnl_funding for trade in rig.tracker.trades] == [D("-0.02")]
+        assert [trade.pnl_funding for trade in rig.ledger.trades] == [D("-0.02")]
 
     play(tmp_path, script)
 
@@ -195,6 +195,6 @@ def test_a_payment_that_no_pair_held_for_is_booked_to_none(tmp_path):
     async def script(rig: Rig) -> None:
         await trade_through(rig, 4)
         rig.funding.book(payment("-0.02", DUE))
-        assert rig.tracker.trades[0].pnl_funding == 0
+        assert rig.ledger.trades[0].pnl_funding == 0
 
     assert play(tmp_path, script).of(FundingBooked) == []

@@ -13,7 +13,7 @@ import pytest
 from ccxt_bt_bridge.words import NotPlaced, Placed
 from pairs.words import Pair, PairState
 from tests.brokers.markets import bars, hours, market_order, source
-from tests.trading.engine_rig import (
+from tests.trading.execution.engine_rig import (
     ENTRY,
     RULES,
     Rig,
@@ -25,7 +25,7 @@ from tests.trading.engine_rig import (
 from tests.trading.plays import SHARING, play, round_trip, run_market, shared_market
 from tests.virtual_time import run_virtual
 from trading.events import Alarm, EntryRefused, OrderFailed, OrderFinished, PairClosed, PairOpened
-from trading.execution_engine import ExecutionSettings
+from trading.execution.settings import ExecutionSettings
 from trading.risk_guard import Breaker
 
 D = Decimal
@@ -57,7 +57,7 @@ def test_an_entry_and_an_exit_take_one_order_a_leg(tmp_path):
     ]  # fmt: skip
     (opened,), (closed,) = rig.of(PairOpened), rig.of(PairClosed)
     assert opened.position.state is PairState.OPEN
-    assert closed.trade == rig.tracker.trades[0]
+    assert closed.trade == rig.ledger.trades[0]
     assert closed.order.reason == closed.trade.exit_reason == "reversion"
     assert rig.state() is PairState.FLAT
     assert rig.guard.breaker is Breaker.CLOSED
@@ -84,7 +84,7 @@ def test_liquidity_that_turns_between_the_legs_does_not_bare_one(tmp_path):
 
     rig = play(tmp_path, script)
     assert rig.state() is PairState.OPEN
-    assert {symbol: rig.tracker.quantity("A_B", symbol) for symbol in ENTRY} == ENTRY
+    assert {symbol: rig.ledger.quantity("A_B", symbol) for symbol in ENTRY} == ENTRY
 
 
 def test_state_and_intent_are_in_the_journal_before_each_send(tmp_path):
@@ -113,7 +113,7 @@ def test_latency_passes_on_the_injected_clock(tmp_path):
 
 def test_slippage_counts_from_the_decisions_close(tmp_path):
     rig = play(tmp_path, round_trip, terms={"slippage_bps": D(100)})
-    first = rig.tracker.trades[0].legs[0]
+    first = rig.ledger.trades[0].legs[0]
     bought, sold = first.entry_price, first.exit_price
     assert first.slippage == D(2) * (100 - bought) + D(2) * (sold - D(repr(float(bought))))
 
@@ -126,7 +126,7 @@ def test_a_single_leg_order_is_whole_with_its_one_leg(tmp_path):
         await rig.engine.execute(rig.leave("A", "take_profit"))
 
     rig = play(tmp_path, script, pairs=(single,))
-    assert [leg.symbol for leg in rig.tracker.trades[0].legs] == ["A"]
+    assert [leg.symbol for leg in rig.ledger.trades[0].legs] == ["A"]
 
 
 # every fault kind on every leg
@@ -144,8 +144,8 @@ def test_one_fault_at_entry_leaves_the_pair_whole_or_flat(kind, leg, tmp_path):
     assert is_hedged_or_flat(rig)
     assert len(rig.of(OrderFailed)) == gave_up
     share = D("0.6") if (kind, leg) == ("partial_fill", "A") else D(1)
-    assert gave_up or rig.tracker.quantity("A_B", "A") == 2 * share
-    assert gave_up or rig.tracker.quantity("A_B", "B") == -4 * share
+    assert gave_up or rig.ledger.quantity("A_B", "A") == 2 * share
+    assert gave_up or rig.ledger.quantity("A_B", "B") == -4 * share
 
 
 @pytest.mark.parametrize("kind", FAULTS)
@@ -153,7 +153,7 @@ def test_one_fault_at_entry_leaves_the_pair_whole_or_flat(kind, leg, tmp_path):
 def test_one_fault_at_exit_still_ends_flat(kind, leg, tmp_path):
     rig = play(tmp_path, round_trip, faults=[fault(kind, leg, at=2, **share_of(kind))])
     assert rig.state() is PairState.FLAT
-    assert len(rig.tracker.trades) == 1
+    assert len(rig.ledger.trades) == 1
     retried = kind != "timeout_after_execution"
     assert len(rig.port.sent) == 4 + retried
     assert all(request.reduce_only for request in rig.port.sent[2:])
@@ -187,7 +187,7 @@ def test_too_little_of_the_first_leg_is_unwound_and_told(tmp_path):
     assert rig.state() is PairState.FLAT
     assert [one.symbol for one in rig.port.sent] == ["A", "A"]
     assert rig.port.sent[1].reduce_only
-    (trade,) = rig.tracker.trades
+    (trade,) = rig.ledger.trades
     assert trade.exit_reason == "unwound:partial_fill:0.40"
     (failed,) = rig.of(OrderFailed)
     assert failed.reason == "unwound:partial_fill:0.40", "the strategy's order must come to its end"
@@ -224,7 +224,7 @@ def test_a_hedge_that_cannot_be_had_unwinds_both_legs(tmp_path):
     rig = play(tmp_path, script, faults=[fault("partial_fill", "B", times=3)])
     assert [one.signed_amount for one in rig.port.sent[4:]] == [D(-2), D("3.5")]
     assert rig.state() is PairState.FLAT
-    assert rig.tracker.trades[0].exit_reason == "unwound:hedge_failed"
+    assert rig.ledger.trades[0].exit_reason == "unwound:hedge_failed"
     assert [event.reason for event in rig.of(OrderFailed)] == ["unwound:hedge_failed"]
 
 
@@ -410,7 +410,7 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_trade_delays_it_and_loses_nothi
     assert rig.state() is PairState.FLAT
     assert rig.guard.state.breaker_reason == "journal_unwritable"
     assert len(rig.port.sent) == 4
-    assert len(rig.tracker.trades) == 1
+    assert len(rig.ledger.trades) == 1
     assert rig.world.clock.now_ms() - hours(1) >= 300_000
 
 
@@ -423,14 +423,14 @@ def test_an_exit_is_reduce_only_only_as_far_as_it_reduces_the_net(tmp_path):
     async def script(rig: Rig) -> None:
         await rig.engine.execute(rig.enter())
         await rig.engine.execute(rig.enter("C_A", {"C": D(15), "A": D(-3)}))
-        assert rig.tracker.net("A") == rig.world.held("A") == -1
+        assert rig.ledger.net("A") == rig.world.held("A") == -1
         await rig.engine.execute(rig.leave("A_B"))
         await rig.engine.execute(rig.leave("C_A"))
 
     rig = play(tmp_path, script, market=shared_market(), pairs=SHARING)
     exits = {(one.symbol, one.signed_amount): one.reduce_only for one in rig.port.sent[4:]}
     assert exits == {("A", D(-2)): False, ("B", D(4)): True, ("C", D(-15)): True, ("A", D(3)): True}
-    assert len(rig.tracker.trades) == 2
+    assert len(rig.ledger.trades) == 2
 
 
 def test_an_entry_that_was_decided_on_an_old_bar_is_refused(tmp_path):

@@ -91,7 +91,7 @@ class _Watch:
         return self.is_done and self.report is not None and self.booked >= self.report.filled
 
 
-class OrderManager:
+class LegOrders:
     """Sends single orders of the engine and books their fills through ``on_fill(send, fill)``."""
 
     def __init__(self, port: TradingPort, journal: Journal, clock: Clock, bus: EventBus, *, bot_id: str) -> None:

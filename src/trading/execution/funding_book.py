@@ -13,9 +13,9 @@ from ccxt_bt_bridge.clock import Clock
 from ccxt_bt_bridge.words import FundingPayment
 from pairs.words import entry_ref
 from trading.events import EventBus, FundingBooked
+from trading.execution.pair_ledger import PairLedger
 from trading.journal.errors import JournalUnwritable
 from trading.journal.writer import Journal
-from trading.position_tracker import PositionTracker
 from trading.records import TradeRecord
 
 ZERO = Decimal(0)
@@ -46,13 +46,13 @@ class FundingBook:
         self,
         *,
         journal: Journal,
-        tracker: PositionTracker,
+        ledger: PairLedger,
         clock: Clock,
         bus: EventBus,
         on_unwritable: Callable[[JournalUnwritable], None],
     ) -> None:
         self._journal = journal
-        self._tracker = tracker
+        self._ledger = ledger
         self._clock = clock
         self._bus = bus
         self._on_unwritable = on_unwritable
@@ -81,7 +81,7 @@ class FundingBook:
 
     def _holders(self, payment: FundingPayment) -> list[Holder]:
         for moment_ms in _moments(payment):
-            pairs = self._tracker.pairs_with(payment.symbol)
+            pairs = self._ledger.pairs_with(payment.symbol)
             found = [self._holder(pair_id, payment.symbol, moment_ms) for pair_id in pairs]
             holders = [holder for holder in found if holder is not None]
             if holders:
@@ -101,10 +101,10 @@ class FundingBook:
 
     def _entered_before(self, pair_id: str, moment: datetime) -> tuple[datetime, TradeRecord | None] | None:
         """The pair's last entry that was decided before a moment, and the trade it became."""
-        position = self._tracker.position(pair_id)
+        position = self._ledger.position(pair_id)
         if position is not None and position.entry_time < moment:
             return position.entry_time, None
-        for trade in reversed(self._tracker.trades):
+        for trade in reversed(self._ledger.trades):
             if trade.pair_id == pair_id and trade.entry_time < moment:
                 return trade.entry_time, trade
         return None
@@ -118,10 +118,10 @@ class FundingBook:
     def _apply(self, symbol: str, holder: Holder, share: Decimal) -> None:
         trade = holder.trade
         if trade is None:
-            self._tracker.apply_funding(holder.pair_id, symbol, share)
+            self._ledger.apply_funding(holder.pair_id, symbol, share)
         else:
             trade = trade.with_funding(symbol, share)
-            self._tracker.replace_trade(trade)
+            self._ledger.replace_trade(trade)
         now = ms_to_datetime(self._clock.now_ms())
         self._bus.publish(FundingBooked(now, holder.pair_id, symbol, share, trade))
 

@@ -8,7 +8,7 @@ from trading.events import EntryRefused, Event, LegFilled, OrderFinished, PairOp
 
 
 @dataclass(slots=True)
-class ExecutionStatistics:
+class ExecutionQuality:
     """A listener. Slippage in per cent of notional against the price of the decision, positive when it cost."""
 
     orders: int = 0

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pairs.words import Pair, PairState
-from tests.trading.engine_rig import PAIR, entry_order
-from trading.position_tracker import PositionTracker
+from tests.trading.execution.engine_rig import PAIR, entry_order
+from trading.execution.pair_ledger import PairLedger
 
 D = Decimal
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -24,13 +24,13 @@ FILLS = st.lists(
 FUNDING = st.lists(st.tuples(st.sampled_from(["A", "B"]), FEES), max_size=4)
 
 
-def tracker_of(*pairs: Pair) -> PositionTracker:
-    return PositionTracker(EQUITY, {pair.pair_id: pair for pair in pairs or (PAIR,)})
+def ledger_of(*pairs: Pair) -> PairLedger:
+    return PairLedger(EQUITY, {pair.pair_id: pair for pair in pairs or (PAIR,)})
 
 
-def begun(tracker: PositionTracker, pair: str = "A_B", legs=None) -> PositionTracker:
-    tracker.begin(entry_order(pair, legs or {"A": D(2), "B": D(-4)}, START))
-    return tracker
+def begun(ledger: PairLedger, pair: str = "A_B", legs=None) -> PairLedger:
+    ledger.begin(entry_order(pair, legs or {"A": D(2), "B": D(-4)}, START))
+    return ledger
 
 
 def signed(symbol: str, amount: Decimal, enters: bool) -> Decimal:
@@ -38,35 +38,35 @@ def signed(symbol: str, amount: Decimal, enters: bool) -> Decimal:
     return amount if (symbol == "A") == enters else -amount
 
 
-def fill(tracker: PositionTracker, one, pair: str = "A_B") -> None:
+def fill(ledger: PairLedger, one, pair: str = "A_B") -> None:
     symbol, amount, price, fee, reference, enters = one
-    tracker.apply_fill(pair, symbol, signed(symbol, amount, enters), price, fee=fee, reference_price=reference)
+    ledger.apply_fill(pair, symbol, signed(symbol, amount, enters), price, fee=fee, reference_price=reference)
 
 
-def close(tracker: PositionTracker, price: Decimal, pair: str = "A_B", reason: str = "reversion"):
+def close(ledger: PairLedger, price: Decimal, pair: str = "A_B", reason: str = "reversion"):
     """Bring both legs to flat at one price, and finish."""
-    tracker.begin_exit(pair, when=START + timedelta(hours=3), zscore=-0.2, reason=reason)
+    ledger.begin_exit(pair, when=START + timedelta(hours=3), zscore=-0.2, reason=reason)
     for symbol in ("A", "B"):
-        held = tracker.quantity(pair, symbol)
+        held = ledger.quantity(pair, symbol)
         if held:
-            tracker.apply_fill(pair, symbol, -held, price, fee=D("0.1"), reference_price=price)
-    return tracker.finish(pair)
+            ledger.apply_fill(pair, symbol, -held, price, fee=D("0.1"), reference_price=price)
+    return ledger.finish(pair)
 
 
 def cash_of(fills, funding) -> Decimal:
-    """What the account gained or lost in cash, counted apart from the tracker."""
+    """What the account gained or lost in cash, counted apart from the ledger."""
     paid = sum((signed(s, a, enters) * price + fee for s, a, price, fee, _, enters in fills), D(0))
     return sum((amount for _, amount in funding), D(0)) - paid
 
 
 @given(fills=FILLS, funding=FUNDING, price=PRICES)
 def test_the_legs_of_a_trade_sum_to_the_pair_exactly(fills, funding, price):
-    tracker = begun(tracker_of())
+    ledger = begun(ledger_of())
     for one in fills:
-        fill(tracker, one)
+        fill(ledger, one)
     for symbol, amount in funding:
-        tracker.apply_funding("A_B", symbol, amount)
-    trade = close(tracker, price)
+        ledger.apply_funding("A_B", symbol, amount)
+    trade = close(ledger, price)
     legs = trade.legs
     assert trade.pnl == sum(leg.pnl_price + leg.fees + leg.funding for leg in legs)
     assert trade.pnl == trade.pnl_price + trade.pnl_fees + trade.pnl_funding
@@ -75,26 +75,26 @@ def test_the_legs_of_a_trade_sum_to_the_pair_exactly(fills, funding, price):
 
 @given(fills=FILLS, funding=FUNDING, at=st.tuples(PRICES, PRICES), price=PRICES)
 def test_equity_is_start_plus_closed_plus_open_at_any_prices(fills, funding, at, price):
-    tracker = begun(tracker_of())
+    ledger = begun(ledger_of())
     for one in fills:
-        fill(tracker, one)
+        fill(ledger, one)
     for symbol, amount in funding:
-        tracker.apply_funding("A_B", symbol, amount)
+        ledger.apply_funding("A_B", symbol, amount)
     prices = {"A": float(at[0]), "B": float(at[1])}
-    worth = sum((tracker.quantity("A_B", s) * D(repr(prices[s])) for s in prices), D(0))
+    worth = sum((ledger.quantity("A_B", s) * D(repr(prices[s])) for s in prices), D(0))
     expected = EQUITY + cash_of(fills, funding) + worth
-    assert tracker.equity(prices) == pytest.approx(float(expected), abs=1e-6)
-    (record,) = tracker.open_records(prices)
+    assert ledger.equity(prices) == pytest.approx(float(expected), abs=1e-6)
+    (record,) = ledger.open_records(prices)
     assert EQUITY + record.unrealised == expected
-    trade = close(tracker, price)
-    assert tracker.equity(prices) == pytest.approx(float(EQUITY + trade.pnl), abs=1e-6)
+    trade = close(ledger, price)
+    assert ledger.equity(prices) == pytest.approx(float(EQUITY + trade.pnl), abs=1e-6)
 
 
 @settings(max_examples=60)
 @given(fills=FILLS, data=st.data())
 def test_the_order_in_which_fills_arrive_does_not_matter(fills, data):
     shuffled = data.draw(st.permutations(fills))
-    straight, other = begun(tracker_of()), begun(tracker_of())
+    straight, other = begun(ledger_of()), begun(ledger_of())
     for one, two in zip(fills, shuffled, strict=True):
         fill(straight, one)
         fill(other, two)
@@ -106,7 +106,7 @@ def test_the_order_in_which_fills_arrive_does_not_matter(fills, data):
 @settings(max_examples=60)
 @given(fills=FILLS, funding=FUNDING)
 def test_a_restored_and_replayed_pair_equals_the_original(fills, funding):
-    original = begun(tracker_of())
+    original = begun(ledger_of())
     original.set_state("A_B", PairState.OPEN)
     original.add_legging_cost("A_B", D("0.7"))
     snapshot = original.position("A_B")
@@ -114,7 +114,7 @@ def test_a_restored_and_replayed_pair_equals_the_original(fills, funding):
         fill(original, one)
     for symbol, amount in funding:
         original.apply_funding("A_B", symbol, amount)
-    again = tracker_of()
+    again = ledger_of()
     again.restore(snapshot, legging_cost=original.legging_cost("A_B"))
     for one in fills:
         fill(again, one)
@@ -125,11 +125,11 @@ def test_a_restored_and_replayed_pair_equals_the_original(fills, funding):
 
 
 def test_slippage_and_legging_cost_are_shown_beside_the_profit_not_taken_twice():
-    tracker = begun(tracker_of())
-    tracker.apply_fill("A_B", "A", D(2), D(101), fee=D("0.1"), reference_price=D(100))
-    tracker.apply_fill("A_B", "B", D(-4), D(49), fee=D("0.1"), reference_price=D(50))
-    tracker.add_legging_cost("A_B", D("-0.5"))
-    trade = close(tracker, D(60))
+    ledger = begun(ledger_of())
+    ledger.apply_fill("A_B", "A", D(2), D(101), fee=D("0.1"), reference_price=D(100))
+    ledger.apply_fill("A_B", "B", D(-4), D(49), fee=D("0.1"), reference_price=D(50))
+    ledger.add_legging_cost("A_B", D("-0.5"))
+    trade = close(ledger, D(60))
     assert [leg.slippage for leg in trade.legs] == [D(-2), D(-4)]
     assert trade.pnl_price == D(2) * (60 - 101) + D(-4) * (60 - 49)
     assert trade.pnl == trade.pnl_price + trade.pnl_fees
@@ -137,54 +137,54 @@ def test_slippage_and_legging_cost_are_shown_beside_the_profit_not_taken_twice()
 
 
 def test_a_leg_entered_in_parts_has_the_average_price_of_its_parts():
-    tracker = begun(tracker_of())
+    ledger = begun(ledger_of())
     for amount, price in ((D(1), D(100)), (D(3), D(104))):
-        tracker.apply_fill("A_B", "A", amount, price, fee=D(0), reference_price=price)
-    position = tracker.position("A_B")
+        ledger.apply_fill("A_B", "A", amount, price, fee=D(0), reference_price=price)
+    position = ledger.position("A_B")
     assert (position.legs[0].quantity, position.legs[0].entry_price) == (D(4), D(103))
     assert position.gross_notional == 412.0
 
 
 def test_pairs_that_share_a_symbol_hold_their_own_part_of_the_net():
     other = Pair("C_A", "C", "A")
-    tracker = begun(tracker_of(PAIR, other))
-    tracker.begin(entry_order("C_A", {"C": D(5), "A": D(-3)}, START))
-    tracker.apply_fill("A_B", "A", D(2), D(100), fee=D(0), reference_price=D(100))
-    tracker.apply_fill("C_A", "A", D(-3), D(100), fee=D(0), reference_price=D(100))
-    assert tracker.net("A") == D(-1)
-    assert tracker.pairs_of("A") == {"A_B": D(2), "C_A": D(-3)}
-    close(tracker, D(110))
-    assert tracker.pairs_of("A") == {"C_A": D(-3)}
-    assert tracker.net("B") == 0
+    ledger = begun(ledger_of(PAIR, other))
+    ledger.begin(entry_order("C_A", {"C": D(5), "A": D(-3)}, START))
+    ledger.apply_fill("A_B", "A", D(2), D(100), fee=D(0), reference_price=D(100))
+    ledger.apply_fill("C_A", "A", D(-3), D(100), fee=D(0), reference_price=D(100))
+    assert ledger.net("A") == D(-1)
+    assert ledger.pairs_of("A") == {"A_B": D(2), "C_A": D(-3)}
+    close(ledger, D(110))
+    assert ledger.pairs_of("A") == {"C_A": D(-3)}
+    assert ledger.net("B") == 0
 
 
 def test_a_pair_that_never_filled_leaves_no_trade():
-    tracker = begun(tracker_of())
-    assert tracker.finish("A_B") is None
-    assert (tracker.trades, tracker.open_pairs, tracker.state("A_B")) == ([], (), PairState.FLAT)
+    ledger = begun(ledger_of())
+    assert ledger.finish("A_B") is None
+    assert (ledger.trades, ledger.open_pairs, ledger.state("A_B")) == ([], (), PairState.FLAT)
 
 
 def test_a_pair_that_holds_something_cannot_be_finished():
-    tracker = begun(tracker_of())
-    tracker.apply_fill("A_B", "A", D(2), D(100), fee=D(0), reference_price=D(100))
+    ledger = begun(ledger_of())
+    ledger.apply_fill("A_B", "A", D(2), D(100), fee=D(0), reference_price=D(100))
     with pytest.raises(ValueError, match="A_B is not flat"):
-        tracker.finish("A_B")
-    assert tracker.quantity("A_B", "A") == D(2)
+        ledger.finish("A_B")
+    assert ledger.quantity("A_B", "A") == D(2)
 
 
 def test_has_left_tells_whether_anything_was_closed_again():
-    tracker = begun(tracker_of())
-    tracker.apply_fill("A_B", "A", D(2), D(100), fee=D(0), reference_price=D(100))
-    assert not tracker.has_left("A_B")
-    tracker.apply_fill("A_B", "A", D(-1), D(100), fee=D(0), reference_price=D(100))
-    assert tracker.has_left("A_B")
+    ledger = begun(ledger_of())
+    ledger.apply_fill("A_B", "A", D(2), D(100), fee=D(0), reference_price=D(100))
+    assert not ledger.has_left("A_B")
+    ledger.apply_fill("A_B", "A", D(-1), D(100), fee=D(0), reference_price=D(100))
+    assert ledger.has_left("A_B")
 
 
 def test_finished_trades_of_an_earlier_process_count_in_equity():
-    first = begun(tracker_of())
+    first = begun(ledger_of())
     first.apply_fill("A_B", "A", D(2), D(100), fee=D(1), reference_price=D(100))
     trade = close(first, D(110))
-    second = tracker_of()
+    second = ledger_of()
     second.restore_trades([trade], first.turnover_notional)
     assert second.equity({}) == first.equity({}) == float(EQUITY + trade.pnl)
     assert second.turnover_notional == first.turnover_notional == D(420)
@@ -192,13 +192,13 @@ def test_finished_trades_of_an_earlier_process_count_in_equity():
 
 def test_a_trade_entered_inside_its_formation_window_says_so():
     window = replace(PAIR, formation_start=START - timedelta(days=9), formation_end=START)
-    tracker = begun(tracker_of(window))
-    tracker.apply_fill("A_B", "A", D(2), D(100), fee=D(0), reference_price=D(100))
-    assert close(tracker, D(1)).in_formation
+    ledger = begun(ledger_of(window))
+    ledger.apply_fill("A_B", "A", D(2), D(100), fee=D(0), reference_price=D(100))
+    assert close(ledger, D(1)).in_formation
 
 
 def test_a_position_without_a_price_is_marked_at_its_entry():
-    tracker = begun(tracker_of())
-    tracker.apply_fill("A_B", "A", D(2), D(100), fee=D("0.5"), reference_price=D(100))
-    assert tracker.equity({}) == 9_999.5
-    assert tracker.position("A_B").unrealised_price({"A": 103.0}) == 6.0
+    ledger = begun(ledger_of())
+    ledger.apply_fill("A_B", "A", D(2), D(100), fee=D("0.5"), reference_price=D(100))
+    assert ledger.equity({}) == 9_999.5
+    assert ledger.position("A_B").unrealised_price({"A": 103.0}) == 6.0

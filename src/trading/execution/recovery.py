@@ -11,12 +11,12 @@ from ccxt_bt_bridge.bt_time import datetime_to_ms
 from ccxt_bt_bridge.port import TradingPort
 from ccxt_bt_bridge.words import Fill, Market
 from pairs.words import Action, LegOrder, PairOrder, PairState
-from trading.execution_engine import ExecutionEngine
-from trading.funding_book import FundingBook
+from trading.execution.funding_book import FundingBook
+from trading.execution.leg_orders import LegOrders
+from trading.execution.pair_engine import PairEngine
+from trading.execution.pair_ledger import PairLedger
 from trading.journal.words import StoredPosition, restored_position, restored_targets
 from trading.journal.writer import Journal
-from trading.order_manager import OrderManager
-from trading.position_tracker import PositionTracker
 from trading.records import TradeRecord
 from trading.risk_guard import RiskGuard
 
@@ -45,9 +45,9 @@ class Recovery:
         *,
         journal: Journal,
         trading: TradingPort,
-        orders: OrderManager,
-        engine: ExecutionEngine,
-        tracker: PositionTracker,
+        orders: LegOrders,
+        engine: PairEngine,
+        ledger: PairLedger,
         guard: RiskGuard,
         funding: FundingBook,
         rules: Mapping[str, Market],
@@ -56,7 +56,7 @@ class Recovery:
         self._trading = trading
         self._orders = orders
         self._engine = engine
-        self._tracker = tracker
+        self._ledger = ledger
         self._guard = guard
         self._funding = funding
         self._rules = rules
@@ -65,7 +65,7 @@ class Recovery:
     def restore(self, run: int) -> None:
         """From the journal alone: finished trades, open pairs with their fills and funding, risk state."""
         trades = list(self._journal.trades(run))
-        self._tracker.restore_trades(trades, sum((_turnover(trade) for trade in trades), ZERO))
+        self._ledger.restore_trades(trades, sum((_turnover(trade) for trade in trades), ZERO))
         known = self._journal.risk_state(GUARD_KEY)
         if known is not None:
             self._guard.restore(known)
@@ -84,13 +84,13 @@ class Recovery:
 
     def interrupted(self) -> tuple[str, ...]:
         """Pairs for the engine to finish, once the market moves again; none where ledger and exchange disagree."""
-        busy = (pair_id for pair_id in self._tracker.open_pairs if self._tracker.state(pair_id).is_busy)
+        busy = (pair_id for pair_id in self._ledger.open_pairs if self._ledger.state(pair_id).is_busy)
         return tuple(busy) if self._agrees else ()
 
     async def compare(self, symbols: Iterable[str]) -> tuple[Mismatch, ...]:
         """Raises ExchangeUnreachable when the exchange cannot be asked: a failed read is never "flat"."""
         account = await self._trading.account()
-        pairs = ((symbol, self._tracker.net(symbol), account.amount(symbol)) for symbol in symbols)
+        pairs = ((symbol, self._ledger.net(symbol), account.amount(symbol)) for symbol in symbols)
         return tuple(Mismatch(*row) for row in pairs if self._differs(*row))
 
     def _differs(self, symbol: str, ledger: Decimal, exchange: Decimal) -> bool:
@@ -99,13 +99,13 @@ class Recovery:
 
     def _restore_pair(self, stored: StoredPosition, run: int) -> None:
         position, payload = restored_position(stored), stored.payload
-        self._tracker.restore(position, legging_cost=Decimal(payload["legging_cost"]))
+        self._ledger.restore(position, legging_cost=Decimal(payload["legging_cost"]))
         entry = _entry_order(stored)
         self._engine.adopt(entry)
         left = payload["exit"]
         if left["reason"]:
             when = datetime.fromisoformat(left["time"])
-            self._tracker.begin_exit(stored.pair_id, when=when, zscore=left["zscore"], reason=left["reason"])
+            self._ledger.begin_exit(stored.pair_id, when=when, zscore=left["zscore"], reason=left["reason"])
         self._replay(entry, run)
 
     def _replay(self, entry: PairOrder, run: int) -> None:
@@ -116,17 +116,17 @@ class Recovery:
         entered_ms = datetime_to_ms(entry.decided_at)
         for payment in self._journal.funding_of(entry.pair_id, run):
             if payment.time_ms >= entered_ms and self._funding.is_of_open_pair(entry.pair_id, payment):
-                self._tracker.apply_funding(entry.pair_id, payment.symbol, payment.amount)
+                self._ledger.apply_funding(entry.pair_id, payment.symbol, payment.amount)
 
     def _apply(self, pair_id: str, fill: Fill, reference_price: Decimal) -> None:
-        self._tracker.apply_fill(
+        self._ledger.apply_fill(
             pair_id, fill.symbol, fill.position_change, fill.price, fee=fill.fee, reference_price=reference_price
         )
 
     async def _adopt_funding(self) -> None:
         """What open pairs may have missed, and trades that closed shortly before the earlier process ended."""
-        since = [position.entry_time for position in self._tracker.positions().values()]
-        since += [trade.exit_time - LATE_FUNDING for trade in self._tracker.trades[-1:]]
+        since = [position.entry_time for position in self._ledger.positions().values()]
+        since += [trade.exit_time - LATE_FUNDING for trade in self._ledger.trades[-1:]]
         if since:
             for payment in await self._trading.funding(since_ms=datetime_to_ms(min(since))):
                 self._funding.book(payment)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.trading.engine_rig import (
+from tests.trading.execution.engine_rig import (
     Crash,
     CrashPlan,
     Rig,

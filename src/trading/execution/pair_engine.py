@@ -1,0 +1,177 @@
+"""Two legs, one at a time, in a written-down order: the only place from which a pair's orders are sent.
+
+FLAT → ENTERING → HEDGING → OPEN → EXITING → FLAT, with UNWINDING when a hedge cannot be had and HALTED when a person
+must look. The state is in the journal before each send. The first leg is the less liquid one; the hedge leg is sized
+by what the first really filled. Runs on the exchange loop's thread, which is the only writer of ledger and journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+
+from ccxt_bt_bridge.clock import Clock
+from ccxt_bt_bridge.port import MarketPort
+from ccxt_bt_bridge.words import Fill, Market
+from pairs.words import Action, PairOrder, PairState
+from trading.events import EventBus, LegFilled
+from trading.execution.entering import Entering
+from trading.execution.leaving import Leaving
+from trading.execution.leg_orders import LegOrders, LegSend
+from trading.execution.pair_book import PairBook
+from trading.execution.pair_ledger import PairLedger
+from trading.execution.pre_trade import PreTrade
+from trading.execution.quotes import Quotes
+from trading.execution.settings import ExecutionSettings
+from trading.journal.errors import JournalUnwritable
+from trading.journal.writer import Journal
+from trading.risk_guard import RiskGuard
+
+DISK_POLL_S = 5.0
+
+
+class PairEngine:
+    """Executes pair orders on one account. Its collaborators are shared with recovery and the bar marker."""
+
+    def __init__(
+        self,
+        *,
+        market: MarketPort,
+        orders: LegOrders,
+        journal: Journal,
+        ledger: PairLedger,
+        guard: RiskGuard,
+        clock: Clock,
+        bus: EventBus,
+        rules: Mapping[str, Market],
+        settings: ExecutionSettings,
+    ) -> None:
+        self._ledger, self._bus, self._rules = ledger, bus, rules
+        self._book = PairBook(journal=journal, ledger=ledger, guard=guard, bus=bus, clock=clock)
+        self._quotes = Quotes(market)
+        self._leaving = Leaving(book=self._book, orders=orders, quotes=self._quotes, rules=rules)
+        self._entering = Entering(
+            book=self._book,
+            orders=orders,
+            quotes=self._quotes,
+            checks=PreTrade(self._quotes, rules, settings, self._book.now),
+            leaving=self._leaving,
+            rules=rules,
+            settings=settings,
+            clock=clock,
+        )
+        self._busy: set[str] = set()
+        orders.on_fill = self._on_fill
+        orders.on_foreign_fill = self._on_foreign_fill
+        orders.on_unwritable = self.on_unwritable
+        orders.on_refused_key = self._on_refused_key
+
+    # asked from outside
+
+    async def execute(self, order: PairOrder) -> None:
+        """Carry out a pair order, or refuse it. One at a time per pair; never raises for what the venue did."""
+        if order.pair_id in self._busy:
+            self._book.refuse(order, ("busy",))
+            return
+        with self._only_one(order.pair_id):
+            try:
+                await (self._entering.enter(order) if order.action is Action.ENTER else self._leaving.exit(order))
+            except JournalUnwritable as error:
+                await self._wait_for_disk(order, error)
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._busy
+
+    def note_liquidity(self, symbol: str, traded_value: float) -> None:
+        """Quote currency traded in the last bar: decides which leg goes first."""
+        self._quotes.note_liquidity(symbol, traded_value)
+
+    def adopt(self, entry: PairOrder) -> None:
+        """Recovery: the entry order of a pair that an earlier process held."""
+        self._book.adopt(entry)
+
+    async def finish_interrupted(self, pair_id: str) -> None:
+        """Recovery: bring a pair that was under way to OPEN or to FLAT. Needs a market that moves."""
+        entry = self._book.entry(pair_id)
+        with self._only_one(pair_id):
+            try:
+                await self._finish(entry, None)
+            except JournalUnwritable as error:
+                await self._wait_for_disk(entry, error)
+
+    @contextmanager
+    def _only_one(self, pair_id: str) -> Iterator[None]:
+        self._busy.add(pair_id)
+        try:
+            yield
+        finally:
+            self._busy.discard(pair_id)
+
+    async def _finish(self, entry: PairOrder, order: PairOrder | None) -> None:
+        """From whatever state the pair is in; ``order`` is the exit that the strategy waits for, if it does."""
+        state = self._ledger.state(entry.pair_id)
+        if state in (PairState.ENTERING, PairState.HEDGING):
+            if self._book.has_filled(entry):
+                await self._entering.complete(entry)
+            else:
+                self._book.drop(entry, "interrupted")
+        elif state is PairState.EXITING and not self._ledger.has_left(entry.pair_id):
+            await self._leaving.leave(entry, order)
+        elif state.is_busy:
+            _, _, reason = self._ledger.exit_of(entry.pair_id)
+            await self._leaving.flatten(entry.pair_id, state, order, reason or "recovered")
+
+    async def _wait_for_disk(self, order: PairOrder, error: JournalUnwritable) -> None:
+        """Nothing is sent that is not on disk first: a half-done pair waits, with an alarm, until the disk writes."""
+        self.on_unwritable(error)
+        pair_id = order.pair_id
+        entry = self._book.entry(pair_id) if self._book.knows(pair_id) else None
+        if entry is None or self._ledger.state(pair_id) is PairState.ENTERING and not self._book.has_filled(entry):
+            self._book.forget(order)
+            self._book.fail(order, "journal_unwritable")
+            return
+        leaving = order if order.action is Action.EXIT else None
+        while self._ledger.state(pair_id).is_busy:
+            await asyncio.sleep(DISK_POLL_S)
+            with suppress(JournalUnwritable):
+                await self._finish(entry, leaving)
+
+    # what is booked and told
+
+    def _on_fill(self, send: LegSend, fill: Fill) -> None:
+        self._ledger.apply_fill(
+            send.pair_id,
+            fill.symbol,
+            fill.position_change,
+            fill.price,
+            fee=fill.fee,
+            reference_price=send.reference_price,
+        )
+        self._bus.publish(LegFilled(send.pair_id, send.ref, fill, send.reference_price))
+
+    def _on_foreign_fill(self, fill: Fill) -> None:
+        """A trade that we did not send (a liquidation, a person): our ledger no longer tells the truth."""
+        if fill.symbol not in self._rules:
+            return
+        self._book.halt(f"foreign_fill:{fill.symbol}")
+        self._book.alarm(
+            f"{fill.symbol}: {fill.signed_amount} was traded by order {fill.client_order_id}, which is not ours; "
+            "nothing more is opened until the difference is closed by hand",
+            None,
+            critical=True,
+        )
+
+    def _on_refused_key(self, reason: str) -> None:
+        self._book.halt("key_refused")
+        self._book.alarm(
+            f"the exchange takes no orders with this API key ({reason}); nothing more is opened. Renew the key or its "
+            "permissions and start again; until then open pairs must be watched by hand",
+            None,
+            critical=True,
+        )
+
+    def on_unwritable(self, error: JournalUnwritable) -> None:
+        self._book.halt("journal_unwritable")
+        self._book.alarm(f"nothing more is sent: {error}", None, critical=True)
