@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.reliability.table import pytest_terminal_summary as pytest_terminal_summary
+
 PROJECT = Path(__file__).resolve().parents[1]
 
 

@@ -42,6 +42,7 @@ PAIR = Pair("A_B", "A", "B")
 STATISTICS = SpreadStatistics(1.0, 0.0, 0.0, 0.01)
 EQUITY = 10_000.0
 ENTRY = {"A": D("2"), "B": D("-4")}
+PRICES = {"A": 100.0, "B": 50.0, "C": 20.0}
 ACCOUNT = {"bot_id": "rig", "mode": "mock", "account": "simulated"}
 OPEN_LIMITS = RiskLimits(max_exposure=None, max_drawdown_pct=None, max_daily_loss_pct=None)
 
@@ -192,8 +193,8 @@ def open_world(
 
 
 def empty_journal(path: Path) -> Path:
-    """The file of a journal whose first run has begun."""
-    with MortalJournal.open(path, **ACCOUNT) as journal:
+    """The file of a journal whose first run has begun; all of them number their orders alike."""
+    with MortalJournal.open(path, nonce=lambda: "rigged", **ACCOUNT) as journal:
         journal.start_run(started=datetime(2024, 1, 1, tzinfo=UTC), config_sha256="0", code_version="0")
         journal._connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     return path
@@ -253,8 +254,9 @@ class Rig:
         await end_all(self.tasks)
 
 
-def entry_order(pair: str, legs: Mapping[str, Decimal], when: datetime, **fields: Any) -> PairOrder:
-    prices = {"A": 100.0, "B": 50.0, "C": 20.0}
+def entry_order(
+    pair: str, legs: Mapping[str, Decimal], when: datetime, *, prices: Mapping[str, float] = PRICES, **fields: Any
+) -> PairOrder:
     first = next(iter(legs.values()))
     values = {"zscore": -2.1 if first > 0 else 2.1, "statistics": STATISTICS, "half_life_bars": 12.0} | fields
     return PairOrder(
@@ -275,7 +277,9 @@ def start_rig(
     pairs: Iterable[Pair] = (PAIR,),
     limits: RiskLimits = OPEN_LIMITS,
     settings: ExecutionSettings | None = None,
+    rules: Mapping[str, Market] = RULES,
     crash: CrashPlan | None = None,
+    port_type: Callable[[SimulatedExchange, CrashPlan | None], WatchedPort] = WatchedPort,
 ) -> Rig:
     """A new life of the bot in a world; the user stream is listened to from now on."""
     journal = MortalJournal.open(world.journal_path, **ACCOUNT)
@@ -284,7 +288,7 @@ def start_rig(
     if journal.resume_run() is None:
         journal.start_run(started=datetime(2024, 1, 1, tzinfo=UTC), config_sha256="0", code_version="0")
     journal.crash = crash
-    port = WatchedPort(world.exchange, crash)
+    port = port_type(world.exchange, crash)
     events: list[Event] = []
     bus = EventBus()
     bus.add(events.append)
@@ -299,7 +303,7 @@ def start_rig(
         guard=guard,
         clock=world.clock,
         bus=bus,
-        rules=RULES,
+        rules=rules,
         settings=settings or ExecutionSettings(),
     )
     funding = FundingBook(
@@ -313,7 +317,7 @@ def start_rig(
         ledger=ledger,
         guard=guard,
         funding=funding,
-        rules=RULES,
+        rules=rules,
     )
     pump = asyncio.get_running_loop().create_task(_pump(world.exchange, orders, funding))
     return Rig(world, port, journal, ledger, guard, orders, engine, recovery, funding, events, [pump])
@@ -341,7 +345,7 @@ def assert_sound(rig: Rig) -> None:
     for symbol in world.exchange.source.symbols:
         assert rig.ledger.net(symbol) == world.held(symbol), symbol
         assert rig.journal.ledger().get(symbol, D(0)) == world.held(symbol), symbol
-    booked = _booked(rig.journal)
+    booked = booked_trades(rig.journal)
     assert booked == sorted(fill.trade_id for fill in world.exchange.venue.fills)
     by_intent = {intent.client_order_id: intent.filled for intent in intents}
     for fill in world.exchange.venue.fills:
@@ -349,7 +353,7 @@ def assert_sound(rig: Rig) -> None:
     assert not any(by_intent.values()), by_intent
 
 
-def _booked(journal: Journal) -> list[str]:
+def booked_trades(journal: Journal) -> list[str]:
     return sorted(row.trade_id for row in journal._rows(select(schema.fills.c.trade_id)))
 
 
