@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ccxt_bt_bridge.words import OrderRequest
-from tests.reliability.places import Place, Violation, judge, live, open_place, recover_life, start_life
-from tests.trading.execution.engine_rig import ENTRY, CrashPlan, Rig
+from tests.reliability.places import SETTLE_S, Place, Violation, judge, live, open_place, recover_life, start_life
+from tests.trading.execution.engine_rig import CrashPlan, Rig
 from tests.virtual_time import run_virtual
 from trading.execution.settings import ExecutionSettings
 
@@ -94,6 +95,8 @@ OPERATIONS = {
     ),
     "exit_in_parts": Operation((Call(FIRST, 2).struck_by(PARTIAL),), Call(HEDGE, 2), Call(FIRST, 3), leaves=True),
     "cancel": Operation((), Call(FIRST, 1, "cancel_order"), Call(HEDGE, 1), first_rests=True),
+    "unheard": Operation(({"kind": "event_lost", "rate": 1.0},), Call(FIRST, 2), Call(HEDGE, 2), leaves=True),
+    "heard_twice": Operation(({"kind": "event_twice", "rate": 1.0},), Call(FIRST, 2), Call(HEDGE, 2), leaves=True),
 }
 
 
@@ -148,6 +151,7 @@ async def _play(folder: Path, cell: Cell) -> Played:
             points = len(again.points)
         if died:
             await recover_life(place, CrashPlan(), dead_s=1.0, settings=SETTINGS)
+        await asyncio.sleep(SETTLE_S)
         judge(place)
         return Played(points, entry[0] if entry else points, tuple(place.violations), place.unhedged.worst_s)
     finally:
@@ -160,9 +164,7 @@ async def _trade(rig: Rig, operation: Operation, entered) -> None:
     rig.engine.note_liquidity(FIRST, 1e6)
     if operation.first_rests:
         rig.port.before = lambda request: _halt_once(rig.world, request)
-    order = rig.enter()
-    rig.world.unhedged.expect(order.ref, ENTRY)
-    await rig.engine.execute(order)
+    await rig.engine.execute(rig.world.expect(rig.enter()))
     entered()
     if operation.leaves:
         await rig.engine.execute(rig.leave())

@@ -178,9 +178,7 @@ class Trader:
             hedge: -D(str(round(value * ratio / prices[hedge], 3))) * direction.sign,
         }
         legs = {symbol: max(abs(amount), D("0.001")).copy_sign(amount) for symbol, amount in amounts.items()}
-        order = entry_order(pair.pair_id, legs, rig.now, prices=prices)
-        self._place.unhedged.expect(order.ref, legs)
-        return order
+        return self._place.expect(entry_order(pair.pair_id, legs, rig.now, prices=prices))
 
     def _exit(self, rig: Rig, pair: Pair) -> PairOrder:
         position = rig.ledger.position(pair.pair_id)

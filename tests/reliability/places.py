@@ -15,7 +15,7 @@ from brokers.simulated.source import MarketSource
 from ccxt_bt_bridge.clock import LoopClock
 from ccxt_bt_bridge.errors import BridgeError
 from ccxt_bt_bridge.words import Fill, OrderRequest
-from pairs.words import PairState
+from pairs.words import PairOrder, PairState
 from tests.reliability.memory_store import MemoryStore
 from tests.reliability.unhedged import Unhedged
 from tests.tasks import end_all
@@ -36,6 +36,7 @@ LATENCY_MS = 100
 LONGEST_UNHEDGED_S = 60.0
 LONGEST_WORK_S = 6 * 3600.0
 AGAIN_S = 5.0
+SETTLE_S = 30.0  # what is still on its way has arrived by then
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,11 @@ class Place:
     def held(self, symbol: str) -> Decimal:
         return self.exchange.venue.account.ledger.amount(symbol)
 
+    def expect(self, entry: PairOrder) -> PairOrder:
+        """The entry, whose legs are measured against each other from now on."""
+        self.unhedged.expect(entry.ref, {leg.symbol: leg.quantity for leg in entry.legs})
+        return entry
+
     def blame(self, invariant: str, what: str) -> None:
         self.violations.append(Violation(invariant, what))
 
@@ -77,6 +83,13 @@ class Place:
         self.sent[request.client_order_id] += 1
         if not self.may_trade:
             self.blame("I10", f"{request.client_order_id} was sent before ledger and exchange agreed")
+
+    def compare(self, rig: Rig) -> None:
+        """Before a life sends its first order, its ledger is what the exchange holds, whatever it was told."""
+        for symbol in self.exchange.source.symbols:
+            ours, theirs = rig.ledger.net(symbol), self.held(symbol)
+            if ours != theirs:
+                self.blame("I3", f"{symbol}: a life began to trade with {ours}, the exchange holds {theirs}")
 
     def wire(self, call: Coroutine[Any, Any, Any]) -> asyncio.Task:
         """What is on the wire arrives, whatever becomes of the sender."""
@@ -107,6 +120,8 @@ class WirePort(WatchedPort):
     async def create_order(self, request: OrderRequest) -> Any:
         self._die("send")
         self.before(request)
+        if not self.sent and self._place.lives:
+            self._place.compare(self._place.lives[-1])
         self.sent.append(request)
         self._place.note_send(request)
         return await self._carry(self._exchange.create_order(request))

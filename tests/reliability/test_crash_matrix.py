@@ -24,6 +24,7 @@ HEDGED = (
 SECONDS = ("ok", "partial_0.6", "reject", "timeout_before", "timeout_after", "late", "duplicate", "rate_limit")
 EITHER = [(name, "ok") for name in ORDER_OUTCOMES] + [("ok", name) for name in ORDER_OUTCOMES if name != "ok"]
 CANCELS = [(name, "ok") for name in CANCEL_OUTCOMES] + [("filled_before_cancel", name) for name in SECONDS[1:]]
+STREAM = [("ok", "ok"), ("partial_0.6", "ok"), ("timeout_after", "reject")]
 TWICE = {
     "enter": [("ok", "partial_0.6"), ("timeout_after", "reject")],
     "exit": [("ok", "timeout_after"), ("late", "reject")],
@@ -39,17 +40,10 @@ ONCE = {
     "unwind_both": EITHER,
     "exit_in_parts": EITHER,
     "cancel": CANCELS,
+    "unheard": STREAM,
+    "heard_twice": STREAM,
 }
 SHARDS = [(operation, shard) for operation in ONCE for shard in range(2 + len(ONCE[operation]) // 16)]
-LEAST = {  # cells of each operation that the matrix has at least
-    "enter": 2_500,
-    "exit": 3_000,
-    "top_up": 950,
-    "unwind_one": 700,
-    "unwind_both": 1_500,
-    "exit_in_parts": 850,
-    "cancel": 200,
-}
 
 
 def assert_whole(played: Iterable[tuple[Cell, Played]], name: str, tell: Callable[..., None]) -> int:
