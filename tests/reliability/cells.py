@@ -18,6 +18,7 @@ from trading.execution.settings import ExecutionSettings
 
 D = Decimal
 FIRST, HEDGE = "B", "A"  # B is the less liquid one here, and goes first
+HALT_S = 30.0
 SETTINGS = ExecutionSettings(first_leg_timeout_s=20.0)
 
 ORDER_OUTCOMES: dict[str, dict[str, Any]] = {
@@ -171,9 +172,15 @@ async def _trade(rig: Rig, operation: Operation, entered) -> None:
 
 
 def _halt_once(place: Place, request: OrderRequest) -> None:
-    """The symbol is halted when the order comes, so that it rests; and trades again once it is cancelled."""
+    """The symbol is halted for a while when the order comes, so that it rests."""
     if request.symbol == FIRST and place.sent.total() == 0:
         place.exchange.tape.halt(FIRST, place.exchange.market_ms + 1)
+        asyncio.get_running_loop().call_later(HALT_S, _resume, place)
+
+
+def _resume(place: Place) -> None:
+    place.exchange.tape.halt(FIRST, 0)
+    place.exchange.venue.match_at_prices(place.exchange.clock.now_ms())
 
 
 def cells(folder: Path, template: Path, operation: str, outcomes: tuple[str, str]) -> Iterator[tuple[Cell, Played]]:

@@ -20,11 +20,12 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from tests.reliability import bot_days
+from tests.reliability import bot_days, machines
 from tests.reliability.cells import OPERATIONS, cells
 from tests.reliability.conftest import MEMORY
 from tests.reliability.days import live_through
 from tests.reliability.killing import kill_again_and_again
+from tests.reliability.machines import MACHINES, run
 from tests.reliability.places import Violation
 from tests.reliability.test_crash_matrix import ONCE
 from tests.trading.execution.engine_rig import empty_journal, fast_files
@@ -67,7 +68,7 @@ class Tally:
         )
 
 
-def soak(*, seeds: int, kills: int, jobs: int) -> Tally:
+def soak(*, seeds: int, kills: int, examples: int, jobs: int) -> Tally:
     tally = Tally()
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         for rows in _told("crash matrix", pool.map(matrix_part, list(_matrix_parts()))):
@@ -80,6 +81,9 @@ def soak(*, seeds: int, kills: int, jobs: int) -> Tally:
         for rows in _told("days with Backtrader", pool.map(days_of_the_bot, _chunks(-(-seeds // BOT_SHARE)))):
             for day in rows:
                 tally.add(f"bot day {day.seed}", day.violations, digest=day.digest)
+        for rows in _told("stateful models", pool.map(model, [(one.__name__, examples) for one in MACHINES])):
+            for name, found in rows:
+                tally.add(name, found)
     if kills:
         with tempfile.TemporaryDirectory() as folder:
             killed = kill_again_and_again(Path(folder), kills=kills)
@@ -101,6 +105,15 @@ def matrix_part(part: tuple[str, tuple[str, str]]) -> list[tuple[str, tuple[Viol
 def days(seeds: range) -> list[Any]:
     with _desk() as (folder, template):
         return [live_through(folder, template, seed) for seed in seeds]
+
+
+def model(part: tuple[str, int]) -> list[tuple[str, tuple[Violation, ...]]]:
+    name, examples = part
+    try:
+        run(getattr(machines, name), examples=examples)
+    except AssertionError as error:
+        return [(name, (Violation("I3", f"the model found {error!r}"),))]
+    return [(f"{name} {examples}", ())]
 
 
 def days_of_the_bot(seeds: range) -> list[Any]:
@@ -136,9 +149,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="soak", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--seeds", type=int, default=10_000, help="days of the engine (default: %(default)s)")
     parser.add_argument("--kills", type=int, default=200, help="times SIGKILL (default: %(default)s)")
+    parser.add_argument("--examples", type=int, default=1_000, help="of each stateful model (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=2, help="processes (default: %(default)s)")
     given = parser.parse_args(arguments)
-    tally = soak(seeds=given.seeds, kills=given.kills, jobs=given.jobs)
+    tally = soak(seeds=given.seeds, kills=given.kills, examples=given.examples, jobs=given.jobs)
     for violation in tally.violations:
         print(violation)
     print(tally.line())

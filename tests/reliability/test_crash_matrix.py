@@ -21,7 +21,7 @@ HEDGED = (
     "fill_before_ack",
     "query_lag",
 )
-SECONDS = ("ok", "partial_0.6", "reject", "timeout_before", "timeout_after", "late", "duplicate", "rate_limit")
+SECONDS = ("ok", "partial_0.6", "reject", "timeout_before", "timeout_after", "late", "rate_limit")
 EITHER = [(name, "ok") for name in ORDER_OUTCOMES] + [("ok", name) for name in ORDER_OUTCOMES if name != "ok"]
 CANCELS = [(name, "ok") for name in CANCEL_OUTCOMES] + [("filled_before_cancel", name) for name in SECONDS[1:]]
 STREAM = [("ok", "ok"), ("partial_0.6", "ok"), ("timeout_after", "reject")]
@@ -37,7 +37,7 @@ ONCE = {
     "exit": [(one, other) for one in ORDER_OUTCOMES for other in SECONDS],
     "top_up": EITHER,
     "unwind_one": EITHER,
-    "unwind_both": EITHER,
+    "unwind_both": EITHER[::2],
     "exit_in_parts": EITHER,
     "cancel": CANCELS,
     "unheard": STREAM,

@@ -16,6 +16,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(soak, "OPERATIONS", ["enter"])
     monkeypatch.setitem(soak.ONCE, "enter", [("ok", "timeout_after")])
     monkeypatch.setattr(soak, "ProcessPoolExecutor", OnePool)
+    monkeypatch.setattr(soak, "model", lambda part: [(part[0], ())])
 
 
 class OnePool:
