@@ -25,6 +25,7 @@ from trading.venues.wire_venue import rules_for
 class PaperVenue:
     """A ``Venue`` on the quotes of Binance. ``broker.initial_balance`` is the account's opening balance."""
 
+    network = "simulated"
     is_endless = True
     has_ended = False
     replays_last_bar = False

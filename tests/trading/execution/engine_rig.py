@@ -30,6 +30,7 @@ from trading.execution.pair_engine import PairEngine
 from trading.execution.pair_ledger import PairLedger
 from trading.execution.recovery import Mismatch, Recovery
 from trading.execution.settings import ExecutionSettings
+from trading.execution.wire_guard import WireGuard, WireLimits
 from trading.journal import schema
 from trading.journal.reads import _intent
 from trading.journal.words import Intent
@@ -108,6 +109,7 @@ class CrashPlan:
 
 
 DEFAULT_SETTINGS = ExecutionSettings()
+DEFAULT_WIRE = WireLimits()
 
 
 class MortalJournal(Journal):
@@ -277,6 +279,7 @@ def start_rig(
     limits: RiskLimits = OPEN_LIMITS,
     settings: ExecutionSettings | None = None,
     crash: CrashPlan | None = None,
+    wire: WireLimits = DEFAULT_WIRE,
 ) -> Rig:
     """A new life of the bot in a world; the user stream is listened to from now on."""
     journal = MortalJournal.open(world.journal_path, **ACCOUNT)
@@ -291,7 +294,8 @@ def start_rig(
     bus.add(events.append)
     ledger = PairLedger(D(10_000), {pair.pair_id: pair for pair in pairs})
     guard = RiskGuard(limits, EQUITY)
-    orders = LegOrders(port, journal, world.clock, bus, bot_id="rig")
+    guarded = WireGuard(port, world.clock, wire, network="simulated", wanted="simulated")
+    orders = LegOrders(guarded, journal, world.clock, bus, bot_id="rig")
     engine = PairEngine(
         market=port,
         orders=orders,
@@ -303,6 +307,7 @@ def start_rig(
         rules=RULES,
         settings=settings or ExecutionSettings(),
     )
+    guarded.on_trip, guarded.last_price = engine.on_wire_guard, engine.last_price
     funding = FundingBook(
         journal=journal, ledger=ledger, clock=world.clock, bus=bus, on_unwritable=engine.on_unwritable
     )
