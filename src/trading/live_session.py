@@ -25,10 +25,10 @@ from trading.execution.quality import ExecutionQuality
 from trading.execution.recovery import Mismatch
 from trading.floor import Floor, Progress
 from trading.pair_gateway import PairGateway
+from trading.warm_up import WarmUp
 
 STOP_POLL_S = 0.5
 STOP_LIMIT_S = 120.0
-ENOUGH_HISTORY = 0.9  # holes take some bars
 
 
 log = logging.getLogger(__name__)
@@ -64,6 +64,7 @@ class LiveSession:
         self._loop = loop
         self._board = board
         self._pairs = pairs
+        self._interval_ms = alignment.interval_ms
         self._marker = BarMarker(floor, progress, gateway=gateway, statistics=statistics, mode=mode, leave=self._start)
         self._steps = StepDriver(
             floor.market,
@@ -107,13 +108,18 @@ class LiveSession:
             steps = await self._steps.history(pair.pair_id, bars + 1)
             again = steps[-1:] if replays_last_bar and steps and steps[-1][0].time_ms == now_ms else []
             past = steps[: len(steps) - len(again)][-bars:]
-            if len(past) < bars * ENOUGH_HISTORY:
-                message = f"{pair.pair_id}: the exchange has {len(past)} of the {bars} bars that the warm-up wants"
-                self.floor.bus.publish(Alarm(ms_to_datetime(now_ms), message))
+            self._tell_shortage(pair.pair_id, past, wanted=bars, now_ms=now_ms)
             for number, symbol in enumerate(pair.symbols):
                 self._board.add((pair.pair_id, symbol), [step[number] for step in past])
             self.progress.prices.update({bar.symbol: bar.close for step in steps[-1:] for bar in step})
             self._again += [(pair.pair_id, step) for step in again]
+
+    def _tell_shortage(self, pair_id: str, past: Sequence[Step], *, wanted: int, now_ms: int) -> None:
+        last_ms = past[-1][0].time_ms if past else None
+        warm_up = WarmUp(pair_id, wanted, len(past), self._interval_ms, last_ms)
+        if not warm_up.is_enough:
+            message = f"{warm_up.problem}; {warm_up.remedy}"
+            self.floor.bus.publish(Alarm(ms_to_datetime(now_ms), message, pair_id))
 
     async def begin(self, market: Coroutine[Any, Any, None]) -> None:
         """Finish what an earlier process left half-done, and let bars flow; ``market`` is what makes them come."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from contextlib import contextmanager
@@ -18,7 +19,10 @@ from trading.config.loader import load_config
 from trading.events import Alarm, BarMarked, Event
 from trading.live_trading_bot import LiveTradingBot
 from trading.market_input import DataChoice, MarketInput, market_input
+from trading.preflight.exchange_sides import ExchangeSides
+from trading.preflight.run import Preflight
 from trading.records import RunResult
+from trading.trading_bot import main
 
 BARS, HISTORY = 420, 250
 
@@ -41,6 +45,19 @@ def config_of(folder: Path, url: str | None, broker: str = "binance", **changes)
         data=data | {"data_source": "binance"},
         **changes,
     )
+
+
+def edited(path: Path, section: str, changes: dict | list) -> Path:
+    raw = json.loads(path.read_text())
+    raw[section] = raw[section] | changes if isinstance(changes, dict) else changes
+    path.write_text(json.dumps(raw))
+    return path
+
+
+def preflight(path: Path, check: str) -> list[str]:
+    """What a preflight finds in one check: sentence and remedy."""
+    report = asyncio.run(Preflight(ExchangeSides(), {}).check(path))
+    return [f"{one.message}; {one.remedy}" for one in report.findings if one.check == check and one.remedy]
 
 
 def market_of(path: Path) -> MarketInput:
@@ -164,10 +181,7 @@ def test_a_bot_that_stops_with_open_pairs_goes_on_with_them(tmp_path):
 def test_an_account_that_is_not_as_the_config_says_is_refused_and_left_alone(broker, words, tmp_path):
     plan = config_of(tmp_path, None)
     with desk_for(market_of(plan)) as desk:
-        path = config_of(tmp_path, desk.url)
-        raw = json.loads(path.read_text())
-        raw["broker"] |= broker
-        path.write_text(json.dumps(raw))
+        path = edited(config_of(tmp_path, desk.url), "broker", broker)
         with pytest.raises(AccountRefused, match=words):
             LiveTradingBot(path, environ={}).run()
         assert desk.ask(lambda exchange: exchange.venue.orders.open) == {}
@@ -182,3 +196,26 @@ def test_a_wrong_key_and_a_closed_door_are_told_in_a_sentence(tmp_path):
             LiveTradingBot(path, environ={"BINANCE_API_KEY": "wrong", "BINANCE_API_SECRET": "wrong"}).run()
     with pytest.raises(ExchangeUnreachable, match="no exchange answers at http://127.0.0.1"):
         LiveTradingBot(path, environ={}).run()
+
+
+def test_a_run_and_its_preflight_tell_a_short_history_in_the_same_words(tmp_path):
+    plan = config_of(tmp_path, None)
+    market = market_of(plan)
+    begin = ms_to_datetime(market.source.start_ms(HISTORY))
+    with desk_for(market) as desk:
+        path = edited(config_of(tmp_path, desk.url), "data", {"lookback_bars": HISTORY + 60})
+        told = preflight(path, "history")
+        run = Run(path, desk, until=begin + timedelta(hours=2))
+        run.result()
+    assert "are missing: it is ready at" in told[0] and "lower data.lookback_bars to" in told[0]
+    assert run.alarms == told
+
+
+def test_a_run_and_its_preflight_tell_an_unknown_symbol_in_the_same_words(tmp_path, capsys):
+    pair = {"pair_id": "X", "leg_a": "ETHX/USDT", "leg_b": "BTC/USDT", "hedge_ratio": 1.0}
+    with desk_for(market_of(config_of(tmp_path, None))) as desk:
+        path = edited(config_of(tmp_path, desk.url), "pairs", [pair])
+        told = preflight(path, "symbols")
+        assert main([str(path)]) == 2
+    sentence, remedy = capsys.readouterr().err.strip().split("\nto do: ")
+    assert told == [f"{sentence.splitlines()[-1]}; {remedy}"]  # after the warnings of the config

@@ -76,3 +76,23 @@ class Venue(Protocol):
 
     async def close(self) -> None:
         """End the streams and let go of everything. May be called again."""
+
+
+class EndlessMarket:
+    """What every ``Venue`` on a real market has in common: it goes on for ever, by the exchange's clock."""
+
+    is_endless = True
+    has_ended = False
+    replays_last_bar = False
+    first_bar_ms = None
+    clock: Clock
+
+    @property
+    def now_ms(self) -> int:
+        return self.clock.now_ms()
+
+    def steps_until(self, time_ms: int, known: int) -> int:
+        return known
+
+    def share_done(self, time_ms: int) -> float | None:
+        return None

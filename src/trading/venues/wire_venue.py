@@ -14,15 +14,12 @@ from ccxt_bt_bridge.session import Credentials, SessionSettings
 from ccxt_bt_bridge.words import Account, Market
 from trading.config.credentials import ApiKey
 from trading.config.model import Config, LoadedConfig
+from trading.venues.venue import EndlessMarket
 
 
-class WireVenue:
+class WireVenue(EndlessMarket):
     """A ``Venue`` on Binance, USD-M or spot. ``capital`` caps what a run's books begin with."""
 
-    is_endless = True
-    has_ended = False
-    replays_last_bar = False
-    first_bar_ms = None
     run = 1
 
     def __init__(self, ports: WirePorts, model: Config, rules: Mapping[str, Market], account: Account) -> None:
@@ -57,10 +54,6 @@ class WireVenue:
             await ports.close()
             raise
 
-    @property
-    def now_ms(self) -> int:
-        return self.clock.now_ms()
-
     def opening_equity(self, known: Mapping[str, Any]) -> Decimal:
         """The wallet, or as much of it as ``capital`` allows; a run that goes on keeps what it began with."""
         if "opening_equity" in known:
@@ -69,12 +62,6 @@ class WireVenue:
 
     def terms(self) -> dict[str, str]:
         return {"broker.capital": str(self._capital)}
-
-    def steps_until(self, time_ms: int, known: int) -> int:
-        return known
-
-    def share_done(self, time_ms: int) -> float | None:
-        return None
 
     async def play(self) -> None:
         """The market moves by itself: let its bars come, beginning where the history ended."""

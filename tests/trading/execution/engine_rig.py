@@ -23,6 +23,7 @@ from ccxt_bt_bridge.clock import LoopClock
 from ccxt_bt_bridge.words import Fill, FundingPayment, Market, OrderReport, OrderRequest
 from pairs.words import Action, Direction, LegOrder, Pair, PairOrder, PairState, SpreadStatistics, entry_ref
 from tests.brokers.markets import bars, source
+from tests.tasks import end_all
 from trading.events import Alarm, Event, EventBus
 from trading.execution.funding_book import FundingBook
 from trading.execution.leg_orders import LegOrders
@@ -251,9 +252,7 @@ class Rig:
         return mismatches
 
     async def stop(self) -> None:
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await end_all(self.tasks)
 
 
 def entry_order(pair: str, legs: Mapping[str, Decimal], when: datetime, **fields: Any) -> PairOrder:
