@@ -17,6 +17,7 @@ from trading.execution.pair_ledger import PairLedger
 from trading.execution.reconciler import Reconciler
 from trading.execution.recovery import Recovery
 from trading.execution.settings import ExecutionSettings
+from trading.execution.wire_guard import WireGuard
 from trading.journal.writer import Journal
 from trading.risk_guard import RiskGuard
 
@@ -62,7 +63,7 @@ class Floor:
 def build_floor(
     *,
     market: MarketPort,
-    trading: TradingPort,
+    trading: WireGuard,
     journal: Journal,
     ledger: PairLedger,
     guard: RiskGuard,
@@ -85,6 +86,7 @@ def build_floor(
         rules=rules,
         settings=settings,
     )
+    trading.on_trip, trading.last_price = engine.on_wire_guard, engine.last_price
     funding = FundingBook(journal=journal, ledger=ledger, clock=clock, bus=bus, on_unwritable=engine.on_unwritable)
     reconciler = Reconciler(
         trading=trading,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from decimal import Decimal
 
 from ccxt_bt_bridge.clock import Clock
 from ccxt_bt_bridge.port import MarketPort
@@ -101,6 +102,10 @@ class PairEngine:
     def note_liquidity(self, symbol: str, traded_value: float) -> None:
         """Quote currency traded in the last bar: decides which leg goes first."""
         self._quotes.note_liquidity(symbol, traded_value)
+
+    def last_price(self, symbol: str) -> Decimal | None:
+        """The last quote that was seen, None before the first."""
+        return self._quotes.last.get(symbol)
 
     def adopt(self, entry: PairOrder) -> None:
         """Recovery: the entry order of a pair that an earlier process held."""
@@ -198,6 +203,11 @@ class PairEngine:
             None,
             critical=True,
         )
+
+    def on_wire_guard(self, reason: str) -> None:
+        """The last counter before the wire has refused an order: who sent it has a defect."""
+        self._book.halt(reason.split(": ")[0])
+        self._book.alarm(f"an order was held back, nothing more is opened: {reason}", None, critical=True)
 
     def on_unwritable(self, error: JournalUnwritable) -> None:
         self._book.halt("journal_unwritable")

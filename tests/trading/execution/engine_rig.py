@@ -33,6 +33,7 @@ from trading.execution.pair_ledger import PairLedger
 from trading.execution.reconciler import Mismatch, Reconciler
 from trading.execution.recovery import Recovery
 from trading.execution.settings import ExecutionSettings
+from trading.execution.wire_guard import WireGuard, WireLimits
 from trading.journal import schema
 from trading.journal.reads import _intent
 from trading.journal.words import Intent
@@ -111,6 +112,7 @@ class CrashPlan:
 
 
 DEFAULT_SETTINGS = ExecutionSettings()
+DEFAULT_WIRE = WireLimits()
 
 
 class MortalJournal(Journal):
@@ -301,6 +303,7 @@ def start_rig(
     limits: RiskLimits = OPEN_LIMITS,
     settings: ExecutionSettings | None = None,
     crash: CrashPlan | None = None,
+    wire: WireLimits = DEFAULT_WIRE,
 ) -> Rig:
     """A new life of the bot in a world; the user stream is listened to from now on."""
     journal = MortalJournal.open(world.journal_path, **ACCOUNT)
@@ -315,9 +318,10 @@ def start_rig(
     bus.add(events.append)
     ledger = PairLedger(D(10_000), {pair.pair_id: pair for pair in pairs})
     guard = RiskGuard(limits, EQUITY)
+    guarded = WireGuard(port, world.clock, wire, network="simulated", wanted="simulated")
     floor = build_floor(
         market=port,
-        trading=port,
+        trading=guarded,
         journal=journal,
         ledger=ledger,
         guard=guard,
