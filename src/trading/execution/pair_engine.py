@@ -24,9 +24,10 @@ from trading.execution.pair_ledger import PairLedger
 from trading.execution.pre_trade import PreTrade
 from trading.execution.quotes import Quotes
 from trading.execution.settings import ExecutionSettings
+from trading.execution.urgency import Urgency
 from trading.journal.errors import JournalUnwritable
 from trading.journal.writer import Journal
-from trading.risk_guard import RiskGuard
+from trading.risk_guard import Breaker, RiskGuard
 
 DISK_POLL_S = 5.0
 
@@ -50,7 +51,8 @@ class PairEngine:
         self._ledger, self._bus, self._rules = ledger, bus, rules
         self._book = PairBook(journal=journal, ledger=ledger, guard=guard, bus=bus, clock=clock)
         self._quotes = Quotes(market)
-        self._leaving = Leaving(book=self._book, orders=orders, quotes=self._quotes, rules=rules)
+        self._guard, self.urgency = guard, Urgency()
+        self._leaving = Leaving(book=self._book, orders=orders, quotes=self._quotes, rules=rules, urgency=self.urgency)
         self._entering = Entering(
             book=self._book,
             orders=orders,
@@ -61,7 +63,8 @@ class PairEngine:
             settings=settings,
             clock=clock,
         )
-        self._busy: set[str] = set()
+        self._busy: dict[str, asyncio.Event] = {}
+        orders.reason_against = self._reason_against
         orders.on_fill = self._on_fill
         orders.on_foreign_fill = self._on_foreign_fill
         orders.on_unwritable = self.on_unwritable
@@ -84,6 +87,16 @@ class PairEngine:
     def is_idle(self) -> bool:
         return not self._busy
 
+    @property
+    def half_done(self) -> frozenset[str]:
+        """Pairs that something is under way for; not those that wait, whole, for a halted market."""
+        return frozenset(self._busy) - self._leaving.waiting
+
+    @property
+    def waiting(self) -> frozenset[str]:
+        """Pairs that are left as soon as both their markets trade."""
+        return self._leaving.waiting
+
     def note_liquidity(self, symbol: str, traded_value: float) -> None:
         """Quote currency traded in the last bar: decides which leg goes first."""
         self._quotes.note_liquidity(symbol, traded_value)
@@ -101,13 +114,50 @@ class PairEngine:
             except JournalUnwritable as error:
                 await self._wait_for_disk(entry, error)
 
+    async def flatten(self, pair_id: str, reason: str) -> None:
+        """An emergency: close what the pair holds, each leg as soon as it can be, after what is under way for it.
+
+        Ends FLAT, or HALTED when it would not close this time.
+        """
+        while pair_id in self._busy:
+            await self._busy[pair_id].wait()
+        if self._ledger.state(pair_id) is PairState.FLAT:
+            return
+        entry = self._book.entry(pair_id)
+        with self._only_one(pair_id):
+            try:
+                if self._ledger.state(pair_id) is PairState.OPEN:
+                    self._ledger.begin_exit(pair_id, when=self._book.now(), zscore=None, reason=reason)
+                    await self._leaving.flatten(pair_id, PairState.EXITING, None, reason)
+                else:
+                    await self._finish(entry, None)
+            except JournalUnwritable as error:
+                self.on_unwritable(error)
+
+    def _reason_against(self, send: LegSend) -> str | None:
+        """Asked before each send. What leaves a pair always goes; a hedge goes unless there is an emergency."""
+        if send.action != "enter":
+            return None
+        if self.urgency.is_on:
+            return "emergency_stop"
+        if self._guard.breaker is Breaker.CLOSED or self._is_hedge(send):
+            return None
+        return f"breaker_{self._guard.breaker.value}"
+
+    def _is_hedge(self, send: LegSend) -> bool:
+        """Another leg has filled more than this one."""
+        entry = self._book.entry(send.pair_id)
+        shares = {leg.symbol: self._book.share_filled(entry, leg) for leg in entry.legs}
+        return max(shares.values()) > shares[send.symbol]
+
     @contextmanager
     def _only_one(self, pair_id: str) -> Iterator[None]:
-        self._busy.add(pair_id)
+        free = self._busy[pair_id] = asyncio.Event()
         try:
             yield
         finally:
-            self._busy.discard(pair_id)
+            del self._busy[pair_id]
+            free.set()
 
     async def _finish(self, entry: PairOrder, order: PairOrder | None) -> None:
         """From whatever state the pair is in; ``order`` is the exit that the strategy waits for, if it does."""
