@@ -15,8 +15,11 @@ from ccxt_bt_bridge.series import interval_ms
 from feeds.array_feed import backtrader_timeframe
 from pairs.words import entry_ref
 from trading.config.model import LoadedConfig
+from trading.control.command_queue import CommandQueue
+from trading.control.paths import control_paths
 from trading.events import EventBus
 from trading.execution.funding_book import FundingBook
+from trading.execution.kill_switch import KillSwitch
 from trading.execution.leg_orders import LegOrders
 from trading.execution.pair_engine import PairEngine
 from trading.execution.pair_ledger import PairLedger
@@ -27,7 +30,7 @@ from trading.floor import Floor, Progress
 from trading.journal.writer import Journal
 from trading.live_pair_broker import LivePairBroker
 from trading.live_recorder import LiveRecorder
-from trading.live_session import Alignment, LiveSession
+from trading.live_session import Alignment, LiveSession, Reach
 from trading.pair_gateway import PairGateway, StepView
 from trading.plan_builder import STRATEGIES, risk_limits, strategy_plan
 from trading.risk_guard import RiskGuard
@@ -59,9 +62,11 @@ class LivePath:
         return ms_to_datetime(self.venue.now_ms)
 
 
-def build_live_path(config: LoadedConfig, journal: Journal, venue: Venue, loop: LoopThread) -> LivePath:
+def build_live_path(
+    config: LoadedConfig, journal: Journal, venue: Venue, loop: LoopThread, queue: CommandQueue
+) -> LivePath:
     """Raises JournalRefused when the config no longer fits what is still open."""
-    model = config.model
+    model, paths = config.model, control_paths(config)
     known = kept_terms(journal, venue, config.pairs)
     equity = venue.opening_equity(known)
     bus, statistics = EventBus(), ExecutionQuality()
@@ -96,6 +101,20 @@ def build_live_path(config: LoadedConfig, journal: Journal, venue: Venue, loop: 
         funding=funding,
         rules=venue.rules,
     )
+    kill_switch = KillSwitch(
+        engine=engine,
+        orders=orders,
+        ledger=ledger,
+        guard=guard,
+        recovery=recovery,
+        journal=journal,
+        clock=venue.clock,
+        bus=bus,
+        trading=venue.trading,
+        emergency=venue.emergency,
+        withdraw_unsent=venue.withdraw_unsent,
+        symbols=config.symbols,
+    )
     floor = Floor(
         market=venue.market,
         trading=venue.trading,
@@ -108,6 +127,7 @@ def build_live_path(config: LoadedConfig, journal: Journal, venue: Venue, loop: 
         clock=venue.clock,
         bus=bus,
         recovery=recovery,
+        kill_switch=kill_switch,
     )
     board = FeedBoard(loop.hub)
     gateway = PairGateway(loop.hub, StepView(None, float(equity), float(equity), {}))
@@ -122,6 +142,7 @@ def build_live_path(config: LoadedConfig, journal: Journal, venue: Venue, loop: 
         statistics=statistics,
         progress=Progress(),
         alignment=Alignment(interval_ms(model.data.interval), model.data.missing_leg, model.data.grace_s),
+        reach=Reach(queue, paths.halt_flag),
     )
     gateway.connect(session, {(p.pair_id, symbol): (p.pair_id, symbol) for p in config.pairs for symbol in p.symbols})
     return LivePath(config, venue, loop, session, gateway, board, LiveRecorder(journal), statistics)

@@ -9,6 +9,7 @@ from ccxt_bt_bridge.clock import Clock
 from ccxt_bt_bridge.port import MarketPort, TradingPort
 from trading.events import EventBus
 from trading.execution.funding_book import FundingBook
+from trading.execution.kill_switch import KillSwitch
 from trading.execution.leg_orders import LegOrders
 from trading.execution.pair_engine import PairEngine
 from trading.execution.pair_ledger import PairLedger
@@ -45,3 +46,4 @@ class Floor:
     clock: Clock
     bus: EventBus
     recovery: Recovery
+    kill_switch: KillSwitch
