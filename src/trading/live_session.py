@@ -159,6 +159,7 @@ class LiveSession:
             self._close_all()
         await self._until_idle()
         self._marker.save()
+        await self.floor.kill_switch.close()
         for task in self._tasks:
             task.cancel()
 

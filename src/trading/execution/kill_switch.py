@@ -123,6 +123,12 @@ class KillSwitch:
         self._orders.use(self._trading)
         self.report = None
 
+    async def close(self) -> None:
+        """The process ends; the next one goes on with an unfinished stop."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
     # the parts
 
     def _begin(self, report: StopReport) -> None:

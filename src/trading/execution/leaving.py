@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from decimal import Decimal
 
@@ -71,9 +72,7 @@ class Leaving:
         tries = waits = 0
         while tries < FLATTEN_TRIES:
             await self._urgency.sleep(FLATTEN_WAIT_S[min(waits, len(FLATTEN_WAIT_S) - 1)])
-            was_sent = [
-                await self._close_leg(pair_id, leg, action, order) for leg in await self._legs_to_close(pair_id)
-            ]
+            was_sent = await self._close_legs(pair_id, action, order)
             # While the exchange wants silence nothing was tried: it is tried for as long as that lasts.
             tries, waits = tries + (any(was_sent) or not was_sent), waits + 1
             if not any(self._closable(pair_id, leg) for leg in self._book.entry(pair_id).legs):
@@ -107,6 +106,13 @@ class Leaving:
             for leg in await self._quotes.less_liquid_first(self._book.entry(pair_id))
             if self._closable(pair_id, leg)
         ]
+
+    async def _close_legs(self, pair_id: str, action: str, order: PairOrder | None) -> list[bool]:
+        """One after the other; in an emergency both at once, since one whose market is halted may take for ever."""
+        legs = await self._legs_to_close(pair_id)
+        if self._urgency.is_on:
+            return await asyncio.gather(*(self._close_leg(pair_id, leg, action, order) for leg in legs))
+        return [await self._close_leg(pair_id, leg, action, order) for leg in legs]
 
     async def _close_leg(self, pair_id: str, leg: LegOrder, action: str, order: PairOrder | None) -> bool:
         """False when the order could not even be sent."""

@@ -26,6 +26,7 @@ from tests.brokers.markets import bars, source
 from tests.tasks import end_all
 from trading.events import Alarm, Event, EventBus
 from trading.execution.funding_book import FundingBook
+from trading.execution.kill_switch import KillSwitch
 from trading.execution.leg_orders import LegOrders
 from trading.execution.pair_engine import PairEngine
 from trading.execution.pair_ledger import PairLedger
@@ -212,6 +213,7 @@ class Rig:
     engine: PairEngine
     recovery: Recovery
     funding: FundingBook
+    kill_switch: KillSwitch
     events: list[Event]
     tasks: list[asyncio.Task]
 
@@ -250,6 +252,7 @@ class Rig:
         return mismatches
 
     async def stop(self) -> None:
+        await self.kill_switch.close()
         await end_all(self.tasks)
 
 
@@ -315,8 +318,22 @@ def start_rig(
         funding=funding,
         rules=RULES,
     )
+    kill_switch = KillSwitch(
+        engine=engine,
+        orders=orders,
+        ledger=ledger,
+        guard=guard,
+        recovery=recovery,
+        journal=journal,
+        clock=world.clock,
+        bus=bus,
+        trading=port,
+        emergency=port,
+        withdraw_unsent=lambda: None,
+        symbols=world.exchange.source.symbols,
+    )
     pump = asyncio.get_running_loop().create_task(_pump(world.exchange, orders, funding))
-    return Rig(world, port, journal, ledger, guard, orders, engine, recovery, funding, events, [pump])
+    return Rig(world, port, journal, ledger, guard, orders, engine, recovery, funding, kill_switch, events, [pump])
 
 
 async def _pump(exchange: SimulatedExchange, orders: LegOrders, funding: FundingBook) -> None:
