@@ -16,6 +16,8 @@ from ccxt_bt_bridge.series import interval_ms
 from feeds.array_feed import backtrader_timeframe
 from pairs.words import entry_ref
 from trading.config.model import Config, LoadedConfig
+from trading.control.command_queue import CommandQueue
+from trading.control.paths import control_paths
 from trading.events import EventBus
 from trading.execution.floor import Floor, build_floor
 from trading.execution.pair_ledger import PairLedger
@@ -25,7 +27,7 @@ from trading.execution.wire_guard import WireGuard, WireLimits
 from trading.journal.writer import Journal
 from trading.live_pair_broker import LivePairBroker
 from trading.live_recorder import LiveRecorder
-from trading.live_session import Alignment, LiveSession
+from trading.live_session import Alignment, LiveSession, Reach
 from trading.pair_gateway import PairGateway, StepView
 from trading.plan_builder import STRATEGIES, risk_limits, strategy_plan
 from trading.progress import Progress
@@ -59,9 +61,11 @@ class LivePath:
         return ms_to_datetime(self.venue.now_ms)
 
 
-def build_live_path(config: LoadedConfig, journal: Journal, venue: Venue, loop: LoopThread) -> LivePath:
+def build_live_path(
+    config: LoadedConfig, journal: Journal, venue: Venue, loop: LoopThread, queue: CommandQueue
+) -> LivePath:
     """Raises JournalRefused when the config no longer fits what is still open."""
-    model = config.model
+    model, paths = config.model, control_paths(config)
     known = kept_terms(journal, venue, config.pairs)
     equity = venue.opening_equity(known)
     bus, statistics = EventBus(), ExecutionQuality()
@@ -82,6 +86,8 @@ def build_live_path(config: LoadedConfig, journal: Journal, venue: Venue, loop: 
         rules=venue.rules,
         settings=_execution_settings(model),
         bot_id=config.bot_id,
+        emergency=venue.emergency,
+        withdraw_unsent=venue.withdraw_unsent,
     )
     engine = floor.engine
     wire.last_price = lambda symbol: engine.last_price(symbol) or _decimal(progress.prices.get(symbol))
@@ -98,6 +104,7 @@ def build_live_path(config: LoadedConfig, journal: Journal, venue: Venue, loop: 
         statistics=statistics,
         progress=progress,
         alignment=Alignment(interval_ms(model.data.interval), model.data.missing_leg, model.data.grace_s),
+        reach=Reach(queue, paths.halt_flag),
     )
     gateway.connect(session, {(p.pair_id, symbol): (p.pair_id, symbol) for p in config.pairs for symbol in p.symbols})
     return LivePath(config, venue, loop, session, gateway, board, LiveRecorder(journal), statistics)

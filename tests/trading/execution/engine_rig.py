@@ -27,6 +27,7 @@ from tests.tasks import end_all
 from trading.events import Alarm, Event, EventBus
 from trading.execution.floor import Floor, build_floor
 from trading.execution.funding_book import FundingBook
+from trading.execution.kill_switch import KillSwitch
 from trading.execution.leg_orders import LegOrders
 from trading.execution.pair_engine import PairEngine
 from trading.execution.pair_ledger import PairLedger
@@ -239,6 +240,10 @@ class Rig:
         return self.floor.funding
 
     @property
+    def kill_switch(self) -> KillSwitch:
+        return self.floor.kill_switch
+
+    @property
     def reconciler(self) -> Reconciler:
         return self.floor.reconciler
 
@@ -277,6 +282,7 @@ class Rig:
         return mismatches
 
     async def stop(self) -> None:
+        await self.kill_switch.close()
         await end_all(self.tasks)
 
 
@@ -330,6 +336,8 @@ def start_rig(
         rules=RULES,
         settings=settings or ExecutionSettings(),
         bot_id="rig",
+        emergency=port,
+        withdraw_unsent=lambda: None,
     )
     pump = asyncio.get_running_loop().create_task(floor.follow_account(world.exchange.events()))
     return Rig(world, port, journal, floor, events, [pump])
