@@ -301,7 +301,8 @@ def test_usage_names_every_limit_in_force():
         "max_daily_loss": (100.0, 50.0),
         "max_daily_loss_pct": (1.0, 2.0),
         "max_daily_trades": (1.0, 4.0),
+        "max_failed_orders": (0.0, 5.0),
     }
     assert {name for name, *_ in RiskGuard(replace(FREE, max_leverage=2.0), 1.0).usage()} == {
-        "max_positions", "max_leverage", "initial_margin",
+        "max_positions", "max_leverage", "initial_margin", "max_failed_orders",
     }  # fmt: skip
