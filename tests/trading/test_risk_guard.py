@@ -249,6 +249,17 @@ def test_a_margin_call_leaves_every_open_pair_and_takes_no_more():
     assert reasons(guard, order("E_F"))[0] == "breaker_reduce_only:margin_call"
 
 
+def test_the_days_loss_begins_anew_at_midnight_and_the_drawdown_does_not():
+    limits = {"max_daily_loss": 60.0, "max_drawdown_pct": 1.0}
+    guard, again = guard_with(**limits), guard_with(1.0, **limits)
+    for hours, equity in ((10, 10_000.0), (11, 9_950.0), (12, 9_941.0)):
+        mark(guard, equity, hours=hours)
+    again.restore(json.loads(json.dumps(guard.snapshot())))
+    assert (again.daily_loss, again.breaker) == (9.0, Breaker.CLOSED)
+    mark(again, 9_900.0, hours=13)
+    assert (again.daily_loss, again.state.breaker_reason) == (50.0, "max_drawdown")
+
+
 # distance to liquidation: 100 x equity / gross - the maintenance margin of 0.5 %
 
 
