@@ -198,6 +198,8 @@ class LiveSession:
 
     def _on_connection(self, connection: Connection) -> None:
         when = ms_to_datetime(connection.time_ms)
+        if connection.stream == "market":
+            self.progress.is_market_up = connection.is_up
         self.floor.bus.publish(ConnectionChanged(when, connection.stream, connection.is_up, connection.reason))
 
     async def _pump_bars(self) -> None:
@@ -220,6 +222,7 @@ class LiveSession:
     def _note_prices(self, steps: list[Step]) -> None:
         for bar in (bar for step in steps for bar in step):
             self.progress.prices[bar.symbol] = bar.close
+            self.progress.last_bars[bar.symbol] = ms_to_datetime(bar.time_ms)
             if not bar.synthetic:
                 self.floor.engine.note_liquidity(bar.symbol, bar.volume * bar.close)
 
