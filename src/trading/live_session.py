@@ -185,6 +185,7 @@ class LiveSession:
 
     async def _pump_connections(self, stream: AsyncIterator[Connection]) -> None:
         async for connection in stream:
+            self.progress.is_market_up = connection.is_up
             self.floor.note_connection(connection)
 
     async def _pump_bars(self) -> None:
@@ -208,6 +209,7 @@ class LiveSession:
     def _note_prices(self, steps: list[Step]) -> None:
         for bar in (bar for step in steps for bar in step):
             self.progress.prices[bar.symbol] = bar.close
+            self.progress.last_bars[bar.symbol] = ms_to_datetime(bar.time_ms)
             if not bar.synthetic:
                 self.floor.engine.note_liquidity(bar.symbol, bar.volume * bar.close)
 

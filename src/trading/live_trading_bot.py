@@ -28,15 +28,13 @@ from trading.control.command_queue import BOT_TIMEOUT_S, CommandQueue
 from trading.control.paths import control_paths
 from trading.control.stop_signal import emergency_signal
 from trading.events import Event
-from trading.journal.file import is_held, lock_path
-from trading.journal.reads import JournalReader
 from trading.live_run import begin_run, end_run, live_result, load_history, log_events
 from trading.market_input import DataChoice
 from trading.records import RunResult
 from trading.risk_guard import Breaker
 from trading.run_logs import LogPlan, RunLogs
-from trading.status import STATUS_KEY
-from trading.venues.opening import VenuePlan, open_journal, state_paths, venue_plan
+from trading.status_reading import bot_status
+from trading.venues.opening import VenuePlan, open_journal, venue_plan
 from trading.venues.venue import Venue
 
 START_TIMEOUT_S = 120.0
@@ -121,14 +119,8 @@ class LiveTradingBot:
             self._wake()
 
     def get_status(self) -> dict[str, Any]:
-        """The last status that the bot wrote to its journal, and whether it is running; {} before the first run."""
-        config = self.load()
-        journal, _ = state_paths(config)
-        if not journal.exists():
-            return {}
-        with JournalReader.open(journal) as reader:
-            status = reader.risk_state(STATUS_KEY) or {}
-            return status | {"bot_id": config.bot_id, "running": is_held(lock_path(journal))}
+        """What its journal says of it, also while it runs; {} before the first run."""
+        return bot_status(self.load()) or {}
 
     def _run(self, path: LivePath, showing: Showing) -> RunResult:
         started = time.monotonic()

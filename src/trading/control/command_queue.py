@@ -147,7 +147,7 @@ class CommandQueue:
             with closing(self._connection.execute(statement, values)) as cursor:
                 return cursor.fetchall()
         except sqlite3.Error as error:
-            raise CommandsUnreadable(f"{self._path} cannot be used ({error})") from None
+            raise CommandsUnreadable(f"{self._path} cannot be used ({error}); if it is damaged, move it away") from None
 
 
 def _command(row: tuple[Any, ...]) -> Command:
