@@ -2,18 +2,21 @@
 
 In one terminal ``tandem exchange --dialect binanceusdm --port 8090 --speed 60``, in another
 ``python examples/ccxt_live.py --url http://127.0.0.1:8090``. Two moving averages of one symbol cross: it is long above
-and short below. Ctrl+C ends it; what is open stays open. ``--bars N`` ends it after N live bars.
+and short below. Ctrl+C ends it; what is open stays open. ``--bars N`` ends it after N live bars. What cannot be run,
+for want of an exchange, a good key or a symbol, is one sentence and exit code 1.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import sys
 from typing import Any
 
 import backtrader as bt
 
 from ccxt_bt_bridge import CcxtStore
+from ccxt_bt_bridge.errors import BridgeError
 
 DESK_KEY, DESK_SECRET = "desk-key", "desk-secret"  # of tandem exchange: they guard nothing
 
@@ -58,8 +61,14 @@ def main() -> None:
     parser.add_argument("--symbol", default="BTC/USDT:USDT")
     parser.add_argument("--interval", default="1m")
     parser.add_argument("--bars", type=int, default=0, help="end after so many live bars; 0: on Ctrl+C")
-    wanted = parser.parse_args()
+    try:
+        strategy = run(parser.parse_args())
+    except (BridgeError, ValueError) as error:  # each says what was found and what to do
+        sys.exit(str(error))
+    print(f"stopped after {strategy.live_bars} live bars, position {strategy.position.size:g}")
 
+
+def run(wanted: argparse.Namespace) -> MovingAverageCross:
     key = os.environ.get("EXCHANGE_API_KEY", DESK_KEY)
     secret = os.environ.get("EXCHANGE_API_SECRET", DESK_SECRET)
     store = CcxtStore(wanted.exchange, key, secret, url=wanted.url)
@@ -69,7 +78,7 @@ def main() -> None:
     cerebro.addstrategy(MovingAverageCross, bars=wanted.bars)
     with store:
         (strategy,) = cerebro.run()
-    print(f"stopped after {strategy.live_bars} live bars, position {strategy.position.size:g}")
+    return strategy
 
 
 if __name__ == "__main__":

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from ccxt_bt_bridge.words import AccountSettings, KeyPermissions
+
+NAMED = 6  # symbols told by name
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,14 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.problem}. {self.remedy}."
+
+
+class Difference(NamedTuple):
+    """Symbols that differ in the same way are told together."""
+
+    what: str
+    found: str
+    wanted: str
 
 
 def check_key(key: KeyPermissions) -> list[Finding]:
@@ -45,18 +56,22 @@ def check_account(
     leverage: Mapping[str, Decimal] | None = None,
 ) -> list[Finding]:
     """What differs from what was wanted; None means that any will do. ``leverage`` by symbol."""
-    found = []
+    differing: dict[Difference, list[str]] = {}
     if position_mode is not None and settings.position_mode != position_mode:
-        found.append(_differs("the account", "position mode", settings.position_mode, position_mode))
+        differing[Difference("position mode", settings.position_mode, position_mode)] = ["the account"]
     for symbol in settings.symbols:
         if margin_mode is not None and symbol.margin_mode != margin_mode:
-            found.append(_differs(symbol.symbol, "margin mode", symbol.margin_mode, margin_mode))
+            difference = Difference("margin mode", symbol.margin_mode, margin_mode)
+            differing.setdefault(difference, []).append(symbol.symbol)
         wanted = (leverage or {}).get(symbol.symbol)
         if wanted is not None and symbol.leverage != wanted:
-            found.append(_differs(symbol.symbol, "leverage", f"{symbol.leverage}", f"{wanted}"))
-    return found
+            difference = Difference("leverage", f"{symbol.leverage}", f"{wanted}")
+            differing.setdefault(difference, []).append(symbol.symbol)
+    return [_finding(difference, of) for difference, of in differing.items()]
 
 
-def _differs(of: str, what: str, found: str, wanted: str) -> Finding:
+def _finding(difference: Difference, of: Sequence[str]) -> Finding:
+    what, found, wanted = difference
     remedy = f"Set it at the exchange, or write {found} into the config; it is never changed for you"
-    return Finding(f"{of}: {what} is {found}, the config wants {wanted}", remedy)
+    more = f" and {len(of) - NAMED} more" if len(of) > NAMED else ""
+    return Finding(f"{', '.join(of[:NAMED])}{more}: {what} is {found}, the config wants {wanted}", remedy)

@@ -34,10 +34,10 @@ class CcxtAccount:
         """Raises ``KeyRefused`` for a key that the exchange does not know, or that is for the other network."""
         try:
             row = await self._restrictions()
+            if row is None:
+                return await self._from_the_account()
         except KeyRefused as error:
             raise KeyRefused(f"{error}. {self._other_network()}") from None
-        if row is None:
-            return await self._from_the_account()
         field = "enableFutures" if self._session.kind == "usdm" else "enableSpotAndMarginTrading"
         transfers = [row.get("enableInternalTransfer"), row.get("permitsUniversalTransfer")]
         known = [value for value in transfers if isinstance(value, bool)]
@@ -73,7 +73,8 @@ class CcxtAccount:
         return answer_of(reply, "the key's permissions")
 
     async def _from_the_account(self) -> KeyPermissions:
-        account = await self._read(self._endpoints.account, {}, "the account")
+        page = "fapiPrivateGetAccountConfig" if self._session.kind == "usdm" else self._endpoints.account
+        account = await self._read(page, {}, "the account")
         return KeyPermissions(_flag(account.get("canTrade")), None, None, None)
 
     def _other_network(self) -> str:

@@ -78,8 +78,8 @@ class ExitAnswer:
 HOLD = ExitAnswer(False, "hold")
 
 
-class EntryMixin:
-    """Base of entry rules. ``Params`` is a frozen dataclass whose fields carry the ``e_`` prefix and their bounds."""
+class RuleMixin:
+    """What entry and exit rules share: parameters, a view of the market, and how many bars they need."""
 
     Params: ClassVar[type]
     market: ClassVar[str] = "single"  # "pair" when the rule needs a spread and its z, "any" when it serves both
@@ -97,32 +97,21 @@ class EntryMixin:
         """
         return 1
 
+
+class EntryMixin(RuleMixin):
+    """Base of entry rules. ``Params`` is a frozen dataclass whose fields carry the ``e_`` prefix and their bounds."""
+
     def decide(self) -> EntryAnswer:
         """Called once per closed bar while flat."""
         raise TypeError(f"{type(self).__name__} does not decide")
 
 
-class ExitMixin:
+class ExitMixin(RuleMixin):
     """Base of exit rules. ``Params`` is a frozen dataclass whose fields carry the ``x_`` prefix and their bounds."""
 
-    Params: ClassVar[type]
-    market: ClassVar[str] = "single"
     exit_level: float = 0.0
     stop_level: float = float("inf")
     cooldown_bars: int = 0
-
-    def __init__(self, params: Any, view: View) -> None:
-        self.params = params
-        self.view = view
-
-    @classmethod
-    def warmup_bars(cls, params: Any) -> int:
-        """Bars that must have closed before the rule can answer anything but "not_ready".
-
-        Whoever runs preloaded data (``runonce``) must check it first: there Backtrader's indicators raise IndexError
-        on data shorter than their period.
-        """
-        return 1
 
     def decide(self) -> ExitAnswer:
         """Called once per closed bar while a position is open."""

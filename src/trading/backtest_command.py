@@ -17,6 +17,7 @@ from trading.config.loader import load_config
 from trading.config.model import LoadedConfig
 from trading.console import PatientConsole
 from trading.market_input import market_input
+from trading.remedies import sentence_of
 from trading.reports.output_files import output_path
 from trading.reports.result_files import write_json, write_trades_csv
 from trading.reports.summary import print_summary
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"warning: {warning.path}: {warning.message}", file=sys.stderr)
         outcome = _run(config, options)
     except EXPECTED as error:
-        print(error, file=sys.stderr)
+        print(sentence_of(error), file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         print("stopped; nothing was written", file=sys.stderr)

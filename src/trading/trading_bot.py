@@ -22,6 +22,7 @@ from trading.command_line import (
 from trading.config.environment import process_environment
 from trading.console import PatientConsole
 from trading.live_trading_bot import LiveTradingBot
+from trading.remedies import sentence_of
 from trading.reports.output_files import output_path
 from trading.reports.result_files import write_json
 from trading.reports.summary import print_summary
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         bot.add_listener(display.on_event)
         result = bot.run(showing=display.showing)
     except EXPECTED as error:
-        print(error, file=sys.stderr)
+        print(sentence_of(error), file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         print("left at once; the next start finishes what was under way", file=sys.stderr)

@@ -36,6 +36,7 @@ from tests.brokers.markets import (
     source,
     spot_rules,
 )  # fmt: skip
+from tests.tasks import end_all
 from tests.virtual_time import run_virtual
 from trading.config.sections import Fault as FaultSection
 
@@ -61,9 +62,7 @@ class Client:
         return self
 
     async def __aexit__(self, *error) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_all(self._tasks)
         self.exchange.close()
 
     async def until(self, hour: float) -> None:
@@ -240,11 +239,12 @@ def test_a_late_cancel_cancels_late():
 def test_what_was_to_execute_late_dies_with_the_exchange():
     async def play(client):
         await client.buy()
-        client.exchange.close_trading()
-        await asyncio.sleep(5.0)
-        return await client.held()
+        late = set(client.exchange._late)
+        client.exchange.close()
+        await asyncio.sleep(0.1)
+        return len(late), all(task.cancelled() for task in late), await client.held()
 
-    assert run(play, fault("late_execution")) == 0
+    assert run(play, fault("late_execution")) == (1, True, 0)
 
 
 @pytest.mark.parametrize("on", ["create_order", "account", "fetch_order"])

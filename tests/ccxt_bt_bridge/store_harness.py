@@ -16,6 +16,7 @@ from ccxt_bt_bridge.errors import MarketUnknown
 from ccxt_bt_bridge.loop import LoopThread
 from ccxt_bt_bridge.port import MarketPort, TradingPort
 from ccxt_bt_bridge.words import Bar, Connection, Market
+from tests.tasks import end_all
 
 
 class OneInterval:
@@ -76,9 +77,7 @@ class SimulatedPorts:
 
     async def close(self) -> None:
         self.is_closed = True
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_all(self._tasks)
         for exchange in self._exchanges.values():
             exchange.close()
 

@@ -109,3 +109,13 @@ def test_what_is_as_wanted_or_not_asked_for_raises_no_objection():
     assert check_account(SETTINGS) == []
     as_it_is = {"position_mode": "one_way", "margin_mode": "cross", "leverage": {"BTCUSDT": Decimal(20)}}
     assert check_account(SETTINGS, **as_it_is) == []
+
+
+def test_symbols_that_differ_alike_are_told_in_one_line():
+    symbols = [SymbolSettings(f"S{number}", "cross", Decimal(20)) for number in range(8)]
+    account = AccountSettings("one_way", (*symbols, SymbolSettings("OTHER", "cross", Decimal(3))))
+    wanted = dict.fromkeys([*(symbol.symbol for symbol in symbols), "OTHER"], Decimal(2))
+    assert [finding.problem for finding in check_account(account, leverage=wanted)] == [
+        "S0, S1, S2, S3, S4, S5 and 2 more: leverage is 20, the config wants 2",
+        "OTHER: leverage is 3, the config wants 2",
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import runpy
 import subprocess
 import sys
 import threading
@@ -275,3 +276,22 @@ def test_the_example_trades_on_an_exchange_in_another_process():
     assert any("Completed" in line for line in lines)
     assert lines[-1].startswith("stopped after 8 live bars, position ")
     assert not lines[-1].endswith("position 0")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "key", "said"),
+    [
+        (["--url", "http://127.0.0.1:9"], "desk-key", "no exchange answers at http://127.0.0.1:9"),
+        (["--symbol", "BTCUSD"], "desk-key", "has no market BTCUSD; did you mean BTCUSDT"),
+        (["--interval", "7m"], "desk-key", "unknown interval '7m'"),
+        ([], "wrong", "does not accept this API key"),
+    ],
+)
+def test_what_the_example_cannot_run_is_one_sentence(arguments, key, said, monkeypatch):
+    monkeypatch.setenv("EXCHANGE_API_KEY", key)
+    with DeskThread() as exchange:
+        monkeypatch.setattr(sys, "argv", ["ccxt_live.py", "--url", exchange.url, *arguments])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(EXAMPLE), run_name="__main__")
+    assert said in ended.value.code  # Python prints a text that a program ends with, and its exit code is 1
+    assert "\n" not in ended.value.code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from contextlib import contextmanager
@@ -12,13 +13,17 @@ import pytest
 
 from ccxt_bt_bridge.bt_time import ms_to_datetime
 from ccxt_bt_bridge.errors import AccountRefused, ExchangeUnreachable, KeyRefused
+from ccxt_bt_bridge.hub import Hub
 from tests.trading.patient_desk import PatientDesk, patient_desk
 from tests.trading.runs import backtest, write_config
 from trading.config.loader import load_config
 from trading.events import Alarm, BarMarked, Event
 from trading.live_trading_bot import LiveTradingBot
 from trading.market_input import DataChoice, MarketInput, market_input
+from trading.preflight.exchange_sides import ExchangeSides
+from trading.preflight.run import Preflight
 from trading.records import RunResult
+from trading.trading_bot import main
 
 BARS, HISTORY = 420, 250
 
@@ -41,6 +46,19 @@ def config_of(folder: Path, url: str | None, broker: str = "binance", **changes)
         data=data | {"data_source": "binance"},
         **changes,
     )
+
+
+def edited(path: Path, section: str, changes: dict | list) -> Path:
+    raw = json.loads(path.read_text())
+    raw[section] = raw[section] | changes if isinstance(changes, dict) else changes
+    path.write_text(json.dumps(raw))
+    return path
+
+
+def preflight(path: Path, check: str) -> list[str]:
+    """What a preflight finds in one check: sentence and remedy."""
+    report = asyncio.run(Preflight(ExchangeSides(), {}).check(path))
+    return [f"{one.message}; {one.remedy}" for one in report.findings if one.check == check and one.remedy]
 
 
 def market_of(path: Path) -> MarketInput:
@@ -77,10 +95,11 @@ class Run:
         """The market takes its next step when nothing of the last is left to do."""
 
         market = path.venue._ports.market if hasattr(path.venue, "_ports") else path.venue._quotes
+        is_parked = watched(path.loop.hub)
 
         def is_quiet() -> bool:
             has_heard = all(market._closed.last_ms(s) >= self._desk.newest_ms(s) for s in path.config.symbols)
-            has_decided = not path.board.has_bars() and not path.gateway._tickets
+            has_decided = is_parked.is_set() and not path.board.has_bars() and not path.gateway._tickets
             return has_heard and has_decided and path.floor.engine.is_idle
 
         self._desk.is_quiet = is_quiet
@@ -91,6 +110,21 @@ class Run:
         self.events.append(event)
         if isinstance(event, BarMarked) and event.time >= self._until:
             self._bot.stop()
+
+
+def watched(hub: Hub) -> threading.Event:
+    """Set while Backtrader's thread waits: a strategy that is still thinking has decided nothing yet."""
+    is_parked, wait = threading.Event(), hub.wait
+
+    def waiting(timeout_s: float) -> None:
+        is_parked.set()
+        try:
+            wait(timeout_s)
+        finally:
+            is_parked.clear()
+
+    hub.wait = waiting  # type: ignore[method-assign]
+    return is_parked
 
 
 def assert_same_trades(result: RunResult, expected: RunResult) -> None:
@@ -164,10 +198,7 @@ def test_a_bot_that_stops_with_open_pairs_goes_on_with_them(tmp_path):
 def test_an_account_that_is_not_as_the_config_says_is_refused_and_left_alone(broker, words, tmp_path):
     plan = config_of(tmp_path, None)
     with desk_for(market_of(plan)) as desk:
-        path = config_of(tmp_path, desk.url)
-        raw = json.loads(path.read_text())
-        raw["broker"] |= broker
-        path.write_text(json.dumps(raw))
+        path = edited(config_of(tmp_path, desk.url), "broker", broker)
         with pytest.raises(AccountRefused, match=words):
             LiveTradingBot(path, environ={}).run()
         assert desk.ask(lambda exchange: exchange.venue.orders.open) == {}
@@ -182,3 +213,26 @@ def test_a_wrong_key_and_a_closed_door_are_told_in_a_sentence(tmp_path):
             LiveTradingBot(path, environ={"BINANCE_API_KEY": "wrong", "BINANCE_API_SECRET": "wrong"}).run()
     with pytest.raises(ExchangeUnreachable, match="no exchange answers at http://127.0.0.1"):
         LiveTradingBot(path, environ={}).run()
+
+
+def test_a_run_and_its_preflight_tell_a_short_history_in_the_same_words(tmp_path):
+    plan = config_of(tmp_path, None)
+    market = market_of(plan)
+    begin = ms_to_datetime(market.source.start_ms(HISTORY))
+    with desk_for(market) as desk:
+        path = edited(config_of(tmp_path, desk.url), "data", {"lookback_bars": HISTORY + 60})
+        told = preflight(path, "history")
+        run = Run(path, desk, until=begin + timedelta(hours=2))
+        run.result()
+    assert "are missing: it is ready at" in told[0] and "lower data.lookback_bars to" in told[0]
+    assert run.alarms == told
+
+
+def test_a_run_and_its_preflight_tell_an_unknown_symbol_in_the_same_words(tmp_path, capsys):
+    pair = {"pair_id": "X", "leg_a": "ETHX/USDT", "leg_b": "BTC/USDT", "hedge_ratio": 1.0}
+    with desk_for(market_of(config_of(tmp_path, None))) as desk:
+        path = edited(config_of(tmp_path, desk.url), "pairs", [pair])
+        told = preflight(path, "symbols")
+        assert main([str(path)]) == 2
+    sentence, remedy = capsys.readouterr().err.strip().split("\nto do: ")
+    assert told == [f"{sentence.splitlines()[-1]}; {remedy}"]  # after the warnings of the config

@@ -4,25 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from brokers.desk.core import Core
 from brokers.desk.filters import decimals, lot_size, price_filter, rate_limits
-from brokers.desk.limits import Limits
 from brokers.desk.params import Params, plain
+from brokers.desk.public import PublicEndpoints
 from ccxt_bt_bridge.words import Market
 
 ORDER_TYPES = ["LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT"]
 
 
-class SpotPublic:
-    def __init__(self, core: Core, limits: Limits) -> None:
-        self._core, self._limits = core, limits
-
-    async def ping(self, _: Params) -> dict[str, Any]:
-        return {}
-
-    async def time(self, _: Params) -> dict[str, Any]:
-        return {"serverTime": await self._core.exchange.server_time_ms()}
-
+class SpotPublic(PublicEndpoints):
     async def exchange_info(self, _: Params) -> dict[str, Any]:
         markets = await self._core.exchange.markets()
         return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from itertools import groupby
 from typing import Any
@@ -11,15 +11,13 @@ from typing import Any
 from brokers.funding import FundingSchedule
 from brokers.paper.live_tape import LiveTape
 from brokers.simulated.faults import Fault, FaultPlan
-from brokers.simulated.lines import BarLine
 from brokers.simulated.store import ExchangeStore
 from brokers.simulated.trading import SimulatedTrading
 from brokers.simulated.venue import Venue, VenueTerms
 from ccxt_bt_bridge.clock import Clock
 from ccxt_bt_bridge.errors import ExchangeUnreachable, MarketClosed, MarketUnknown
 from ccxt_bt_bridge.port import MarketPort
-from ccxt_bt_bridge.streams import Stream
-from ccxt_bt_bridge.words import Bar, Connection, CreateOutcome, Market, NotPlaced, OrderRequest, Quote, UserEvent
+from ccxt_bt_bridge.words import Bar, CreateOutcome, Market, NotPlaced, OrderRequest, Quote, UserEvent
 
 LONGEST_ABSENCE_BARS = 1_000
 
@@ -77,28 +75,15 @@ class PaperExchange(SimulatedTrading):
         fault_seed: int = 0,
         quote_every_s: float = 1.0,
     ) -> None:
-        self._market, self._store, self._quote_every_ms = market, store, round(quote_every_s * 1000)
+        self._market, self._quote_every_ms = market, round(quote_every_s * 1000)
         self._tape = LiveTape(interval_ms, store.load().market_ms)
         plan = FaultPlan(faults, seed=fault_seed, memory=store)
-        self._bars: Stream[tuple[Bar, ...]] = Stream()
-        self._connections: Stream[Connection] = Stream()
-        self._line = BarLine(self._bars.publish, self._connections.publish, plan, clock)
 
         def make_venue(publish: Callable[[UserEvent], None]) -> Venue:
             return Venue(self._tape, store, markets=rules, funding=funding or {}, terms=terms, publish=publish)
 
-        super().__init__(make_venue, plan, clock=clock, latency_ms=latency_ms, horizon_ms=horizon_ms)
+        super().__init__(make_venue, store, faults=plan, clock=clock, latency_ms=latency_ms, horizon_ms=horizon_ms)
         self._incoming, self._changes = market.bars(), market.connections()
-
-    @property
-    def run(self) -> int:
-        """The number of this run in the exchange's file."""
-        return self._store.run
-
-    @property
-    def market_ms(self) -> int:
-        """The last moment of the market that the account has seen."""
-        return self._tape.time_ms
 
     async def run_market(self) -> None:
         """Follow the market until its bars end."""
@@ -112,14 +97,6 @@ class PaperExchange(SimulatedTrading):
                 helper.cancel()
             self._bars.end()
 
-    def close(self) -> None:
-        """End every stream and let go of the file; the market is its owner's. May be called again."""
-        self._line.close()
-        self._bars.end()
-        self._connections.end()
-        self.close_trading()
-        self._store.close()
-
     # market port
 
     async def markets(self) -> dict[str, Market]:
@@ -128,17 +105,10 @@ class PaperExchange(SimulatedTrading):
     async def history(self, symbol: str, *, limit: int) -> list[Bar]:
         return await self._market.history(symbol, limit=limit)
 
-    def bars(self) -> AsyncIterator[tuple[Bar, ...]]:
-        """Told once the account has seen them."""
-        return self._bars.subscribe()
-
     async def quote(self, symbol: str) -> Quote:
         quote = await self._market.quote(symbol)
         self._tape.observe(quote)
         return quote
-
-    def connections(self) -> AsyncIterator[Connection]:
-        return self._connections.subscribe()
 
     # trading port
 

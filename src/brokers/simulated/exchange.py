@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
 from brokers.funding import FundingSchedule
 from brokers.market_rules import markets_for
 from brokers.simulated.faults import Fault, FaultPlan
-from brokers.simulated.lines import BarLine
 from brokers.simulated.source import MarketSource, RecordedTape
 from brokers.simulated.store import ExchangeStore
 from brokers.simulated.trading import SimulatedTrading
 from brokers.simulated.venue import OPENING_SETTINGS, Venue, VenueTerms
 from ccxt_bt_bridge.clock import Clock
 from ccxt_bt_bridge.errors import ExchangeUnreachable, MarketClosed, MarketUnknown
-from ccxt_bt_bridge.streams import Stream
-from ccxt_bt_bridge.words import AccountSettings, Bar, Connection, Market, Quote, UserEvent
+from ccxt_bt_bridge.words import AccountSettings, Bar, Market, Quote, UserEvent
 
 
 def market_start_ms(source: MarketSource, store: ExchangeStore, *, warmup_bars: int) -> int:
@@ -61,11 +59,8 @@ class SimulatedExchange(SimulatedTrading):
         start_ms = market_start_ms(source, store, warmup_bars=warmup_bars)
         if store.market_ms is None:
             store.begin(market_ms=start_ms, initial=initial_balance)
-        self.source, self.tape, self._store = source, RecordedTape(source, start_ms), store
+        self.source, self.tape = source, RecordedTape(source, start_ms)
         plan = FaultPlan(faults, seed=fault_seed, memory=store)
-        self._bars: Stream[tuple[Bar, ...]] = Stream()
-        self._connections: Stream[Connection] = Stream()
-        self._line = BarLine(self._bars.publish, self._connections.publish, plan, clock)
 
         terms = VenueTerms(
             taker_fee,
@@ -88,17 +83,7 @@ class SimulatedExchange(SimulatedTrading):
                 publish=publish,
             )
 
-        super().__init__(make_venue, plan, clock=clock, latency_ms=latency_ms, horizon_ms=horizon_ms)
-
-    @property
-    def run(self) -> int:
-        """The number of this run in the exchange's file."""
-        return self._store.run
-
-    @property
-    def market_ms(self) -> int:
-        """Market time: the last moment that has happened."""
-        return self.tape.time_ms
+        super().__init__(make_venue, store, faults=plan, clock=clock, latency_ms=latency_ms, horizon_ms=horizon_ms)
 
     @property
     def has_ended(self) -> bool:
@@ -115,14 +100,6 @@ class SimulatedExchange(SimulatedTrading):
                 self._line.publish(closed)
         self._bars.end()
 
-    def close(self) -> None:
-        """End every stream and let go of the file. May be called again."""
-        self._line.close()
-        self._bars.end()
-        self._connections.end()
-        self.close_trading()
-        self._store.close()
-
     # market port
 
     async def markets(self) -> dict[str, Market]:
@@ -133,9 +110,6 @@ class SimulatedExchange(SimulatedTrading):
         """Closed bars up to market time. Raises ``MarketUnknown``."""
         fault = await self._ask("history", self._known(symbol))
         return await self._answer(self.tape.klines(symbol, limit=limit), fault)
-
-    def bars(self) -> AsyncIterator[tuple[Bar, ...]]:
-        return self._bars.subscribe()
 
     async def quote(self, symbol: str) -> Quote:
         """Raises ``ExchangeUnreachable`` while the symbol is halted: an old price is not a quote.
@@ -149,9 +123,6 @@ class SimulatedExchange(SimulatedTrading):
         if price is None:
             raise ExchangeUnreachable(f"{symbol} does not trade at the moment; there is no quote")
         return await self._answer(Quote(symbol, price, self.clock.now_ms()), fault)
-
-    def connections(self) -> AsyncIterator[Connection]:
-        return self._connections.subscribe()
 
     def _known(self, symbol: str) -> str:
         if symbol not in self.source.series:

@@ -1,4 +1,4 @@
-"""The private side of a simulated exchange: trading and account ports over a venue, with latency and faults."""
+"""What simulated exchanges share: trading and account ports over a venue, streams, latency, faults, the file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 
 from brokers.simulated.faults import Fault, FaultPlan
 from brokers.simulated.gate import NO_ANSWER, Gate
-from brokers.simulated.lines import UserLine
+from brokers.simulated.lines import BarLine, UserLine
+from brokers.simulated.store import ExchangeStore
 from brokers.simulated.venue import ADL, Venue
 from ccxt_bt_bridge.clock import Clock
 from ccxt_bt_bridge.streams import Stream
@@ -17,8 +18,10 @@ from ccxt_bt_bridge.words import (
     Account,
     AccountSettings,
     Ambiguous,
+    Bar,
     Cancelled,
     CancelOutcome,
+    Connection,
     CreateOutcome,
     Fill,
     Found,
@@ -42,8 +45,9 @@ SILENT = {
 
 
 class SimulatedTrading:
-    """A ``TradingPort`` and an ``AccountPort``. ``make_venue`` receives where its events go.
+    """A ``TradingPort``, an ``AccountPort`` and the streams of a ``MarketPort``, over one run of ``store``.
 
+    ``make_venue`` receives where its events go; who subclasses publishes bars by ``_line`` and ends ``_bars``.
     ``latency_ms``: round trip of a call, half on the way there and half on the way back. ``horizon_ms``: how long after
     it was sent an order that the exchange does not know may still turn up.
     """
@@ -51,22 +55,58 @@ class SimulatedTrading:
     def __init__(
         self,
         make_venue: Callable[[Callable[[UserEvent], None]], Venue],
-        faults: FaultPlan,
+        store: ExchangeStore,
         *,
+        faults: FaultPlan,
         clock: Clock,
         latency_ms: float,
         horizon_ms: int,
     ) -> None:
-        self.clock, self._faults = clock, faults
+        self.clock, self._store, self._faults = clock, store, faults
         self._half_latency_s, self._horizon_ms = latency_ms / 2000.0, horizon_ms
         self._opened_ms = clock.now_ms()
         self._sent_ms: dict[str, int] = {}
         self._unseen_until: dict[str, int] = {}
         self._late: set[asyncio.Task[None]] = set()
         self._events: Stream[UserEvent] = Stream()
+        self._bars: Stream[tuple[Bar, ...]] = Stream()
+        self._connections: Stream[Connection] = Stream()
         self._user = UserLine(self._events.publish, faults, clock)
+        self._line = BarLine(self._bars.publish, self._connections.publish, faults, clock)
         self.venue = make_venue(self._user.publish)
         self._gate = Gate(faults, clock, kind=self.venue.kind)
+
+    @property
+    def run(self) -> int:
+        """The number of this run in the exchange's file."""
+        return self._store.run
+
+    @property
+    def market_ms(self) -> int:
+        """Market time: the last moment that the account has seen."""
+        return self.venue.tape.time_ms
+
+    def close(self) -> None:
+        """End every stream and let go of the file; what was to happen later never does. May be called again."""
+        for task in self._late:
+            task.cancel()
+        for line in (self._line, self._user):
+            line.close()
+        for stream in (self._bars, self._connections, self._events):
+            stream.end()
+        self._store.close()
+
+    # streams
+
+    def bars(self) -> AsyncIterator[tuple[Bar, ...]]:
+        """Told once the account has seen them."""
+        return self._bars.subscribe()
+
+    def connections(self) -> AsyncIterator[Connection]:
+        return self._connections.subscribe()
+
+    def events(self) -> AsyncIterator[UserEvent]:
+        return self._events.subscribe()
 
     # trading port
 
@@ -104,9 +144,6 @@ class SimulatedTrading:
         fault = await self._ask("account")
         return await self._answer(self.venue.report(self.clock.now_ms()), fault)
 
-    def events(self) -> AsyncIterator[UserEvent]:
-        return self._events.subscribe()
-
     # account port
 
     async def server_time_ms(self) -> int:
@@ -121,13 +158,6 @@ class SimulatedTrading:
         """Of a spot account: one way, and no symbol has any."""
         fault = await self._ask("settings")
         return await self._answer(self.venue.settings.report(() if self.venue.kind == "spot" else symbols), fault)
-
-    def close_trading(self) -> None:
-        """Nothing is told any more, and what was to happen later never does."""
-        for task in self._late:
-            task.cancel()
-        self._user.close()
-        self._events.end()
 
     def _disturb(self, moment_ms: int) -> None:
         """What the exchange does to its own market by script."""

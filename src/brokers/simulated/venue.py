@@ -21,7 +21,7 @@ from brokers.simulated.orders import LIMITS, Order
 from brokers.simulated.settings import Refused, SettingsBook, Ties
 from brokers.simulated.settlement import Settlement
 from brokers.simulated.spot_account import SpotAccount
-from brokers.simulated.store import ExchangeStore
+from brokers.simulated.store import ExchangeStore, Remembered
 from brokers.simulated.tape import Tape
 from brokers.simulated.views import Balance, NextFunding, PositionView
 from ccxt_bt_bridge.words import (
@@ -85,35 +85,44 @@ class Venue:
             remembered=remembered.settings,
             save=store.save_setting,
         )
-        self.account: TradingAccount = (
-            SpotAccount(
-                remembered,
-                store,
-                markets=self.markets,
-                prices=tape,
-                slippage_bps=terms.slippage_bps,
-                taker_fee=terms.taker_fee,
-                fees_in_base=terms.fees_in_base,
-            )
-            if self.kind == "spot"
-            else FuturesAccount(
-                remembered,
-                store,
-                quote=next(iter(self.markets.values())).quote,
-                prices=tape,
-                settings=self.settings,
-                maintenance_margin_pct=terms.maintenance_margin_pct,
-            )
-        )
+        self.account = self._account_of(remembered, terms)
         self.orders = OrderBook(remembered.orders)
         self._news: list[UserEvent] = []
         self._liquidity = Liquidity(
             slippage_bps=terms.slippage_bps, max_volume_share=terms.max_volume_share, book_depth=terms.book_depth
         )
         self._admission = Admission(self.markets, tape, self.account, orders=self.orders, settings=self.settings)
-        self._clearing = Clearing(
+        self._clearing = self._clearing_of(remembered, terms)
+        self._settlement = Settlement(
+            tape, store, self.account, funding=funding, payments=remembered.payments, tell=self._note
+        )
+        for bar in tape.last_bars():
+            self._liquidity.refresh(bar.symbol, bar.volume)
+
+    def _account_of(self, remembered: Remembered, terms: VenueTerms) -> TradingAccount:
+        if self.kind == "spot":
+            return SpotAccount(
+                remembered,
+                self._store,
+                markets=self.markets,
+                prices=self.tape,
+                slippage_bps=terms.slippage_bps,
+                taker_fee=terms.taker_fee,
+                fees_in_base=terms.fees_in_base,
+            )
+        return FuturesAccount(
+            remembered,
+            self._store,
+            quote=next(iter(self.markets.values())).quote,
+            prices=self.tape,
+            settings=self.settings,
+            maintenance_margin_pct=terms.maintenance_margin_pct,
+        )
+
+    def _clearing_of(self, remembered: Remembered, terms: VenueTerms) -> Clearing:
+        return Clearing(
             self.markets,
-            store,
+            self._store,
             self.account,
             orders=self.orders,
             liquidity=self._liquidity,
@@ -122,11 +131,6 @@ class Venue:
             maker_ids=remembered.maker_ids,
             tell=self._note,
         )
-        self._settlement = Settlement(
-            tape, store, self.account, funding=funding, payments=remembered.payments, tell=self._note
-        )
-        for bar in tape.last_bars():
-            self._liquidity.refresh(bar.symbol, bar.volume)
 
     @property
     def fills(self) -> list[Fill]:

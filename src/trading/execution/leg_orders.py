@@ -18,6 +18,7 @@ from ccxt_bt_bridge.port import TradingPort
 from ccxt_bt_bridge.words import (
     Absent,
     Ambiguous,
+    Cancelled,
     Fill,
     Found,
     LookupOutcome,
@@ -29,7 +30,7 @@ from ccxt_bt_bridge.words import (
 )
 from trading.events import Alarm, EventBus, OrderFinished
 from trading.journal.errors import JournalUnwritable
-from trading.journal.words import Intent, IntentState, client_order_id
+from trading.journal.words import Intent, IntentState, client_id_prefix, client_order_id
 from trading.journal.writer import Journal
 
 ZERO = Decimal(0)
@@ -73,6 +74,7 @@ class _Watch:
     created_ms: int
     booked: Decimal = ZERO
     report: OrderReport | None = None
+    is_unwanted: bool = False
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def take(self, report: OrderReport) -> None:
@@ -101,14 +103,30 @@ class LegOrders:
         self._clock = clock
         self._bus = bus
         self._watches: dict[str, _Watch] = {}
-        self._own_ids = client_order_id(bot_id, journal.epoch, 0, 0, "enter").rsplit("-", 2)[0] + "-"
+        self.own_prefix = client_id_prefix(bot_id)
+        self.bookings = 0
         self.on_foreign_fill: Callable[[Fill], None] = lambda fill: None
         self.on_fill: Callable[[LegSend, Fill], None] = lambda send, fill: None
         self.on_refused_key: Callable[[str], None] = lambda reason: None
         self.on_unwritable: Callable[[JournalUnwritable], None] = lambda error: None
+        self.reason_against: Callable[[LegSend], str | None] = lambda send: None
+
+    def use(self, port: TradingPort) -> None:
+        """From now on the same account is reached this way."""
+        self._port = port
+
+    def is_own(self, client_order_id: str) -> bool:
+        """True for an order of this bot, whichever process sent it."""
+        return client_order_id.startswith(self.own_prefix)
+
+    def is_under_way(self, client_order_id: str) -> bool:
+        return client_order_id in self._watches
 
     async def send(self, send: LegSend) -> LegOutcome:
         """Send once and wait for the end. Raises JournalUnwritable before anything was sent when the disk refuses."""
+        against = self.reason_against(send)
+        if against:
+            return LegOutcome("", ZERO, False, f"local {against}")
         watch = _watch(send, self._new_id(send), self._clock.now_ms())
         self._journal.write_intent(_intent(watch))
         self._watches[watch.request.client_order_id] = watch
@@ -136,6 +154,25 @@ class LegOrders:
         self._finish(watch, outcome)
         return outcome
 
+    async def withdraw(self, *, only_entries: bool = False) -> tuple[str, ...]:
+        """Cancel what is under way, now; an order not yet answered is cancelled as soon as it proves to work.
+
+        The ids that the exchange says it has cancelled.
+        """
+        watches = [w for w in self._watches.values() if w.send.action == "enter" or not only_entries]
+        for watch in watches:
+            watch.is_unwanted = True
+        answers = await asyncio.gather(*(self._cancel(watch) for watch in watches if not watch.is_done))
+        return tuple(answer for answer in answers if answer)
+
+    async def _cancel(self, watch: _Watch) -> str | None:
+        match await self._port.cancel_order(watch.send.symbol, watch.request.client_order_id):
+            case Cancelled(report):
+                watch.take(report)
+                return report.client_order_id
+        watch.changed.set()  # whoever waits for it looks anew, and cancels again what still works
+        return None
+
     def book(self, fill: Fill) -> None:
         """A fill from any source: the user stream, a lookup, recovery. Known ones change nothing."""
         watch = self._watches.get(fill.client_order_id)
@@ -148,14 +185,20 @@ class LegOrders:
             self.on_unwritable(error)  # whoever waits for this order asks for its fills again
             return
         if is_new:
+            self.bookings += 1
             watch.booked += fill.amount
             self.on_fill(watch.send, fill)
         watch.changed.set()
 
     def _note_foreign(self, fill: Fill) -> None:
-        """A fill of no order under way: a late copy of one of ours, or something that our ledger has no place for."""
-        if not (fill.client_order_id.startswith(self._own_ids) and self._journal.has_fill(fill)):
+        """A fill of no order under way: a late copy of one that is booked, or something nobody here has asked for."""
+        if not self._journal.has_fill(fill):
+            self.bookings += 1
             self.on_foreign_fill(fill)
+
+    def working_symbols(self) -> frozenset[str]:
+        """Of orders that are under way: what the exchange holds of them may be ahead of the ledger."""
+        return frozenset(watch.send.symbol for watch in self._watches.values())
 
     def take_report(self, report: OrderReport) -> None:
         watch = self._watches.get(report.client_order_id)
@@ -191,7 +234,7 @@ class LegOrders:
             match await self._look_up(watch):
                 case Found(report):
                     watch.take(report)
-                case Absent():
+                case Absent() if watch.report is None and not watch.booked:
                     return LegOutcome(watch.request.client_order_id, ZERO, False, "absent")
                 case _:
                     await asyncio.sleep(RESOLVE_S[min(tries, len(RESOLVE_S) - 1)])
@@ -200,6 +243,8 @@ class LegOrders:
     async def _until_settled(self, watch: _Watch) -> LegOutcome:
         """Wait for a terminal report with all its fills booked; the stream may lose, so poll as well."""
         tries = 0
+        if watch.is_unwanted and not watch.is_done:
+            await self._cancel(watch)
         while not watch.is_settled:
             watch.changed.clear()
             try:
@@ -208,7 +253,7 @@ class LegOrders:
                 tries += 1
                 await self._poll(watch)
             if self._is_overdue(watch) and not watch.is_done:
-                await self._port.cancel_order(watch.send.symbol, watch.request.client_order_id)
+                await self._cancel(watch)
         sign = watch.request.side.sign
         report = watch.report
         assert report is not None
@@ -234,7 +279,7 @@ class LegOrders:
         return await self._port.fetch_order(watch.send.symbol, watch.request.client_order_id)
 
     def _is_overdue(self, watch: _Watch) -> bool:
-        timeout_s = watch.send.timeout_s
+        timeout_s = 0.0 if watch.is_unwanted else watch.send.timeout_s
         return timeout_s is not None and self._clock.now_ms() - watch.created_ms >= timeout_s * 1000.0
 
     def _note(self, intent: Intent, report: OrderReport | None = None) -> None:

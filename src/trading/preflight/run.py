@@ -8,40 +8,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
 
-from brokers.broker_factory import BrokerUnavailable
-from ccxt_bt_bridge.errors import (
-    AccountRefused,
-    BridgeError,
-    ExchangeUnreachable,
-    KeyRefused,
-    MarketUnknown,
-    NotSupported,
-    RateBanned,
-)
-from feeds.history import HistoryError
-from trading.config.credentials import CredentialsError
 from trading.config.model import LoadedConfig
 from trading.config.report import Problem
 from trading.config_validator import ConfigValidator
-from trading.market_input import InputError
 from trading.preflight import here, venue
 from trading.preflight.finding import Finding, PreflightReport, fails
 from trading.preflight.venue import PrivateSide, PublicSide
-
-# What to do about an error that kept a check from being made; the first that fits.
-REMEDIES: tuple[tuple[type[Exception], str], ...] = (
-    (KeyRefused, "check that the key is right, enabled, and of this exchange and network"),
-    (RateBanned, "leave the exchange alone until then, and find out what asks so much"),
-    (ExchangeUnreachable, "check the network and the exchange's status page, then run this again"),
-    (MarketUnknown, "mend the symbol or the interval in the config"),
-    (AccountRefused, "make the account as the config says, or the other way round"),
-    (NotSupported, "choose another exchange, or do without that"),
-    (BrokerUnavailable, "choose another broker.type for now"),
-    (CredentialsError, "mend the keys first"),
-    (InputError, "mend the data section of the config"),
-    (HistoryError, "mend the files that the config names"),
-    (BridgeError, "read the sentence; nothing was changed at the exchange"),
-)
+from trading.remedies import remedy_for
 
 
 class Sides(Protocol):
@@ -119,7 +92,7 @@ async def _made(name: str, check: AsyncIterator[Finding]) -> list[Finding]:
 
 
 def _broken(name: str, error: Exception, consequence: str = "") -> Finding:
-    remedy = next((text for kind, text in REMEDIES if isinstance(error, kind)), "")
+    remedy = remedy_for(error)
     message = str(error) if remedy else f"the check itself failed: {error!r}"
     return fails(
         name, f"{message}; {consequence}" if consequence else message, remedy or "report this with the sentence above"

@@ -15,6 +15,8 @@ from pairs.words import Pair
 from trading.config.model import LoadedConfig
 from trading.plan_builder import sizing_spec
 from trading.preflight.finding import Finding, fails, ok, warning
+from trading.remedies import remedy_for
+from trading.warm_up import WarmUp, shared_closes
 
 LARGE_OFFSET_MS = 1_000
 BUSY_SHARE = 0.5
@@ -68,7 +70,7 @@ async def check_symbols(config: LoadedConfig, venue: PublicSide) -> AsyncIterato
         try:
             market = venue.market_of(symbol)
         except MarketUnknown as error:
-            yield fails("symbols", str(error), f"name another symbol than {symbol} in the config")
+            yield fails("symbols", str(error), remedy_for(error))
             continue
         if market.is_open:
             trading.append(symbol)
@@ -81,15 +83,16 @@ async def check_symbols(config: LoadedConfig, venue: PublicSide) -> AsyncIterato
 
 
 async def check_history(config: LoadedConfig, venue: PublicSide) -> AsyncIterator[Finding]:
-    """Every symbol has as many closed bars as the strategy wants to see first."""
-    wanted = config.model.data.lookback_bars
+    """Every pair has as many closed bars as its strategy wants to see first."""
+    known: dict[str, list[Bar]] = {}
     for symbol in config.symbols:
         try:
-            bars = await venue.history(symbol, wanted)
+            known[symbol] = await venue.history(symbol, config.model.data.lookback_bars + 1)
         except MarketUnknown as error:
-            yield fails("history", f"{symbol}: {error}", "mend the symbol or the interval first")
-            continue
-        yield _enough(config, symbol, bars)
+            yield fails("history", f"{symbol}: {error}", remedy_for(error))
+    for pair in config.pairs:
+        if all(symbol in known for symbol in pair.symbols):
+            yield _enough(config, pair, [known[symbol] for symbol in pair.symbols])
 
 
 async def check_sizes(config: LoadedConfig, venue: PublicSide, equity: Decimal) -> AsyncIterator[Finding]:
@@ -172,17 +175,14 @@ async def check_funds(config: LoadedConfig, account: Account) -> AsyncIterator[F
         yield ok("funds", f"the account holds {account.wallet:.2f}")
 
 
-def _enough(config: LoadedConfig, symbol: str, bars: list[Bar]) -> Finding:
-    """Holes do not count against a symbol: an old one has them, a young one has no past at all."""
-    wanted, interval = config.model.data.lookback_bars, config.model.data.interval
-    reach = (bars[-1].time_ms - bars[0].time_ms) // interval_ms(interval) + 1 if bars else 0
-    if reach >= wanted:
-        return ok("history", f"{symbol} has {len(bars)} of the last {wanted} bars of {interval}")
-    return fails(
-        "history",
-        f"{symbol} has {reach} closed bars of {interval}, data.lookback_bars wants {wanted}",
-        f"lower data.lookback_bars to {reach} or less, or take the symbol out" if reach else "take the symbol out",
-    )
+def _enough(config: LoadedConfig, pair: Pair, legs: list[list[Bar]]) -> Finding:
+    data = config.model.data
+    closes = shared_closes(legs, carries=data.missing_leg == "carry")[-data.lookback_bars :]
+    last_ms = closes[-1] if closes else None
+    past = WarmUp(pair.pair_id, data.lookback_bars, len(closes), interval_ms(data.interval), last_ms)
+    if past.is_enough:
+        return ok("history", f"{pair.pair_id} has {past.found} of the last {past.wanted} bars of {data.interval}")
+    return warning("history", past.problem, past.remedy)
 
 
 def _graded(check: str, judged: account_checks.Finding) -> Finding:

@@ -19,16 +19,14 @@ from ccxt_bt_bridge.series import interval_ms
 from ccxt_bt_bridge.session import CcxtSession, SessionSettings
 from ccxt_bt_bridge.words import Market
 from trading.config.model import Config, LoadedConfig
+from trading.venues.venue import EndlessMarket
 from trading.venues.wire_venue import rules_for
 
 
-class PaperVenue:
+class PaperVenue(EndlessMarket):
     """A ``Venue`` on the quotes of Binance. ``broker.initial_balance`` is the account's opening balance."""
 
-    is_endless = True
-    has_ended = False
-    replays_last_bar = False
-    first_bar_ms = None
+    network = "simulated"
 
     def __init__(self, session: CcxtSession, market: CcxtMarket, exchange: PaperExchange, config: LoadedConfig) -> None:
         model = config.model
@@ -36,6 +34,7 @@ class PaperVenue:
         self._initial = Decimal(repr(model.broker.initial_balance))
         self.market: MarketPort = exchange
         self.trading: TradingPort = exchange
+        self.emergency: TradingPort = exchange
         self.clock: Clock = session.clock
         self.rules: Mapping[str, Market] = rules_for(exchange.venue.markets, model)
         self.warmup_bars = model.data.lookback_bars
@@ -74,21 +73,14 @@ class PaperVenue:
     def run(self) -> int:
         return self._exchange.run
 
-    @property
-    def now_ms(self) -> int:
-        return self.clock.now_ms()
-
     def opening_equity(self, known: Mapping[str, Any]) -> Decimal:
         return self._initial
 
     def terms(self) -> dict[str, str]:
         return {"broker.initial_balance": str(self._initial)}
 
-    def steps_until(self, time_ms: int, known: int) -> int:
-        return known
-
-    def share_done(self, time_ms: int) -> float | None:
-        return None
+    def withdraw_unsent(self) -> None:
+        """Nothing waits: an exchange in this process is asked at once."""
 
     async def play(self) -> None:
         """Follow the real market for as long as it is there."""

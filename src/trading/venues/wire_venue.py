@@ -14,15 +14,12 @@ from ccxt_bt_bridge.session import Credentials, SessionSettings
 from ccxt_bt_bridge.words import Account, Market
 from trading.config.credentials import ApiKey
 from trading.config.model import Config, LoadedConfig
+from trading.venues.venue import EndlessMarket
 
 
-class WireVenue:
+class WireVenue(EndlessMarket):
     """A ``Venue`` on Binance, USD-M or spot. ``capital`` caps what a run's books begin with."""
 
-    is_endless = True
-    has_ended = False
-    replays_last_bar = False
-    first_bar_ms = None
     run = 1
 
     def __init__(self, ports: WirePorts, model: Config, rules: Mapping[str, Market], account: Account) -> None:
@@ -31,11 +28,13 @@ class WireVenue:
         self._wallet = account.wallet
         self.market: MarketPort = ports.market
         self.trading: TradingPort = ports.trading
+        self.emergency: TradingPort = ports.emergency
         self.clock: Clock = ports.session.clock
         self.rules = rules
         self.warmup_bars = model.data.lookback_bars
         self.notes = ports.notes
         self.pace = _pace(model)
+        self.network = _network(ports.session.settings)
 
     @classmethod
     async def open(cls, config: LoadedConfig, key: ApiKey) -> Self:
@@ -56,10 +55,6 @@ class WireVenue:
             await ports.close()
             raise
 
-    @property
-    def now_ms(self) -> int:
-        return self.clock.now_ms()
-
     def opening_equity(self, known: Mapping[str, Any]) -> Decimal:
         """The wallet, or as much of it as ``capital`` allows; a run that goes on keeps what it began with."""
         if "opening_equity" in known:
@@ -69,11 +64,8 @@ class WireVenue:
     def terms(self) -> dict[str, str]:
         return {"broker.capital": str(self._capital)}
 
-    def steps_until(self, time_ms: int, known: int) -> int:
-        return known
-
-    def share_done(self, time_ms: int) -> float | None:
-        return None
+    def withdraw_unsent(self) -> None:
+        self._ports.trading.withdraw_unsent()
 
     async def play(self) -> None:
         """The market moves by itself: let its bars come, beginning where the history ended."""
@@ -94,6 +86,11 @@ def rules_for(markets: Mapping[str, Market], model: Config) -> dict[str, Market]
     """The venue's rules, and no order smaller than the config wants any to be."""
     smallest = Decimal(repr(model.execution.min_order_value))
     return {name: replace(one, min_notional=max(one.min_notional, smallest)) for name, one in markets.items()}
+
+
+def _network(settings: SessionSettings) -> str:
+    """By what was connected to, not by what was wanted."""
+    return "desk" if settings.url else "testnet" if settings.testnet else "live"
 
 
 def _pace(model: Config) -> str:

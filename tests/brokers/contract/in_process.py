@@ -15,6 +15,7 @@ from brokers.simulated.source import MarketSource
 from brokers.simulated.store import ExchangeStore
 from ccxt_bt_bridge.words import CreateOutcome, OrderRequest
 from tests.brokers.contract.rig import BALANCE, START, TAKER_FEE, Adapter, Rig, StepClock, World
+from tests.tasks import end_all
 from tests.virtual_time import run_virtual
 
 HORIZON_S = 14.0
@@ -25,7 +26,6 @@ class ExchangeOnFile:
 
     def __init__(self, world: World, kind: str, folder: Path) -> None:
         self._world, self._kind, self._path = world, kind, folder / "exchange.sqlite"
-        self._task: asyncio.Task[None] | None = None
         self.open()
 
     def open(self) -> None:
@@ -49,9 +49,7 @@ class ExchangeOnFile:
         self._task = asyncio.create_task(self.exchange.run_market())
 
     async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end_all([self._task])
         self.exchange.close()
 
     async def reopen(self) -> None:
@@ -59,12 +57,12 @@ class ExchangeOnFile:
         self.open()
 
 
-class InProcessRig(Rig):
+class StagedRig(Rig):
+    """A client of whatever stands on a stage; where time is virtual, waiting costs nothing."""
+
     def __init__(self, world: World, stage: ExchangeOnFile, kind: str) -> None:
         super().__init__(world)
         self.kind, self._stage = kind, stage
-        self.market = self.trading = stage.exchange
-        self.listen()
 
     def release(self, until_ms: int) -> None:
         self._stage.clock.allow(until_ms)
@@ -74,6 +72,13 @@ class InProcessRig(Rig):
 
     async def let_prices_age(self) -> None:
         await asyncio.sleep(HORIZON_S)
+
+
+class InProcessRig(StagedRig):
+    def __init__(self, world: World, stage: ExchangeOnFile, kind: str) -> None:
+        super().__init__(world, stage, kind)
+        self.market = self.trading = stage.exchange
+        self.listen()
 
     async def by_hand(self, request: OrderRequest) -> CreateOutcome:
         return await self._stage.exchange.create_order(request)

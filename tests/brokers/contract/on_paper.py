@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
@@ -14,20 +14,20 @@ from brokers.paper.exchange import PaperExchange
 from brokers.simulated.store import ExchangeStore
 from brokers.simulated.venue import VenueTerms
 from ccxt_bt_bridge.words import CreateOutcome, OrderRequest
-from tests.brokers.contract.in_process import HORIZON_S, ExchangeOnFile
-from tests.brokers.contract.rig import BALANCE, BTC, ETH, TAKER_FEE, Adapter, Rig, WallClock, World
+from tests.brokers.contract.in_process import ExchangeOnFile, InProcess, StagedRig
+from tests.brokers.contract.rig import BALANCE, BTC, ETH, TAKER_FEE, Rig, WallClock, World
 from tests.brokers.markets import HOUR_MS
-from tests.virtual_time import run_virtual
+from tests.tasks import end_all
 
 PUBLIC = ("history", "quote")
 
 
-class PaperRig(Rig):
+class PaperRig(StagedRig):
     """The paper account is in a file of its own and comes back from it; the market goes on meanwhile."""
 
     def __init__(self, world: World, stage: ExchangeOnFile, kind: str, path: Path) -> None:
-        super().__init__(world)
-        self.kind, self._stage, self._path = kind, stage, path
+        super().__init__(world, stage, kind)
+        self._path = path
         self._paper: PaperExchange | None = None
         self._walk: asyncio.Task[None] | None = None
 
@@ -51,18 +51,8 @@ class PaperRig(Rig):
     async def end(self) -> None:
         await self.deafen()
         if self._walk is not None and self._paper is not None:
-            self._walk.cancel()
-            await asyncio.gather(self._walk, return_exceptions=True)
+            await end_all([self._walk])
             self._paper.close()
-
-    def release(self, until_ms: int) -> None:
-        self._stage.clock.allow(until_ms)
-
-    async def pass_horizon(self) -> None:
-        await asyncio.sleep(HORIZON_S)
-
-    async def let_prices_age(self) -> None:
-        await asyncio.sleep(HORIZON_S)
 
     async def by_hand(self, request: OrderRequest) -> CreateOutcome:
         assert self._paper is not None
@@ -73,10 +63,7 @@ class PaperRig(Rig):
         await self.begin()
 
 
-class OnPaper(Adapter):
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-
+class OnPaper(InProcess):
     @asynccontextmanager
     async def open(self, world: World) -> AsyncIterator[Rig]:
         with TemporaryDirectory() as folder:
@@ -89,6 +76,3 @@ class OnPaper(Adapter):
             finally:
                 await rig.end()
                 await stage.close()
-
-    def run(self, main: Awaitable[None]) -> None:
-        run_virtual(main)

@@ -15,7 +15,7 @@ from ccxt_bt_bridge.ccxt_market import FRESH_MS, CcxtMarket
 from ccxt_bt_bridge.ccxt_trading import CcxtTrading
 from ccxt_bt_bridge.session import CcxtSession, Credentials, SessionSettings
 from ccxt_bt_bridge.words import Connection, CreateOutcome, OrderRequest
-from tests.brokers.contract.in_process import ExchangeOnFile
+from tests.brokers.contract.in_process import ExchangeOnFile, StagedRig
 from tests.brokers.contract.rig import BTC, ETH, Adapter, Rig, World
 
 TIMEOUTS = ("timeout_before_execution", "timeout_after_execution")
@@ -25,12 +25,11 @@ TICK_S = 10.0  # between bars the streams say little: what is asked for is asked
 KEY = Credentials("desk-key", "desk-secret")
 
 
-class WireRig(Rig):
+class WireRig(StagedRig):
     """The client's session is opened anew by ``restart``; the exchange lives on."""
 
     def __init__(self, world: World, stage: ExchangeOnFile, kind: str, port: int) -> None:
-        super().__init__(world)
-        self.kind, self._stage = kind, stage
+        super().__init__(world, stage, kind)
         self._settings = SessionSettings(
             DIALECTS[kind], credentials=KEY, url=f"http://127.0.0.1:{port}", recv_window_ms=1_500, timeout_ms=1_000
         )
@@ -57,9 +56,6 @@ class WireRig(Rig):
             await self.trading.close()
             await self.market.close()
             await self._session.close()
-
-    def release(self, until_ms: int) -> None:
-        self._stage.clock.allow(until_ms)
 
     async def pass_horizon(self) -> None:
         assert self._session is not None

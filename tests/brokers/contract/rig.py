@@ -30,6 +30,7 @@ from ccxt_bt_bridge.words import (
     UserEvent,
 )
 from tests.brokers.markets import bars, hours
+from tests.tasks import end_all
 
 ETH, BTC = "ETHUSDT", "BTCUSDT"
 BALANCE = Decimal(10_000)
@@ -166,9 +167,7 @@ class Rig(ABC):
         ]
 
     async def deafen(self) -> None:
-        for pump in self._pumps:
-            pump.cancel()
-        await asyncio.gather(*self._pumps, return_exceptions=True)
+        await end_all(self._pumps)
 
     async def go_to(self, hour: int) -> None:
         """The market moves on to this hour, bar by bar; returns when the bars that close then have arrived."""

@@ -15,6 +15,7 @@ from brokers.simulated.venue import VenueTerms
 from ccxt_bt_bridge.errors import ExchangeUnreachable, MarketUnknown
 from ccxt_bt_bridge.words import Fill, NotPlaced, OrderStatus, Placed
 from tests.brokers.markets import HOUR_MS, bars, flat, hours, market_order, open_exchange, source
+from tests.tasks import end_all
 from tests.virtual_time import run_virtual
 
 D = Decimal
@@ -57,9 +58,7 @@ class Paper:
         return self
 
     async def __aexit__(self, *error) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_all(self._tasks)
         self.exchange.close()
         self.real.close()
 

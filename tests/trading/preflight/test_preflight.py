@@ -167,13 +167,19 @@ def test_a_wrong_key_fails_and_the_market_is_checked_all_the_same(tmp_path: Path
     ("answer", "words"),
     [
         ({"position_mode": "hedge"}, "the account: position mode is hedge, the config wants one_way"),
-        ({"margin_mode": "isolated"}, "ETHUSDT: margin mode is isolated, the config wants cross"),
-        ({"leverage": Decimal(20)}, "ETHUSDT: leverage is 20, the config wants 2"),
+        (
+            {"margin_mode": "isolated"},
+            f"{', '.join(SYMBOLS)}: margin mode is isolated, the config wants cross",
+        ),
+        (
+            {"leverage": Decimal(20)},
+            f"{', '.join(SYMBOLS)}: leverage is 20, the config wants 2",
+        ),
     ],
 )
 def test_an_account_that_is_not_as_the_config_says_fails(tmp_path: Path, answer: Any, words: str) -> None:
-    failed = found(examine(write_config(tmp_path), **answer), "account", Grade.FAILS)
-    assert failed[0].message.startswith(words) and "never changed for you" in failed[0].remedy
+    failed = only(examine(write_config(tmp_path), **answer), "account", Grade.FAILS)
+    assert failed.message.startswith(words) and "never changed for you" in failed.remedy
 
 
 def test_an_empty_account_fails(tmp_path: Path) -> None:
@@ -204,9 +210,12 @@ def test_a_symbol_that_does_not_trade_fails(tmp_path: Path) -> None:
     assert "does not trade" in only(report, "symbols", Grade.FAILS).message
 
 
-def test_too_short_a_history_fails_with_what_would_do(tmp_path: Path) -> None:
-    finding = found(examine(write_config(tmp_path), bars=321), "history", Grade.FAILS)[0]
-    assert "321 closed bars of 1h, data.lookback_bars wants 500" in finding.message
+def test_too_short_a_history_is_warned_of_with_the_time_at_which_it_will_do(tmp_path: Path) -> None:
+    report = examine(write_config(tmp_path), bars=321)
+    finding = found(report, "history", Grade.WARNING)[0]
+    assert report.passed
+    assert "ETH_BTC has 321 of the 500 bars that data.lookback_bars wants, 179 are missing" in finding.message
+    assert finding.message.endswith("it is ready at 1970-01-21 19:00 UTC")
     assert "lower data.lookback_bars to 321" in finding.remedy
 
 
