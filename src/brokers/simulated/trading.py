@@ -48,7 +48,7 @@ SILENT = {
 class SimulatedTrading:
     """A ``TradingPort``, an ``AccountPort`` and the streams of a ``MarketPort``, over one run of ``store``.
 
-    ``make_venue`` receives where its events go; who subclasses publishes bars by ``_line`` and ends ``_bars`` and ``_prices``.
+    ``make_venue`` receives where its events go; who subclasses publishes bars by ``_line`` and ends what it streams.
     ``latency_ms``: round trip of a call, half on the way there and half on the way back. ``horizon_ms``: how long after
     it was sent an order that the exchange does not know may still turn up.
     """
