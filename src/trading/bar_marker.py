@@ -102,6 +102,8 @@ class BarMarker:
             time=self.progress.time,
             bars=self.progress.bars,
             signals=self.progress.signals,
+            last_bars=self.progress.last_bars,
+            is_market_up=self.progress.is_market_up,
         )
 
     def note_progress(self) -> None:

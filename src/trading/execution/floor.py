@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 
 from ccxt_bt_bridge.bt_time import ms_to_datetime
@@ -11,12 +11,14 @@ from ccxt_bt_bridge.port import MarketPort, TradingPort
 from ccxt_bt_bridge.words import Connection, Fill, FundingPayment, Market, OrderReport, UserEvent
 from trading.events import ConnectionChanged, EventBus
 from trading.execution.funding_book import FundingBook
+from trading.execution.kill_switch import KillSwitch
 from trading.execution.leg_orders import LegOrders
 from trading.execution.pair_engine import PairEngine
 from trading.execution.pair_ledger import PairLedger
 from trading.execution.reconciler import Reconciler
 from trading.execution.recovery import Recovery
 from trading.execution.settings import ExecutionSettings
+from trading.execution.wire_guard import WireGuard
 from trading.journal.writer import Journal
 from trading.risk_guard import RiskGuard
 
@@ -37,6 +39,7 @@ class Floor:
     bus: EventBus
     reconciler: Reconciler
     recovery: Recovery
+    kill_switch: KillSwitch
 
     async def follow_account(self, events: AsyncIterator[UserEvent]) -> None:
         """Book what the user stream tells, until it ends. ``events``: subscribed before anything was asked."""
@@ -62,7 +65,7 @@ class Floor:
 def build_floor(
     *,
     market: MarketPort,
-    trading: TradingPort,
+    trading: WireGuard,
     journal: Journal,
     ledger: PairLedger,
     guard: RiskGuard,
@@ -71,8 +74,13 @@ def build_floor(
     rules: Mapping[str, Market],
     settings: ExecutionSettings,
     bot_id: str,
+    emergency: TradingPort,
+    withdraw_unsent: Callable[[], None],
 ) -> Floor:
-    """``rules``: of every symbol that may be traded. Nothing is asked or sent before ``recovery`` is."""
+    """``rules``: of every symbol that may be traded. Nothing is asked or sent before ``recovery`` is.
+
+    ``emergency``, ``withdraw_unsent``: see ``KillSwitch``.
+    """
     orders = LegOrders(trading, journal, clock, bus, bot_id=bot_id)
     engine = PairEngine(
         market=market,
@@ -85,6 +93,7 @@ def build_floor(
         rules=rules,
         settings=settings,
     )
+    trading.on_trip, trading.last_price = engine.on_wire_guard, engine.last_price
     funding = FundingBook(journal=journal, ledger=ledger, clock=clock, bus=bus, on_unwritable=engine.on_unwritable)
     reconciler = Reconciler(
         trading=trading,
@@ -106,4 +115,20 @@ def build_floor(
         funding=funding,
         reconciler=reconciler,
     )
-    return Floor(market, trading, engine, orders, funding, ledger, guard, journal, clock, bus, reconciler, recovery)
+    kill_switch = KillSwitch(
+        engine=engine,
+        orders=orders,
+        ledger=ledger,
+        guard=guard,
+        reconciler=reconciler,
+        journal=journal,
+        clock=clock,
+        bus=bus,
+        trading=trading,
+        emergency=emergency,
+        withdraw_unsent=withdraw_unsent,
+        symbols=rules,
+    )
+    return Floor(
+        market, trading, engine, orders, funding, ledger, guard, journal, clock, bus, reconciler, recovery, kill_switch
+    )

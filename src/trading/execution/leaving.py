@@ -11,6 +11,7 @@ from pairs.words import LegOrder, PairOrder, PairState
 from trading.execution.leg_orders import LegOrders, LegSend
 from trading.execution.pair_book import PairBook
 from trading.execution.quotes import Quotes
+from trading.execution.urgency import Urgency
 
 ZERO = Decimal(0)
 FLATTEN_TRIES = 12
@@ -22,8 +23,17 @@ UNSENT = "local not sent"
 class Leaving:
     """OPEN → EXITING → FLAT; UNWINDING → FLAT; HALTED when a pair will not close."""
 
-    def __init__(self, *, book: PairBook, orders: LegOrders, quotes: Quotes, rules: Mapping[str, Market]) -> None:
+    def __init__(
+        self, *, book: PairBook, orders: LegOrders, quotes: Quotes, rules: Mapping[str, Market], urgency: Urgency
+    ) -> None:
         self._book, self._orders, self._quotes, self._rules = book, orders, quotes, rules
+        self._urgency = urgency
+        self._waiting: set[str] = set()
+
+    @property
+    def waiting(self) -> frozenset[str]:
+        """Whole pairs that wait for a halted market: nothing of theirs is under way."""
+        return frozenset(self._waiting)
 
     async def exit(self, order: PairOrder) -> None:
         if self._book.ledger.state(order.pair_id) is not PairState.OPEN:
@@ -67,10 +77,8 @@ class Leaving:
         self._book.set_state(pair_id, state)
         tries = waits = 0
         while tries < FLATTEN_TRIES:
-            await asyncio.sleep(FLATTEN_WAIT_S[min(waits, len(FLATTEN_WAIT_S) - 1)])
-            was_sent = [
-                await self._close_leg(pair_id, leg, action, order) for leg in await self._legs_to_close(pair_id)
-            ]
+            await self._urgency.sleep(FLATTEN_WAIT_S[min(waits, len(FLATTEN_WAIT_S) - 1)])
+            was_sent = await self._close_legs(pair_id, action, order)
             # While the exchange wants silence nothing was tried: it is tried for as long as that lasts.
             tries, waits = tries + (any(was_sent) or not was_sent), waits + 1
             if not any(self._closable(pair_id, leg) for leg in self._book.entry(pair_id).legs):
@@ -84,11 +92,19 @@ class Leaving:
     async def _wait_for_quotes(self, order: PairOrder) -> list[str]:
         """A hedged pair is left with both legs or not yet: while one is halted, selling the other would bare it.
 
-        Returns the symbols that will never trade again, if any.
+        Returns the symbols that will never trade again, if any. An emergency waits for none.
         """
-        while not (closed := await self._quotes.closed_for_good(order)) and await self._quotes.without_quote(order):
-            await asyncio.sleep(HALTED_POLL_S)
-        return closed
+        try:
+            while not self._urgency.is_on:
+                if closed := await self._quotes.closed_for_good(order):
+                    return closed
+                if not await self._quotes.without_quote(order):
+                    break
+                self._waiting.add(order.pair_id)
+                await self._urgency.sleep(HALTED_POLL_S)
+        finally:
+            self._waiting.discard(order.pair_id)
+        return []
 
     async def _legs_to_close(self, pair_id: str) -> list[LegOrder]:
         return [
@@ -96,6 +112,13 @@ class Leaving:
             for leg in await self._quotes.less_liquid_first(self._book.entry(pair_id))
             if self._closable(pair_id, leg)
         ]
+
+    async def _close_legs(self, pair_id: str, action: str, order: PairOrder | None) -> list[bool]:
+        """One after the other; in an emergency both at once, since one whose market is halted may take for ever."""
+        legs = await self._legs_to_close(pair_id)
+        if self._urgency.is_on:
+            return await asyncio.gather(*(self._close_leg(pair_id, leg, action, order) for leg in legs))
+        return [await self._close_leg(pair_id, leg, action, order) for leg in legs]
 
     async def _close_leg(self, pair_id: str, leg: LegOrder, action: str, order: PairOrder | None) -> bool:
         """False when the order could not even be sent."""

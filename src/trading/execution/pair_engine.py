@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from decimal import Decimal
 
 from ccxt_bt_bridge.clock import Clock
 from ccxt_bt_bridge.port import MarketPort
@@ -26,9 +27,10 @@ from trading.execution.pre_trade import PreTrade
 from trading.execution.quotes import Quotes
 from trading.execution.settings import ExecutionSettings
 from trading.execution.strangers import Strangers
+from trading.execution.urgency import Urgency
 from trading.journal.errors import JournalUnwritable
 from trading.journal.writer import Journal
-from trading.risk_guard import RiskGuard
+from trading.risk_guard import Breaker, RiskGuard
 
 DISK_POLL_S = 5.0
 
@@ -61,7 +63,8 @@ class PairEngine:
             on_unwritable=self.on_unwritable,
         )
         self._quotes = Quotes(market)
-        self._leaving = Leaving(book=self._book, orders=orders, quotes=self._quotes, rules=rules)
+        self._guard, self.urgency = guard, Urgency()
+        self._leaving = Leaving(book=self._book, orders=orders, quotes=self._quotes, rules=rules, urgency=self.urgency)
         self._entering = Entering(
             book=self._book,
             orders=orders,
@@ -72,9 +75,10 @@ class PairEngine:
             settings=settings,
             clock=clock,
         )
-        self._busy: set[str] = set()
+        self._busy: dict[str, asyncio.Event] = {}
         self._broken: dict[str, str] = {}
         self._mending: set[asyncio.Task[None]] = set()
+        orders.reason_against = self._reason_against
         orders.on_fill = self._on_fill
         orders.on_foreign_fill = self._on_foreign_fill
         orders.on_unwritable = self.on_unwritable
@@ -98,9 +102,23 @@ class PairEngine:
     def is_idle(self) -> bool:
         return not self._busy
 
+    @property
+    def half_done(self) -> frozenset[str]:
+        """Pairs that something is under way for; not those that wait, whole, for a halted market."""
+        return frozenset(self._busy) - self._leaving.waiting
+
+    @property
+    def waiting(self) -> frozenset[str]:
+        """Pairs that are left as soon as both their markets trade."""
+        return self._leaving.waiting
+
     def note_liquidity(self, symbol: str, traded_value: float) -> None:
         """Quote currency traded in the last bar: decides which leg goes first."""
         self._quotes.note_liquidity(symbol, traded_value)
+
+    def last_price(self, symbol: str) -> Decimal | None:
+        """The last quote that was seen, None before the first."""
+        return self._quotes.last.get(symbol)
 
     def adopt(self, entry: PairOrder) -> None:
         """Recovery: the entry order of a pair that an earlier process held."""
@@ -134,13 +152,50 @@ class PairEngine:
         if reason is not None and self._ledger.state(pair_id) is PairState.OPEN:
             await self._leaving.close_rest(pair_id, reason)
 
+    async def flatten(self, pair_id: str, reason: str) -> None:
+        """An emergency: close what the pair holds, each leg as soon as it can be, after what is under way for it.
+
+        Ends FLAT, or HALTED when it would not close this time.
+        """
+        while pair_id in self._busy:
+            await self._busy[pair_id].wait()
+        if self._ledger.state(pair_id) is PairState.FLAT:
+            return
+        entry = self._book.entry(pair_id)
+        with self._only_one(pair_id):
+            try:
+                if self._ledger.state(pair_id) is PairState.OPEN:
+                    self._ledger.begin_exit(pair_id, when=self._book.now(), zscore=None, reason=reason)
+                    await self._leaving.flatten(pair_id, PairState.EXITING, None, reason)
+                else:
+                    await self._finish(entry, None)
+            except JournalUnwritable as error:
+                self.on_unwritable(error)
+
+    def _reason_against(self, send: LegSend) -> str | None:
+        """Asked before each send. What leaves a pair always goes; a hedge goes unless there is an emergency."""
+        if send.action != "enter":
+            return None
+        if self.urgency.is_on:
+            return "emergency_stop"
+        if self._guard.breaker is Breaker.CLOSED or self._is_hedge(send):
+            return None
+        return f"breaker_{self._guard.breaker.value}"
+
+    def _is_hedge(self, send: LegSend) -> bool:
+        """Another leg has filled more than this one."""
+        entry = self._book.entry(send.pair_id)
+        shares = {leg.symbol: self._book.share_filled(entry, leg) for leg in entry.legs}
+        return max(shares.values()) > shares[send.symbol]
+
     @contextmanager
     def _only_one(self, pair_id: str) -> Iterator[None]:
-        self._busy.add(pair_id)
+        free = self._busy[pair_id] = asyncio.Event()
         try:
             yield
         finally:
-            self._busy.discard(pair_id)
+            del self._busy[pair_id]
+            free.set()
 
     async def _finish(self, entry: PairOrder, order: PairOrder | None) -> None:
         """From whatever state the pair is in; ``order`` is the exit that the strategy waits for, if it does."""
@@ -198,6 +253,11 @@ class PairEngine:
             None,
             critical=True,
         )
+
+    def on_wire_guard(self, reason: str) -> None:
+        """The last counter before the wire has refused an order: who sent it has a defect."""
+        self._book.halt(reason.split(": ")[0])
+        self._book.alarm(f"an order was held back, nothing more is opened: {reason}", None, critical=True)
 
     def on_unwritable(self, error: JournalUnwritable) -> None:
         self._book.halt("journal_unwritable")

@@ -28,11 +28,13 @@ class WireVenue(EndlessMarket):
         self._wallet = account.wallet
         self.market: MarketPort = ports.market
         self.trading: TradingPort = ports.trading
+        self.emergency: TradingPort = ports.emergency
         self.clock: Clock = ports.session.clock
         self.rules = rules
         self.warmup_bars = model.data.lookback_bars
         self.notes = ports.notes
         self.pace = _pace(model)
+        self.network = _network(ports.session.settings)
 
     @classmethod
     async def open(cls, config: LoadedConfig, key: ApiKey) -> Self:
@@ -62,6 +64,9 @@ class WireVenue(EndlessMarket):
     def terms(self) -> dict[str, str]:
         return {"broker.capital": str(self._capital)}
 
+    def withdraw_unsent(self) -> None:
+        self._ports.trading.withdraw_unsent()
+
     async def play(self) -> None:
         """The market moves by itself: let its bars come, beginning where the history ended."""
         await self._ports.market.start()
@@ -81,6 +86,11 @@ def rules_for(markets: Mapping[str, Market], model: Config) -> dict[str, Market]
     """The venue's rules, and no order smaller than the config wants any to be."""
     smallest = Decimal(repr(model.execution.min_order_value))
     return {name: replace(one, min_notional=max(one.min_notional, smallest)) for name, one in markets.items()}
+
+
+def _network(settings: SessionSettings) -> str:
+    """By what was connected to, not by what was wanted."""
+    return "desk" if settings.url else "testnet" if settings.testnet else "live"
 
 
 def _pace(model: Config) -> str:
