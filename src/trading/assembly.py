@@ -83,11 +83,7 @@ def build_live_path(config: LoadedConfig, journal: Journal, venue: Venue, loop: 
         clock=venue.clock,
         bus=bus,
         rules=venue.rules,
-        settings=ExecutionSettings(
-            model.execution.min_fill_ratio,
-            model.execution.max_unhedged_s,
-            longest_decision_age_s=interval_ms(model.data.interval) / 1000.0 + model.data.grace_s + DECISION_SLACK_S,
-        ),
+        settings=_execution_settings(model),
     )
     funding = FundingBook(
         journal=journal, ledger=ledger, clock=venue.clock, bus=bus, on_unwritable=engine.on_unwritable
@@ -134,6 +130,22 @@ def build_live_path(config: LoadedConfig, journal: Journal, venue: Venue, loop: 
     )
     gateway.connect(session, {(p.pair_id, symbol): (p.pair_id, symbol) for p in config.pairs for symbol in p.symbols})
     return LivePath(config, venue, loop, session, gateway, board, LiveRecorder(journal), statistics)
+
+
+def _execution_settings(model: Config) -> ExecutionSettings:
+    execution = model.execution
+    return ExecutionSettings(
+        min_fill_ratio=execution.min_fill_ratio,
+        max_unhedged_s=execution.max_unhedged_s,
+        longest_decision_age_s=interval_ms(model.data.interval) / 1000.0 + model.data.grace_s + DECISION_SLACK_S,
+        slice_notional=execution.slice_notional,
+        slice_pause_s=execution.slice_pause_s,
+        max_slices=execution.max_slices,
+        order_type=execution.order_type,
+        limit_offset_bps=execution.limit_offset_bps,
+        limit_timeout_s=execution.limit_timeout_s,
+        limit_fallback=execution.limit_fallback,
+    )
 
 
 def _wire_limits(model: Config, equity: Decimal) -> WireLimits:

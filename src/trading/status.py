@@ -53,7 +53,11 @@ def status_row(
             "limits": [{"name": name, "used": used, "limit": limit} for name, used, limit in guard.usage()],
         },
         "monitoring": {
-            "execution": {"avg_fill_time_ms": statistics.average_latency_ms, "orders": statistics.orders},
+            "execution": {
+                "avg_fill_time_ms": statistics.average_latency_ms,
+                "orders": statistics.orders,
+                "longest_unhedged_s": statistics.longest_unhedged_s,
+            },
             "slippage": {"avg_slippage_pct": statistics.average_slippage_pct},
         },
         "trades": {"closed": len(ledger.trades), "pnl": float(sum(trade.pnl for trade in ledger.trades))},

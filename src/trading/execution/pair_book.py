@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import Decimal
 
 from ccxt_bt_bridge.bt_time import ms_to_datetime
 from ccxt_bt_bridge.clock import Clock
-from pairs.words import LegOrder, PairOrder, PairPosition, PairState
+from pairs.words import PairOrder, PairPosition, PairState
 from trading.events import Alarm, EntryRefused, EventBus, OrderFailed, PairClosed, PairOpened
 from trading.execution.pair_ledger import PairLedger
 from trading.journal.words import position_payload
 from trading.journal.writer import Journal
 from trading.records import RefusalRecord
-from trading.risk_guard import RiskGuard
+from trading.risk_guard import Breaker, RiskGuard
 
 
 class PairBook:
@@ -23,6 +22,15 @@ class PairBook:
         self.ledger, self.guard, self.bus = ledger, guard, bus
         self._journal, self._clock = journal, clock
         self._entries: dict[str, PairOrder] = {}
+        self._adds = True
+
+    def stop_adding(self) -> None:
+        """From now on what is half-done is finished, and nothing more begins."""
+        self._adds = False
+
+    def may_add(self) -> bool:
+        """Whether a pair under way may be made larger than it is."""
+        return self._adds and self.guard.breaker is Breaker.CLOSED
 
     def adopt(self, entry: PairOrder) -> None:
         """Recovery: the entry order of a pair that an earlier process held."""
@@ -42,9 +50,6 @@ class PairBook:
 
     def has_filled(self, order: PairOrder) -> bool:
         return any(self.ledger.quantity(order.pair_id, leg.symbol) for leg in order.legs)
-
-    def share_filled(self, order: PairOrder, leg: LegOrder) -> Decimal:
-        return self.ledger.quantity(order.pair_id, leg.symbol) / leg.quantity
 
     def set_state(self, pair_id: str, state: PairState) -> None:
         self.ledger.set_state(pair_id, state)

@@ -8,7 +8,7 @@ by what the first really filled. Runs on the exchange loop's thread, which is th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from decimal import Decimal
 
@@ -18,6 +18,7 @@ from ccxt_bt_bridge.words import Fill, Market
 from pairs.words import Action, PairOrder, PairState
 from trading.events import EventBus, LegFilled
 from trading.execution.entering import Entering
+from trading.execution.evenness import Evenness
 from trading.execution.leaving import Leaving
 from trading.execution.leg_orders import LegOrders, LegSend
 from trading.execution.pair_book import PairBook
@@ -25,6 +26,8 @@ from trading.execution.pair_ledger import PairLedger
 from trading.execution.pre_trade import PreTrade
 from trading.execution.quotes import Quotes
 from trading.execution.settings import ExecutionSettings
+from trading.execution.slicing import Slicing
+from trading.execution.unhedged import UnhedgedWatch
 from trading.journal.errors import JournalUnwritable
 from trading.journal.writer import Journal
 from trading.risk_guard import RiskGuard
@@ -48,21 +51,36 @@ class PairEngine:
         rules: Mapping[str, Market],
         settings: ExecutionSettings,
     ) -> None:
-        self._ledger, self._bus, self._rules = ledger, bus, rules
+        self._ledger, self._bus, self._rules, self._clock = ledger, bus, rules, clock
         self._book = PairBook(journal=journal, ledger=ledger, guard=guard, bus=bus, clock=clock)
         self._quotes = Quotes(market)
-        self._leaving = Leaving(book=self._book, orders=orders, quotes=self._quotes, rules=rules)
+        self._evenness, slicing = Evenness(ledger, rules), Slicing(rules, settings)
+        self._unhedged = UnhedgedWatch(bus, clock, is_even=self._is_even, max_unhedged_s=settings.max_unhedged_s)
+        self._leaving = Leaving(
+            book=self._book,
+            orders=orders,
+            quotes=self._quotes,
+            evenness=self._evenness,
+            slicing=slicing,
+            rules=rules,
+            slice_pause_s=settings.slice_pause_s,
+            on_nothing_to_reduce=self._ask_why,
+        )
         self._entering = Entering(
             book=self._book,
             orders=orders,
             quotes=self._quotes,
             checks=PreTrade(self._quotes, rules, settings, self._book.now),
             leaving=self._leaving,
+            evenness=self._evenness,
+            slicing=slicing,
+            unhedged=self._unhedged,
             rules=rules,
             settings=settings,
-            clock=clock,
         )
         self._busy: set[str] = set()
+        self.on_nothing_to_reduce: Callable[[str, str], Awaitable[None]] = _no_one_knows
+        bus.add(self._unhedged.on_event)
         orders.on_fill = self._on_fill
         orders.on_foreign_fill = self._on_foreign_fill
         orders.on_unwritable = self.on_unwritable
@@ -89,6 +107,15 @@ class PairEngine:
         """Quote currency traded in the last bar: decides which leg goes first."""
         self._quotes.note_liquidity(symbol, traded_value)
 
+    @property
+    def longest_unhedged_s(self) -> float:
+        """The longest time that a pair's legs did not match, by the fills of this process."""
+        return self._unhedged.longest_s
+
+    def stop_adding(self) -> None:
+        """A pair under way is finished as far as it is: no further slice, and no market order for the rest of one."""
+        self._book.stop_adding()
+
     def last_price(self, symbol: str) -> Decimal | None:
         """The last quote that was seen, None before the first."""
         return self._quotes.last.get(symbol)
@@ -100,6 +127,7 @@ class PairEngine:
     async def finish_interrupted(self, pair_id: str) -> None:
         """Recovery: bring a pair that was under way to OPEN or to FLAT. Needs a market that moves."""
         entry = self._book.entry(pair_id)
+        self._unhedged.look(pair_id, self._clock.now_ms())
         with self._only_one(pair_id):
             try:
                 await self._finish(entry, None)
@@ -122,7 +150,7 @@ class PairEngine:
                 await self._entering.complete(entry)
             else:
                 self._book.drop(entry, "interrupted")
-        elif state is PairState.EXITING and not self._ledger.has_left(entry.pair_id):
+        elif state is PairState.EXITING and self._book.has_filled(entry) and self._evenness.is_even(entry):
             await self._leaving.leave(entry, order)
         elif state.is_busy:
             _, _, reason = self._ledger.exit_of(entry.pair_id)
@@ -142,6 +170,12 @@ class PairEngine:
             await asyncio.sleep(DISK_POLL_S)
             with suppress(JournalUnwritable):
                 await self._finish(entry, leaving)
+
+    def _is_even(self, pair_id: str) -> bool:
+        return not self._book.knows(pair_id) or self._evenness.is_even(self._book.entry(pair_id))
+
+    async def _ask_why(self, pair_id: str, symbol: str) -> None:
+        await self.on_nothing_to_reduce(pair_id, symbol)
 
     # what is booked and told
 
@@ -185,3 +219,7 @@ class PairEngine:
     def on_unwritable(self, error: JournalUnwritable) -> None:
         self._book.halt("journal_unwritable")
         self._book.alarm(f"nothing more is sent: {error}", None, critical=True)
+
+
+async def _no_one_knows(pair_id: str, symbol: str) -> None:
+    """Until someone can find out why there is nothing to reduce."""

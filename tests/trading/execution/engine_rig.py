@@ -51,6 +51,7 @@ def rule(symbol: str, *, step: str = "0.001", min_notional: str = "5") -> Market
     return Market(symbol, "USDT", "usdm", D("0.01"), D(step), D(step), D(min_notional), D("0.0005"))
 
 
+PRICES = {"A": D(100), "B": D(50), "C": D(20)}
 RULES = {symbol: rule(symbol) for symbol in ("A", "B", "C")}
 
 
@@ -256,7 +257,6 @@ class Rig:
 
 
 def entry_order(pair: str, legs: Mapping[str, Decimal], when: datetime, **fields: Any) -> PairOrder:
-    prices = {"A": 100.0, "B": 50.0, "C": 20.0}
     first = next(iter(legs.values()))
     values = {"zscore": -2.1 if first > 0 else 2.1, "statistics": STATISTICS, "half_life_bars": 12.0} | fields
     return PairOrder(
@@ -264,7 +264,7 @@ def entry_order(pair: str, legs: Mapping[str, Decimal], when: datetime, **fields
         pair_id=pair,
         action=Action.ENTER,
         direction=Direction.LONG if first > 0 else Direction.SHORT,
-        legs=tuple(LegOrder(symbol, amount, prices[symbol]) for symbol, amount in legs.items()),
+        legs=tuple(LegOrder(symbol, amount, float(PRICES[symbol])) for symbol, amount in legs.items()),
         decided_at=when,
         reason="entry",
         **values,
@@ -306,7 +306,8 @@ def start_rig(
         rules=RULES,
         settings=settings or ExecutionSettings(),
     )
-    guarded.on_trip, guarded.last_price = engine.on_wire_guard, engine.last_price
+    guarded.on_trip = engine.on_wire_guard
+    guarded.last_price = lambda symbol: engine.last_price(symbol) or PRICES.get(symbol)
     funding = FundingBook(
         journal=journal, ledger=ledger, clock=world.clock, bus=bus, on_unwritable=engine.on_unwritable
     )
