@@ -138,13 +138,14 @@ class Entering:
         """Fill the hedge leg to match the first. Empty, or why what could not be hedged in time was given back."""
         self._book.set_state(order.pair_id, PairState.HEDGING)
         kept = self._evenness.share(order, hedge)
-        price_before = await self._quotes.price_soon(hedge.symbol)
+        price_before = asyncio.ensure_future(self._quotes.price_soon(hedge.symbol))  # the hedge waits for no statistics
         for _ in range(HEDGE_TRIES):
             missing = self._evenness.missing(order, first, hedge)
             if not missing:
                 return ""
             outcome = await self._orders.send(self._hedge_send(order, hedge, missing))
-            self._note_legging(order.pair_id, outcome, price_before, await self._quotes.price_soon(hedge.symbol))
+            price_after = await self._quotes.price_soon(hedge.symbol)
+            self._note_legging(order.pair_id, outcome, await price_before, price_after)
             if self._unhedged.lasting_s(order.pair_id) > self._settings.max_unhedged_s:
                 break
         if not self._evenness.missing(order, first, hedge):
