@@ -17,21 +17,18 @@ from feeds.array_feed import backtrader_timeframe
 from pairs.words import entry_ref
 from trading.config.model import Config, LoadedConfig
 from trading.events import EventBus
-from trading.execution.funding_book import FundingBook
-from trading.execution.leg_orders import LegOrders
-from trading.execution.pair_engine import PairEngine
+from trading.execution.floor import Floor, build_floor
 from trading.execution.pair_ledger import PairLedger
 from trading.execution.quality import ExecutionQuality
-from trading.execution.recovery import Recovery
 from trading.execution.settings import ExecutionSettings
-from trading.execution.wire_guard import WireGuard, WireLimits
-from trading.floor import Floor, Progress
+from trading.execution.wire_guard import WireLimits
 from trading.journal.writer import Journal
 from trading.live_pair_broker import LivePairBroker
 from trading.live_recorder import LiveRecorder
 from trading.live_session import Alignment, LiveSession
 from trading.pair_gateway import PairGateway, StepView
 from trading.plan_builder import STRATEGIES, risk_limits, strategy_plan
+from trading.progress import Progress
 from trading.risk_guard import RiskGuard
 from trading.run_terms import kept_terms
 from trading.venues.venue import Venue, network_of
@@ -70,13 +67,9 @@ def build_live_path(config: LoadedConfig, journal: Journal, venue: Venue, loop: 
     bus, statistics = EventBus(), ExecutionQuality()
     ledger = PairLedger(equity, {pair.pair_id: pair for pair in config.pairs})
     guard = RiskGuard(risk_limits(config, backtest=False), float(equity))
-    wire = WireGuard(
-        venue.trading, venue.clock, _wire_limits(model, equity), network=venue.network, wanted=network_of(model)
-    )
-    orders = LegOrders(wire, journal, venue.clock, bus, bot_id=config.bot_id)
-    engine = PairEngine(
+    floor = build_floor(
         market=venue.market,
-        orders=orders,
+        trading=venue.trading,
         journal=journal,
         ledger=ledger,
         guard=guard,
@@ -84,36 +77,12 @@ def build_live_path(config: LoadedConfig, journal: Journal, venue: Venue, loop: 
         bus=bus,
         rules=venue.rules,
         settings=_execution_settings(model),
-    )
-    funding = FundingBook(
-        journal=journal, ledger=ledger, clock=venue.clock, bus=bus, on_unwritable=engine.on_unwritable
-    )
-    recovery = Recovery(
-        journal=journal,
-        trading=wire,
-        orders=orders,
-        engine=engine,
-        ledger=ledger,
-        guard=guard,
-        funding=funding,
-        rules=venue.rules,
-    )
-    floor = Floor(
-        market=venue.market,
-        trading=wire,
-        engine=engine,
-        orders=orders,
-        funding=funding,
-        ledger=ledger,
-        guard=guard,
-        journal=journal,
-        clock=venue.clock,
-        bus=bus,
-        recovery=recovery,
+        wire=_wire_limits(model, equity),
+        network=venue.network,
+        bot_id=config.bot_id,
     )
     progress = Progress()
-    wire.on_trip = engine.on_wire_guard
-    wire.last_price = lambda symbol: engine.last_price(symbol) or _decimal(progress.prices.get(symbol))
+    floor.wire.last_price = lambda symbol: floor.engine.last_price(symbol) or _decimal(progress.prices.get(symbol))
     board = FeedBoard(loop.hub)
     gateway = PairGateway(loop.hub, StepView(None, float(equity), float(equity), {}))
     bus.add(statistics.on_event)
@@ -145,6 +114,7 @@ def _execution_settings(model: Config) -> ExecutionSettings:
         limit_offset_bps=execution.limit_offset_bps,
         limit_timeout_s=execution.limit_timeout_s,
         limit_fallback=execution.limit_fallback,
+        reconcile_s=execution.reconcile_s,
     )
 
 
@@ -154,6 +124,7 @@ def _wire_limits(model: Config, equity: Decimal) -> WireLimits:
     usual = FAR_TOO_MUCH * equity * Decimal(repr(model.risk_management.max_leverage))
     most = _decimal(execution.max_order_notional) or usual
     return WireLimits(
+        network=network_of(model),
         max_orders_per_minute=execution.max_orders_per_minute,
         max_orders_per_trade=execution.max_orders_per_trade,
         max_order_notional=most,

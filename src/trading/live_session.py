@@ -17,14 +17,15 @@ from ccxt_bt_bridge.bt_time import ms_to_datetime
 from ccxt_bt_bridge.feed import FeedBoard
 from ccxt_bt_bridge.loop import LoopThread
 from ccxt_bt_bridge.step_driver import KeyedStep, StepDriver, StepTold
-from ccxt_bt_bridge.words import Connection, Fill, FundingPayment, OrderReport, UserEvent
+from ccxt_bt_bridge.words import Connection
 from pairs.words import Action, Pair, PairOrder
 from trading.bar_marker import BarMarker
-from trading.events import Alarm, ConnectionChanged, OrderFailed, StepMissed
+from trading.events import Alarm, OrderFailed, StepMissed
+from trading.execution.floor import Floor
 from trading.execution.quality import ExecutionQuality
-from trading.execution.recovery import Mismatch
-from trading.floor import Floor, Progress
+from trading.execution.reconciler import Mismatch
 from trading.pair_gateway import PairGateway
+from trading.progress import Progress
 from trading.warm_up import WarmUp
 
 STOP_POLL_S = 0.5
@@ -90,7 +91,7 @@ class LiveSession:
     async def recover(self, run: int) -> tuple[Mismatch, ...]:
         """Reconcile before anything is traded. A mismatch halts the guard: nothing is sent until a person looked."""
         floor = self.floor
-        self._keep(self._pump_events(floor.trading.events()), "events")
+        self._keep(floor.follow_account(floor.trading.events()), "events")
         floor.recovery.restore(run)
         mismatches = await floor.recovery.reconcile(self.symbols)
         if mismatches:
@@ -128,6 +129,8 @@ class LiveSession:
         self._on_steps(self._again)
         self._keep(self._pump_bars(), "bars")
         self._keep(self._pump_connections(self.floor.market.connections()), "connections")
+        # Virtual time passes in hours: there, each bar asks for a look.
+        self._keep(self.floor.reconciler.run(by_itself=not self._loop.is_virtual), "reconciliation")
         self._keep(market, "market")
 
     async def stop(self, *, close_positions: bool) -> None:
@@ -149,25 +152,9 @@ class LiveSession:
 
     # the streams
 
-    async def _pump_events(self, stream: AsyncIterator[UserEvent]) -> None:
-        async for event in stream:
-            match event:
-                case Fill():
-                    self.floor.orders.book(event)
-                case OrderReport():
-                    self.floor.orders.take_report(event)
-                case FundingPayment():
-                    self.floor.funding.book(event)
-                case Connection():
-                    self._on_connection(event)
-
     async def _pump_connections(self, stream: AsyncIterator[Connection]) -> None:
         async for connection in stream:
-            self._on_connection(connection)
-
-    def _on_connection(self, connection: Connection) -> None:
-        when = ms_to_datetime(connection.time_ms)
-        self.floor.bus.publish(ConnectionChanged(when, connection.stream, connection.is_up, connection.reason))
+            self.floor.note_connection(connection)
 
     async def _pump_bars(self) -> None:
         try:
@@ -181,6 +168,7 @@ class LiveSession:
             now = [(pair_id, step) for pair_id, step in steps if step[0].time_ms == time_ms]
             self._note_prices([step for _, step in now])
             self._marker.mark(ms_to_datetime(time_ms))
+            self.floor.reconciler.soon()
             self._board.put_step([((pair_id, bar.symbol), bar) for pair_id, step in now for bar in step])
             self._board.hub.kick()
 

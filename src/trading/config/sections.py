@@ -235,6 +235,7 @@ class Execution(Section):
     min_order_value: float = Field(default=10.0, ge=0, le=1e9, description="quote currency")
     min_fill_ratio: float = Field(default=0.5, gt=0, le=1)
     max_unhedged_s: float = Field(default=30.0, gt=0, le=3_600)
+    reconcile_s: float = Field(default=30.0, ge=1, le=3_600, description="between looks at the account")
     max_orders_per_minute: int = Field(default=600, ge=8, le=100_000, description="a quarter is kept for closing")
     max_orders_per_trade: int = Field(default=60, ge=4, le=10_000)
     max_order_notional: Money | None = Field(default=None, description="default: 10 x opening equity x max_leverage")

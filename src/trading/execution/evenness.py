@@ -49,3 +49,8 @@ class Evenness:
         """True for two legs that hedge each other, for none, and for a single one."""
         lead, *others = self.larger_first(order)
         return not any(self.missing(order, lead, hedge) for hedge in others)
+
+    def is_hedged(self, order: PairOrder) -> bool:
+        """All legs hold the same share of what was wanted, and hold some."""
+        shares = [self.share(order, leg) for leg in order.legs]
+        return min(shares) > 0 and max(shares) - min(shares) <= max(shares) * TOLERANCE

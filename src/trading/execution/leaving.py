@@ -30,7 +30,7 @@ PATIENT = ("reversion", "half_life_timeout", "time", "take_profit", "rsi_reversa
 class Leaving:
     """OPEN → EXITING → FLAT; UNWINDING → FLAT; HALTED when a pair will not close.
 
-    ``on_nothing_to_reduce(pair_id, symbol)`` is asked when the exchange holds nothing that an order could reduce: who
+    ``on_nothing_to_reduce(symbol)`` is asked when the exchange holds nothing that an order could reduce: who
     can find out why books the truth, and the closing goes on from there.
     """
 
@@ -44,7 +44,7 @@ class Leaving:
         slicing: Slicing,
         rules: Mapping[str, Market],
         slice_pause_s: float,
-        on_nothing_to_reduce: Callable[[str, str], Awaitable[None]],
+        on_nothing_to_reduce: Callable[[str], Awaitable[None]],
     ) -> None:
         self._book, self._orders, self._quotes, self._rules = book, orders, quotes, rules
         self._evenness, self._slicing, self._slice_pause_s = evenness, slicing, slice_pause_s
@@ -73,6 +73,11 @@ class Leaving:
             self._book.alarm(text, entry.pair_id, critical=True)
         deferred = f"exit_deferred:market_closed:{','.join(closed)}"
         self._book.fail(order or entry, deferred)
+
+    async def close_rest(self, pair_id: str, reason: str) -> None:
+        """A pair of which somebody else has closed a part: what is left of it is a leg alone."""
+        self._book.ledger.begin_exit(pair_id, when=self._book.now(), zscore=None, reason=reason)
+        await self.flatten(pair_id, PairState.EXITING, None, reason)
 
     async def unwind(self, order: PairOrder, reason: str) -> None:
         self._book.alarm(f"{order.pair_id} is unwound: {reason}", order.pair_id, critical=True)
@@ -106,7 +111,7 @@ class Leaving:
             outcomes = [
                 await self._close_leg(pair_id, leg, action, order) for leg in await self._legs_to_close(pair_id, denied)
             ]
-            await self._heed(pair_id, outcomes, denied)
+            await self._heed(outcomes, denied)
             # While the exchange wants silence nothing was tried: it is tried for as long as that lasts.
             was_tried = not outcomes or any(not one.reason.startswith(UNSENT) for _, one in outcomes)
             tries, waits = tries + was_tried, waits + 1
@@ -118,12 +123,12 @@ class Leaving:
                 break
         self._halt(pair_id, reason, denied)
 
-    async def _heed(self, pair_id: str, outcomes: list[tuple[LegOrder, LegOutcome]], denied: Counter[str]) -> None:
+    async def _heed(self, outcomes: list[tuple[LegOrder, LegOutcome]], denied: Counter[str]) -> None:
         """The exchange says that there is nothing to reduce: somebody else has closed it, or our books are wrong."""
         for leg, outcome in outcomes:
             if not outcome.placed and outcome.reason.startswith(NOTHING_TO_REDUCE):
                 denied[leg.symbol] += 1
-                await self._on_nothing_to_reduce(pair_id, leg.symbol)
+                await self._on_nothing_to_reduce(leg.symbol)
 
     def _may_go_on(self, pair_id: str, denied: Counter[str]) -> bool:
         """Whether any leg is left that the exchange has not denied again and again."""

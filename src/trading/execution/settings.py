@@ -29,3 +29,4 @@ class ExecutionSettings:
     limit_offset_bps: float = 0.0
     limit_timeout_s: float = 10.0
     limit_fallback: str = "market"
+    reconcile_s: float = 30.0
