@@ -79,6 +79,7 @@ def build_live_path(config: LoadedConfig, journal: Journal, venue: Venue, loop: 
         settings=_execution_settings(model),
         wire=_wire_limits(model, equity),
         network=venue.network,
+        doubts=venue.doubts,
         bot_id=config.bot_id,
     )
     progress = Progress()
@@ -115,6 +116,7 @@ def _execution_settings(model: Config) -> ExecutionSettings:
         limit_timeout_s=execution.limit_timeout_s,
         limit_fallback=execution.limit_fallback,
         reconcile_s=execution.reconcile_s,
+        leverage=model.broker.account.leverage if model.market == "usdm" else 1.0,
     )
 
 

@@ -9,6 +9,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from ccxt_bt_bridge.words import Market
 from pairs.words import LegOrder, PairOrder, PairState, Refused
 from trading.execution.evenness import Evenness
+from trading.execution.funds import Funds
 from trading.execution.leaving import Leaving
 from trading.execution.leg_orders import LegOrders, LegOutcome, LegSend
 from trading.execution.pair_book import PairBook
@@ -35,6 +36,7 @@ class Entering:
         orders: LegOrders,
         quotes: Quotes,
         checks: PreTrade,
+        funds: Funds,
         leaving: Leaving,
         evenness: Evenness,
         slicing: Slicing,
@@ -42,7 +44,7 @@ class Entering:
         rules: Mapping[str, Market],
         settings: ExecutionSettings,
     ) -> None:
-        self._book, self._orders, self._quotes, self._checks = book, orders, quotes, checks
+        self._book, self._orders, self._quotes, self._checks, self._funds = book, orders, quotes, checks, funds
         self._leaving, self._evenness, self._slicing, self._unhedged = leaving, evenness, slicing, unhedged
         self._rules, self._settings = rules, settings
         self._min_share = Decimal(repr(settings.min_fill_ratio))
@@ -52,7 +54,13 @@ class Entering:
         if isinstance(verdict, Refused):
             self._book.refuse(order, verdict.reasons)
             return
-        reasons = await self._checks.reasons_against(order)
+        try:
+            await self._enter_if_fit(order)
+        finally:
+            self._funds.release(order.pair_id)
+
+    async def _enter_if_fit(self, order: PairOrder) -> None:
+        reasons = await self._checks.reasons_against(order) or self._book.reasons_against_adding()
         if reasons:
             self._book.guard.release(order.pair_id)
             self._book.refuse(order, reasons)
@@ -112,7 +120,7 @@ class Entering:
 
     async def _may_go_on(self, order: PairOrder) -> bool:
         await asyncio.sleep(self._settings.slice_pause_s)
-        if self._book.may_add() and not await self._quotes.without_quote(order):
+        if not self._book.reasons_against_adding() and not await self._quotes.without_quote(order):
             self._book.set_state(order.pair_id, PairState.ENTERING)
             return True
         return False
@@ -130,7 +138,7 @@ class Entering:
     def _can_follow(self, first: LegOrder, rest: Decimal) -> bool:
         """The rest of a limit order may go to the market: it is large enough, and nothing speaks against it."""
         too_small = self._rules[first.symbol].shortfall(rest, Decimal(repr(first.reference_price)))
-        return rest * first.quantity > 0 and not too_small and self._book.may_add()
+        return rest * first.quantity > 0 and not (too_small or self._book.reasons_against_adding())
 
     # the hedge
 

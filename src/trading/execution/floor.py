@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 from ccxt_bt_bridge.bt_time import ms_to_datetime
 from ccxt_bt_bridge.clock import Clock
 from ccxt_bt_bridge.port import MarketPort, TradingPort
-from ccxt_bt_bridge.words import Connection, Fill, FundingPayment, Market, OrderReport, UserEvent
+from ccxt_bt_bridge.words import Account, Connection, Fill, FundingPayment, Market, OrderReport, UserEvent
 from trading.events import ConnectionChanged, EventBus
 from trading.execution.funding_book import FundingBook
+from trading.execution.funds import Funds
 from trading.execution.leg_orders import LegOrders
 from trading.execution.pair_engine import PairEngine
 from trading.execution.pair_ledger import PairLedger
@@ -22,6 +24,7 @@ from trading.journal.writer import Journal
 from trading.risk_guard import RiskGuard
 
 USUAL_LIMITS = WireLimits()
+ORDERS_OF_AN_ENTRY = 4  # both legs, and two for what may go wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Floor:
     reconciler: Reconciler
     recovery: Recovery
     wire: WireGuard
+    funds: Funds
 
     async def follow_account(self, events: AsyncIterator[UserEvent]) -> None:
         """Book what the user stream tells, until it ends. ``events``: subscribed before anything was asked."""
@@ -50,6 +54,8 @@ class Floor:
                     self.orders.book(event)
                 case OrderReport():
                     self.orders.take_report(event)
+                case Account():
+                    self.funds.note(event)
                 case FundingPayment():
                     self.funding.book(event)
                 case Connection():
@@ -77,12 +83,15 @@ def build_floor(
     bot_id: str,
     wire: WireLimits = USUAL_LIMITS,
     network: str = "simulated",
+    doubts: Callable[[], tuple[str, ...]] = tuple,
 ) -> Floor:
-    """``rules``: of every symbol that may be traded; ``network``: where the orders of ``trading`` go.
+    """``rules``: of every symbol that may be traded; ``network``: where the orders of ``trading`` go; ``doubts``: why
+    that venue is not fit for anything new just now.
 
     Nothing is asked or sent before ``recovery`` is.
     """
     guarded = WireGuard(trading, clock, wire, network=network)
+    funds = Funds(guarded, ledger, clock, rules, leverage=Decimal(repr(settings.leverage)))
     orders = LegOrders(guarded, journal, clock, bus, bot_id=bot_id)
     engine = PairEngine(
         market=market,
@@ -94,6 +103,8 @@ def build_floor(
         bus=bus,
         rules=rules,
         settings=settings,
+        funds=funds,
+        doubts=lambda: doubts() or (() if guarded.room >= ORDERS_OF_AN_ENTRY else ("order_rate",)),
     )
     guarded.on_trip, guarded.last_price = engine.on_wire_guard, engine.last_price
     funding = FundingBook(journal=journal, ledger=ledger, clock=clock, bus=bus, on_unwritable=engine.on_unwritable)
@@ -117,7 +128,20 @@ def build_floor(
         funding=funding,
         reconciler=reconciler,
     )
-    engine.on_nothing_to_reduce = reconciler.settle
+    engine.on_nothing_to_reduce, reconciler.on_account = reconciler.settle, funds.note
     return Floor(
-        market, guarded, engine, orders, funding, ledger, guard, journal, clock, bus, reconciler, recovery, guarded
+        market,
+        guarded,
+        engine,
+        orders,
+        funding,
+        ledger,
+        guard,
+        journal,
+        clock,
+        bus,
+        reconciler,
+        recovery,
+        guarded,
+        funds,
     )

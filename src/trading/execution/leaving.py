@@ -155,7 +155,7 @@ class Leaving:
             if not self._evenness.is_even(entry):
                 return
             await asyncio.sleep(self._slice_pause_s)
-            if not self._book.may_add():
+            if self._book.reasons_against_adding():
                 return  # the bot is stopping, or something is wrong: the rest at once
 
     async def _close_part(self, entry: PairOrder, leg: LegOrder, keep: Decimal, order: PairOrder | None) -> None:

@@ -28,9 +28,11 @@ class PairBook:
         """From now on what is half-done is finished, and nothing more begins."""
         self._adds = False
 
-    def may_add(self) -> bool:
-        """Whether a pair under way may be made larger than it is."""
-        return self._adds and self.guard.breaker is Breaker.CLOSED
+    def reasons_against_adding(self) -> tuple[str, ...]:
+        """Why nothing may be made larger than it is now, empty when it may."""
+        if self.guard.breaker is not Breaker.CLOSED:
+            return (f"breaker_{self.guard.state.breaker}:{self.guard.state.breaker_reason}",)
+        return () if self._adds else ("stopping",)
 
     def adopt(self, entry: PairOrder) -> None:
         """Recovery: the entry order of a pair that an earlier process held."""

@@ -20,6 +20,7 @@ from trading.events import EventBus, LegFilled
 from trading.execution.entering import Entering
 from trading.execution.evenness import Evenness
 from trading.execution.foreign_book import ForeignBook
+from trading.execution.funds import Funds
 from trading.execution.leaving import Leaving
 from trading.execution.leg_orders import LegOrders, LegSend
 from trading.execution.pair_book import PairBook
@@ -52,6 +53,8 @@ class PairEngine:
         bus: EventBus,
         rules: Mapping[str, Market],
         settings: ExecutionSettings,
+        funds: Funds,
+        doubts: Callable[[], tuple[str, ...]],
     ) -> None:
         self._ledger, self._bus, self._rules, self._clock = ledger, bus, rules, clock
         self.book = self._book = PairBook(journal=journal, ledger=ledger, guard=guard, bus=bus, clock=clock)
@@ -81,7 +84,17 @@ class PairEngine:
             book=self._book,
             orders=orders,
             quotes=self._quotes,
-            checks=PreTrade(self._quotes, rules, settings, self.foreign, self._book.now),
+            checks=PreTrade(
+                self._quotes,
+                rules,
+                settings,
+                self.foreign,
+                funds=funds,
+                slicing=slicing,
+                doubts=doubts,
+                now=self._book.now,
+            ),
+            funds=funds,
             leaving=self._leaving,
             evenness=self._evenness,
             slicing=slicing,

@@ -16,6 +16,8 @@ class ExecutionSettings:
 
     ``order_type`` "limit": the first leg waits ``limit_timeout_s`` at ``limit_offset_bps`` better than the last price
     (negative: it may be so much worse); the rest then goes to the "market", or is given up ("unwind").
+
+    ``leverage``: of the account; an entry needs its notional divided by it.
     """
 
     min_fill_ratio: float = 0.5
@@ -30,3 +32,4 @@ class ExecutionSettings:
     limit_timeout_s: float = 10.0
     limit_fallback: str = "market"
     reconcile_s: float = 30.0
+    leverage: float = 1.0
