@@ -162,6 +162,7 @@ class LiveSession:
     async def stop(self, *, close_positions: bool) -> None:
         """No new entries; finish what is half-done; close on request; write what waits."""
         self._accepts_entries = False
+        self.floor.engine.stop_adding()
         if close_positions:
             self._close_all()
         await self._until_idle()
