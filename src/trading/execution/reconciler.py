@@ -151,6 +151,10 @@ class Reconciler:
             self._note(account, idle)
             self.on_agreed()
 
+    def differences(self, account: Account, symbols: Iterable[str]) -> tuple[Mismatch, ...]:
+        """Between the ledger now and what was read."""
+        return self._mismatches(account, symbols)
+
     async def settle(self, symbol: str) -> None:
         """Ask now for the fills behind what the exchange says of a symbol, and adopt them."""
         try:
