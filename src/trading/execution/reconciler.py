@@ -107,10 +107,6 @@ class Reconciler:
         held = {m.symbol: m.exchange - m.ledger for m in self._mismatches(account, symbols)}
         self._foreign.add({s: amount for s, amount in held.items() if self._rules[s].kind != "spot"})
 
-    async def compare(self, symbols: Iterable[str]) -> tuple[Mismatch, ...]:
-        """What differs now. Raises ExchangeUnreachable."""
-        return self._mismatches(await self._trading.account(), symbols)
-
     # ever after
 
     async def run(self, *, by_itself: bool = True) -> None:
