@@ -21,7 +21,7 @@ from trading.risk.exposure import Exposure
 from trading.risk.limits import RiskLimits, TrailingStop
 from trading.risk.quarantine import Quarantine
 from trading.risk.state import Breaker, LimitReached, RiskListener, RiskNotice, RiskState, restored
-from trading.risk.stops import RiskExit, liquidation_distance_pct, liquidation_exits, pair_stops, profit_pct
+from trading.risk.stops import RiskExit, liquidation_distance_pct, liquidation_exits, pair_stops, worst_loss_pct
 from trading.risk.usage import usage_rows
 
 __all__ = ["Breaker", "RiskExit", "RiskGuard", "RiskLimits", "RiskState", "TrailingStop"]
@@ -102,15 +102,14 @@ class RiskGuard:
     def pair_left(self, pair_id: str, reason: str, time: datetime) -> None:
         """A pair is flat again; ``time``: when its exit was decided."""
         self.exposure.settle(pair_id)
+        self.state.best_profit_pct.pop(pair_id, None)
         self._begin_day(time)
         self._quarantine.pair_left(pair_id, reason, time)
 
     # between bars
 
     def pair_stops(self, positions: Mapping[str, PairPosition], prices: Mapping[str, float]) -> list[RiskExit]:
-        """Open pairs whose own stop-loss, take-profit or trailing stop is reached at these prices."""
-        losses = [-profit_pct(position, prices) for position in positions.values() if position.is_open]
-        self._worst_loss_pct = max((loss for loss in losses if loss > 0.0), default=0.0)
+        """Those of ``positions`` whose own stop-loss, take-profit or trailing stop is reached at these prices."""
         return pair_stops(self.limits, positions, prices, self.state.best_profit_pct)
 
     # breaker
@@ -224,6 +223,10 @@ class RiskGuard:
     def _exits(
         self, time: datetime, positions: Mapping[str, PairPosition], prices: Mapping[str, float]
     ) -> list[RiskExit]:
+        self._worst_loss_pct = worst_loss_pct(positions, prices)
+        best = self.state.best_profit_pct
+        for gone in [pair_id for pair_id in best if pair_id not in positions]:
+            del best[gone]
         exits = self.pair_stops(positions, prices)
         if self._distance_pct(self.exposure.gross) <= 0.0:
             self._breaker.trip(Breaker.REDUCE_ONLY, "margin_call", time)

@@ -521,6 +521,21 @@ def test_the_best_profit_survives_a_restart_and_is_forgotten_with_the_pair():
     assert mark(again, 10_000.0, {"A_B": holding()}, {"A": 519.0}, hours=3) == []
 
 
+def test_looking_at_one_pair_between_bars_forgets_nothing_of_the_others():
+    guard = guard_with(trailing_stop=TrailingStop(3.0, 2.0))
+    both = {"A_B": holding(), "C_D": holding("C_D")}
+    mark(guard, 10_000.0, both, {"A": 540.0})
+    assert guard.pair_stops({"C_D": both["C_D"]}, {"A": 540.0}) == []
+    assert guard.pair_stops({"A_B": both["A_B"]}, {"A": 519.0}) == [RiskExit("A_B", "trailing_stop")]
+
+
+def test_a_pair_that_left_and_came_back_between_two_bars_begins_anew():
+    guard = guard_with(trailing_stop=TrailingStop(3.0, 2.0))
+    mark(guard, 10_000.0, {"A_B": holding()}, {"A": 540.0})
+    guard.pair_left("A_B", "reversion", NOON)
+    assert mark(guard, 10_000.0, {"A_B": holding()}, {"A": 519.0}, hours=1) == []
+
+
 def test_a_price_that_is_no_number_neither_stops_nor_hides_the_best():
     guard = guard_with(trailing_stop=TrailingStop(3.0, 2.0))
     mark(guard, 10_000.0, {"A_B": holding()}, {"A": math.nan})

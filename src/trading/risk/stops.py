@@ -28,8 +28,6 @@ def pair_stops(
     limits: RiskLimits, positions: Mapping[str, PairPosition], prices: Mapping[str, float], best: dict[str, float]
 ) -> list[RiskExit]:
     """Stop-loss, take-profit and trailing stop at these prices. ``best``: pair → its best profit so far, kept here."""
-    for gone in [pair_id for pair_id in best if pair_id not in positions]:
-        del best[gone]
     exits = []
     for pair_id, position in positions.items():
         if not position.is_open:
@@ -41,6 +39,12 @@ def pair_stops(
             reason = _stop_reason(limits, profit, best[pair_id])
             exits += [RiskExit(pair_id, reason)] if reason else []
     return exits
+
+
+def worst_loss_pct(positions: Mapping[str, PairPosition], prices: Mapping[str, float]) -> float:
+    """Of the open pair that has lost most; zero when none has."""
+    losses = [-profit_pct(position, prices) for position in positions.values() if position.is_open]
+    return max((loss for loss in losses if loss > 0.0), default=0.0)
 
 
 def profit_pct(position: PairPosition, prices: Mapping[str, float]) -> float:
