@@ -293,6 +293,19 @@ def test_a_pair_under_way_stands_in_the_way_of_others_but_cannot_be_left():
     assert mark(guard, 7_400.0, positions) == [RiskExit("A_B", "liquidation_distance")]
 
 
+def test_what_the_account_says_of_itself_counts_where_it_is_worse():
+    guard = guard_with(min_liquidation_distance_pct=49.5)
+    positions = {"A_B": holding("A_B", 6_000.0), "C_D": holding("C_D", 5_000.0)}
+    assert mark(guard, 10_000.0, positions) == []
+    guard.note_margin(9_000.0, 3_555.0)  # somebody else's positions use a part of it: 49.5 % are left
+    assert mark(guard, 10_000.0, positions) == []
+    guard.note_margin(9_000.0, 3_556.0)
+    assert reasons(guard, order("E_F", 1.0)) == ("min_liquidation_distance_pct",)
+    assert mark(guard, 10_000.0, positions) == [RiskExit("A_B", "liquidation_distance")]
+    guard.note_margin(9_000.0, 100.0)
+    assert mark(guard, 10_000.0, positions) == []
+
+
 # quarantine: the second stop within a UTC day
 
 

@@ -136,6 +136,8 @@ class Reconciler:
             self._note_unreachable(str(error))
             return
         self._unreachable_since_ms = None
+        if account.margin is not None:
+            self._book.guard.note_margin(float(account.margin.balance), float(account.margin.maintenance))
         if booked != self._orders.bookings:
             return  # what was read is older than what was booked meanwhile
         idle = [s for s in self._rules if s not in busy and s not in self._orders.working_symbols()]
