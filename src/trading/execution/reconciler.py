@@ -135,6 +135,8 @@ class Reconciler:
             return
         self._unreachable_since_ms = None
         self.on_account(account)
+        if account.margin is not None:
+            self._book.guard.note_margin(float(account.margin.balance), float(account.margin.maintenance))
         if booked != self._orders.bookings:
             return  # what was read is older than what was booked meanwhile
         idle = [s for s in self._rules if s not in busy and s not in self._orders.working_symbols()]
