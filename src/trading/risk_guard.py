@@ -108,9 +108,7 @@ class RiskGuard:
     # between bars
 
     def pair_stops(self, positions: Mapping[str, PairPosition], prices: Mapping[str, float]) -> list[RiskExit]:
-        """Open pairs whose own stop-loss, take-profit or trailing stop is reached at these prices."""
-        losses = [-profit_pct(position, prices) for position in positions.values() if position.is_open]
-        self._worst_loss_pct = max((loss for loss in losses if loss > 0.0), default=0.0)
+        """Those of these pairs whose own stop-loss, take-profit or trailing stop is reached at these prices."""
         return pair_stops(self.limits, positions, prices, self.state.best_profit_pct)
 
     # breaker
@@ -224,11 +222,20 @@ class RiskGuard:
     def _exits(
         self, time: datetime, positions: Mapping[str, PairPosition], prices: Mapping[str, float]
     ) -> list[RiskExit]:
+        self._look_over(positions, prices)
         exits = self.pair_stops(positions, prices)
         if self._distance_pct(self.exposure.gross) <= 0.0:
             self._breaker.trip(Breaker.REDUCE_ONLY, "margin_call", time)
             return [RiskExit(pair_id, "margin_call") for pair_id, p in positions.items() if p.is_open]
         return exits + liquidation_exits(self.limits, self.state.equity, self.exposure, exits)
+
+    def _look_over(self, positions: Mapping[str, PairPosition], prices: Mapping[str, float]) -> None:
+        """What is kept of pairs: the worst loss now, and no best profit of one that is gone."""
+        losses = [-profit_pct(position, prices) for position in positions.values() if position.is_open]
+        self._worst_loss_pct = max((loss for loss in losses if loss > 0.0), default=0.0)
+        best = self.state.best_profit_pct
+        for gone in [pair_id for pair_id in best if pair_id not in positions]:
+            del best[gone]
 
     def _reasons_against(self, order: PairOrder) -> list[str]:
         self._begin_day(order.decided_at)

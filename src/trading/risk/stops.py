@@ -28,8 +28,6 @@ def pair_stops(
     limits: RiskLimits, positions: Mapping[str, PairPosition], prices: Mapping[str, float], best: dict[str, float]
 ) -> list[RiskExit]:
     """Stop-loss, take-profit and trailing stop at these prices. ``best``: pair → its best profit so far, kept here."""
-    for gone in [pair_id for pair_id in best if pair_id not in positions]:
-        del best[gone]
     exits = []
     for pair_id, position in positions.items():
         if not position.is_open:
