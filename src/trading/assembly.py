@@ -27,12 +27,13 @@ from trading.execution.wire_guard import WireLimits
 from trading.journal.writer import Journal
 from trading.live_pair_broker import LivePairBroker
 from trading.live_recorder import LiveRecorder
-from trading.live_session import Alignment, LiveSession, Reach
+from trading.live_session import Alignment, LiveSession, Reach, Watch
 from trading.pair_gateway import PairGateway, StepView
-from trading.plan_builder import STRATEGIES, risk_limits, strategy_plan
+from trading.plan_builder import STRATEGIES, risk_limits, stop_levels, strategy_plan
 from trading.progress import Progress
 from trading.risk_guard import RiskGuard
 from trading.run_terms import kept_terms
+from trading.stale_watch import StaleTerms
 from trading.venues.venue import Venue, network_of
 
 FAR_TOO_MUCH = 10
@@ -104,9 +105,22 @@ def build_live_path(
         progress=progress,
         alignment=Alignment(interval_ms(model.data.interval), model.data.missing_leg, model.data.grace_s),
         reach=Reach(queue, paths.halt_flag),
+        watch=_watch(config, venue),
     )
     gateway.connect(session, {(p.pair_id, symbol): (p.pair_id, symbol) for p in config.pairs for symbol in p.symbols})
     return LivePath(config, venue, loop, session, gateway, board, LiveRecorder(journal), statistics)
+
+
+def _watch(config: LoadedConfig, venue: Venue) -> Watch:
+    model, trading = config.model, config.model.trading
+    between = model.stops_between_bars
+    stale = StaleTerms(
+        after_s=trading.stale_after_s,
+        interval_s=interval_ms(model.data.interval) / 1000.0,
+        tells_prices=between and venue.is_endless,
+        flattens=trading.on_stale == "flatten",
+    )
+    return Watch(stop_levels(config), between, trading.max_price_jump_pct, stale)
 
 
 def _execution_settings(model: Config) -> ExecutionSettings:
