@@ -142,7 +142,8 @@ async def stopped_after(folder: Path, wire: WireLog) -> float:
         assert (await ports.emergency.account()).positions == ()
         assert await ports.emergency.open_orders() == []
         cancels = [at for at, _ in wire.orders("DELETE", since_s=begun_s)]
-        assert len(cancels) == len(report.cancelled_orders) == ROOM
+        assert len(report.cancelled_orders) == ROOM
+        assert len(cancels) >= ROOM  # an entry that was just under way may be cancelled besides
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
