@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
 from typing import Any
 
 from ccxt_bt_bridge.backfill import CandlePages, known_interval
+from ccxt_bt_bridge.background import Background
 from ccxt_bt_bridge.candle_stream import ClosedBars, is_sane
 from ccxt_bt_bridge.errors import ExchangeUnreachable, MarketClosed, MarketUnknown
 from ccxt_bt_bridge.lifeline import Lifeline
@@ -46,34 +47,33 @@ class CcxtMarket:
         self._held: dict[str, list[Bar]] = {}
         self._ready: list[Bar] = []
         self._bars: Stream[tuple[Bar, ...]] = Stream()
+        self._prices: Stream[Quote] = Stream()
         self._connections: Stream[Connection] = Stream()
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._background = Background(log)
         self._down: set[int] = set()
 
     async def start(self) -> None:
         """Begin the streams. What closes from now on comes through ``bars``; after ``history``, what closed since."""
-        if self._tasks:
+        if not self._background.is_idle:
             return
         newest_ms = self._newest_ms()
         for name in self._symbols:
             if self._closed.last_ms(name) is None:
                 self._closed.begin(name, newest_ms)
         if self._session.endpoints is None:
-            self._keep(self._poll())
+            self._background.keep(self._poll())
             return
-        self._keep(self._watch_for_late_bars())
+        self._background.keep(self._watch_for_late_bars())
         share = MOST_STREAMS // 2
         self._down = set(range(-(-len(self._symbols) // share)))
         for at in range(0, len(self._symbols), share):
             self._open(at // share, self._symbols[at : at + share])
 
     async def close(self) -> None:
-        """End the streams; ``bars`` and ``connections`` end with them. May be called again."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """End the streams; ``bars``, ``prices`` and ``connections`` end with them. May be called again."""
+        await self._background.end()
         self._bars.end()
+        self._prices.end()
         self._connections.end()
 
     # the port
@@ -84,13 +84,20 @@ class CcxtMarket:
     async def history(self, symbol: str, *, limit: int) -> list[Bar]:
         """Closed by the exchange's own clock. Raises ``MarketUnknown`` and ``ExchangeUnreachable``."""
         bars = await self._pages_of(symbol).last(limit)
-        if bars and not self._tasks:
+        if bars and self._background.is_idle:
             # What comes live has to begin where the history ends.
             self._closed.begin(symbol, bars[-1].time_ms)
         return bars
 
     def bars(self) -> AsyncIterator[tuple[Bar, ...]]:
         return self._bars.subscribe()
+
+    def prices(self) -> AsyncIterator[Quote]:
+        """Every trade's that the candles tell, and the last one again each second that nothing trades.
+
+        Nothing from an exchange that is polled.
+        """
+        return self._prices.subscribe()
 
     def connections(self) -> AsyncIterator[Connection]:
         return self._connections.subscribe()
@@ -150,7 +157,7 @@ class CcxtMarket:
             silent_after_s=self._session.settings.silent_after_s,
         )
         client.listener = lambda kind, message: self._hear(lifeline, kind, message)
-        self._keep(lifeline.run())
+        self._background.keep(lifeline.run())
 
     def _streams_of(self, name: str) -> tuple[str, str]:
         """The candles, and something that comes every second however thin the trade is."""
@@ -172,6 +179,7 @@ class CcxtMarket:
             lifeline.opened()
         elif kind == "heartbeat" and "E" in message:
             self._session.clock.observe(int(message["E"]))
+            self._repeat_price(message)
 
     def _hear_candle(self, message: dict[str, Any]) -> None:
         candle = message["k"]
@@ -184,9 +192,17 @@ class CcxtMarket:
         if not is_sane(bar):
             return
         if not candle["x"]:  # a closed candle's last price is the past's, however new the message
-            self._quotes[name] = Quote(name, Decimal(candle["c"]), event_ms)
+            quote = self._quotes[name] = Quote(name, Decimal(candle["c"]), event_ms)
+            self._prices.publish(quote)
         elif event_ms >= int(candle["T"]):
             self._take(bar)
+
+    def _repeat_price(self, heartbeat: dict[str, Any]) -> None:
+        """However thin the trade: the price of the last one is still that, now."""
+        name = self._names.get(heartbeat.get("s", ""))
+        last = self._quotes.get(name) if name is not None else None
+        if last is not None:
+            self._prices.publish(Quote(last.symbol, last.price, max(last.time_ms, int(heartbeat["E"]))))
 
     def _take(self, bar: Bar) -> None:
         """A closed bar from the stream. While older ones are being asked for, it waits behind them."""
@@ -194,7 +210,7 @@ class CcxtMarket:
             self._held[bar.symbol].append(bar)
         elif self._closed.leaves_gap(bar):
             self._held[bar.symbol] = [bar]
-            self._keep(self._close_gap(bar.symbol))
+            self._background.keep(self._close_gap(bar.symbol))
         elif self._closed.take(bar):
             self._publish(bar)
 
@@ -283,7 +299,7 @@ class CcxtMarket:
                 asked_ms[name] = due_ms
                 if name not in self._held:
                     self._held[name] = []
-                    self._keep(self._close_gap(name))
+                    self._background.keep(self._close_gap(name))
 
     # exchanges without a closed flag
 
@@ -308,16 +324,6 @@ class CcxtMarket:
             if (self._closed.last_ms(name) or 0) >= newest_ms:
                 return
             await asyncio.sleep(GAP_PAUSE_S)
-
-    def _keep(self, work: Coroutine[Any, Any, Any]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._on_done)
-
-    def _on_done(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("task_broken name=%s", task.get_name(), exc_info=task.exception())
 
 
 def _bar_of(name: str, candle: dict[str, Any], length_ms: int) -> Bar:

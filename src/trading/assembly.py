@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 import backtrader as bt
 
@@ -14,26 +15,28 @@ from ccxt_bt_bridge.loop import LoopThread
 from ccxt_bt_bridge.series import interval_ms
 from feeds.array_feed import backtrader_timeframe
 from pairs.words import entry_ref
-from trading.config.model import LoadedConfig
+from trading.config.model import Config, LoadedConfig
+from trading.control.command_queue import CommandQueue
+from trading.control.paths import control_paths
 from trading.events import EventBus
-from trading.execution.funding_book import FundingBook
-from trading.execution.leg_orders import LegOrders
-from trading.execution.pair_engine import PairEngine
+from trading.execution.floor import Floor, build_floor
 from trading.execution.pair_ledger import PairLedger
 from trading.execution.quality import ExecutionQuality
-from trading.execution.recovery import Recovery
 from trading.execution.settings import ExecutionSettings
-from trading.floor import Floor, Progress
+from trading.execution.wire_guard import WireLimits
 from trading.journal.writer import Journal
 from trading.live_pair_broker import LivePairBroker
 from trading.live_recorder import LiveRecorder
-from trading.live_session import Alignment, LiveSession
+from trading.live_session import Alignment, LiveSession, Reach, Watch
 from trading.pair_gateway import PairGateway, StepView
-from trading.plan_builder import STRATEGIES, risk_limits, strategy_plan
+from trading.plan_builder import STRATEGIES, risk_limits, stop_levels, strategy_plan
+from trading.progress import Progress
 from trading.risk_guard import RiskGuard
 from trading.run_terms import kept_terms
-from trading.venues.venue import Venue
+from trading.stale_watch import StaleTerms
+from trading.venues.venue import Venue, network_of
 
+FAR_TOO_MUCH = 10
 DECISION_SLACK_S = 5.0  # beyond a bar's length and the grace of a missing leg
 
 
@@ -59,56 +62,35 @@ class LivePath:
         return ms_to_datetime(self.venue.now_ms)
 
 
-def build_live_path(config: LoadedConfig, journal: Journal, venue: Venue, loop: LoopThread) -> LivePath:
+def build_live_path(
+    config: LoadedConfig, journal: Journal, venue: Venue, loop: LoopThread, queue: CommandQueue
+) -> LivePath:
     """Raises JournalRefused when the config no longer fits what is still open."""
-    model = config.model
+    model, paths = config.model, control_paths(config)
     known = kept_terms(journal, venue, config.pairs)
     equity = venue.opening_equity(known)
     bus, statistics = EventBus(), ExecutionQuality()
     ledger = PairLedger(equity, {pair.pair_id: pair for pair in config.pairs})
     guard = RiskGuard(risk_limits(config, backtest=False), float(equity))
-    orders = LegOrders(venue.trading, journal, venue.clock, bus, bot_id=config.bot_id)
-    engine = PairEngine(
+    progress = Progress()
+    floor = build_floor(
         market=venue.market,
-        orders=orders,
+        trading=venue.trading,
         journal=journal,
         ledger=ledger,
         guard=guard,
         clock=venue.clock,
         bus=bus,
         rules=venue.rules,
-        settings=ExecutionSettings(
-            model.execution.min_fill_ratio,
-            model.execution.max_unhedged_s,
-            longest_decision_age_s=interval_ms(model.data.interval) / 1000.0 + model.data.grace_s + DECISION_SLACK_S,
-        ),
+        settings=_execution_settings(model),
+        wire=_wire_limits(model, equity),
+        network=venue.network,
+        doubts=venue.doubts,
+        bot_id=config.bot_id,
+        emergency=venue.emergency,
+        withdraw_unsent=venue.withdraw_unsent,
     )
-    funding = FundingBook(
-        journal=journal, ledger=ledger, clock=venue.clock, bus=bus, on_unwritable=engine.on_unwritable
-    )
-    recovery = Recovery(
-        journal=journal,
-        trading=venue.trading,
-        orders=orders,
-        engine=engine,
-        ledger=ledger,
-        guard=guard,
-        funding=funding,
-        rules=venue.rules,
-    )
-    floor = Floor(
-        market=venue.market,
-        trading=venue.trading,
-        engine=engine,
-        orders=orders,
-        funding=funding,
-        ledger=ledger,
-        guard=guard,
-        journal=journal,
-        clock=venue.clock,
-        bus=bus,
-        recovery=recovery,
-    )
+    floor.wire.last_price = lambda symbol: floor.engine.last_price(symbol) or _decimal(progress.prices.get(symbol))
     board = FeedBoard(loop.hub)
     gateway = PairGateway(loop.hub, StepView(None, float(equity), float(equity), {}))
     bus.add(statistics.on_event)
@@ -120,11 +102,62 @@ def build_live_path(config: LoadedConfig, journal: Journal, venue: Venue, loop: 
         pairs=config.pairs,
         mode=model.broker.type,
         statistics=statistics,
-        progress=Progress(),
+        progress=progress,
         alignment=Alignment(interval_ms(model.data.interval), model.data.missing_leg, model.data.grace_s),
+        reach=Reach(queue, paths.halt_flag),
+        watch=_watch(config, venue),
     )
     gateway.connect(session, {(p.pair_id, symbol): (p.pair_id, symbol) for p in config.pairs for symbol in p.symbols})
     return LivePath(config, venue, loop, session, gateway, board, LiveRecorder(journal), statistics)
+
+
+def _watch(config: LoadedConfig, venue: Venue) -> Watch:
+    model, trading = config.model, config.model.trading
+    between = model.stops_between_bars
+    stale = StaleTerms(
+        after_s=trading.stale_after_s,
+        interval_s=interval_ms(model.data.interval) / 1000.0,
+        tells_prices=between and venue.is_endless,
+        flattens=trading.on_stale == "flatten",
+    )
+    return Watch(stop_levels(config), between, trading.max_price_jump_pct, stale)
+
+
+def _execution_settings(model: Config) -> ExecutionSettings:
+    execution = model.execution
+    return ExecutionSettings(
+        min_fill_ratio=execution.min_fill_ratio,
+        max_unhedged_s=execution.max_unhedged_s,
+        longest_decision_age_s=interval_ms(model.data.interval) / 1000.0 + model.data.grace_s + DECISION_SLACK_S,
+        slice_notional=execution.slice_notional,
+        slice_pause_s=execution.slice_pause_s,
+        max_slices=execution.max_slices,
+        order_type=execution.order_type,
+        limit_offset_bps=execution.limit_offset_bps,
+        limit_timeout_s=execution.limit_timeout_s,
+        limit_fallback=execution.limit_fallback,
+        reconcile_s=execution.reconcile_s,
+        leverage=model.broker.account.leverage if model.market == "usdm" else 1.0,
+    )
+
+
+def _wire_limits(model: Config, equity: Decimal) -> WireLimits:
+    """Without a word in the config: so much that only a defect sends it."""
+    execution = model.execution
+    usual = FAR_TOO_MUCH * equity * Decimal(repr(model.risk_management.max_leverage))
+    most = _decimal(execution.max_order_notional) or usual
+    return WireLimits(
+        network=network_of(model),
+        max_orders_per_minute=execution.max_orders_per_minute,
+        max_orders_per_trade=execution.max_orders_per_trade,
+        max_order_notional=most,
+        max_notional_per_minute=_decimal(execution.max_notional_per_minute) or 4 * most,
+        price_band_pct=Decimal(repr(execution.price_band_pct)),
+    )
+
+
+def _decimal(number: float | None) -> Decimal | None:
+    return None if number is None else Decimal(str(number))
 
 
 def build_cerebro(path: LivePath) -> bt.Cerebro:

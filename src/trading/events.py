@@ -12,6 +12,7 @@ from ccxt_bt_bridge.words import Fill
 from pairs.words import PairOrder, PairPosition
 from trading.journal.words import Intent
 from trading.records import TradeRecord
+from trading.risk.state import RiskNotice
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,15 @@ class PairClosed:
     time: datetime
     trade: TradeRecord
     order: PairOrder | None
+
+
+@dataclass(frozen=True, slots=True)
+class LegsEven:
+    """A pair's legs match again, ``unhedged_s`` after a fill had parted them."""
+
+    time: datetime
+    pair_id: str
+    unhedged_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +132,14 @@ Event = (
     | LegFilled
     | PairOpened
     | PairClosed
+    | LegsEven
     | OrderFailed
     | FundingBooked
     | BarMarked
     | StepMissed
     | ConnectionChanged
     | Alarm
+    | RiskNotice
 )
 Listener = Callable[[Event], None]
 

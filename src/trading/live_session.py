@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ccxt_bt_bridge.aligner import Step
@@ -17,17 +19,28 @@ from ccxt_bt_bridge.bt_time import ms_to_datetime
 from ccxt_bt_bridge.feed import FeedBoard
 from ccxt_bt_bridge.loop import LoopThread
 from ccxt_bt_bridge.step_driver import KeyedStep, StepDriver, StepTold
-from ccxt_bt_bridge.words import Connection, Fill, FundingPayment, OrderReport, UserEvent
-from pairs.words import Action, Pair, PairOrder
+from ccxt_bt_bridge.words import Connection
+from pairs.words import Action, Pair, PairOrder, PairPosition
 from trading.bar_marker import BarMarker
-from trading.events import Alarm, ConnectionChanged, OrderFailed, StepMissed
+from trading.between_bars import BetweenBars
+from trading.control.command_desk import CommandDesk
+from trading.control.command_queue import CommandQueue
+from trading.control.controls import Controls
+from trading.events import Alarm, OrderFailed, StepMissed
+from trading.execution.floor import Floor
+from trading.execution.pair_stops import PairStops
 from trading.execution.quality import ExecutionQuality
-from trading.execution.recovery import Mismatch
-from trading.floor import Floor, Progress
+from trading.execution.reconciler import Mismatch
+from trading.live_prices import LivePrices
 from trading.pair_gateway import PairGateway
+from trading.progress import Progress
+from trading.stale_watch import REASON as STALE
+from trading.stale_watch import StaleTerms, StaleWatch
 from trading.warm_up import WarmUp
 
 STOP_POLL_S = 0.5
+LAST_LOOK_S = 3.0
+COMMAND_POLL_S = 0.5  # of wall time
 STOP_LIMIT_S = 120.0
 
 
@@ -41,6 +54,24 @@ class Alignment:
     interval_ms: int
     missing_leg: str
     grace_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How a person reaches this bot, beside the signal."""
+
+    queue: CommandQueue
+    halt_flag: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """``stop_z``: pair → |z| of its stop, watched ``between_bars`` too; prices that jump so far are doubted."""
+
+    stop_z: Mapping[str, float]
+    between_bars: bool
+    max_price_jump_pct: float
+    stale: StaleTerms
 
 
 class LiveSession:
@@ -58,6 +89,8 @@ class LiveSession:
         statistics: ExecutionQuality,
         progress: Progress,
         alignment: Alignment,
+        reach: Reach,
+        watch: Watch,
     ) -> None:
         self.floor = floor
         self.progress = progress
@@ -79,7 +112,22 @@ class LiveSession:
         self._tasks: set[asyncio.Task[None]] = set()
         self._accepts_entries = True
         self._again: list[KeyedStep] = []
+        self.controls = Controls(
+            floor, pairs, halt_flag=reach.halt_flag, prices=progress.prices, leave=self._execute, keep=self._keep
+        )
+        self._commands = CommandDesk(reach.queue, self.controls, keep=self._keep, alarm=self._alarm)
         floor.bus.add(gateway.on_event)
+        self._stops = PairStops(
+            floor.ledger, floor.guard, floor.clock, stop_z=watch.stop_z, leave=self._start, told=gateway
+        )
+        self._stale = StaleWatch(floor, pairs, watch.stale, leave=self._leave_stale)
+        self._between = BetweenBars(
+            pairs,
+            LivePrices(max_jump_pct=watch.max_price_jump_pct, tell=self._note),
+            looks=(self._stops.check,),
+            heard=self._stale.heard_price,
+        )
+        self._looks_between = watch.between_bars
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -90,12 +138,14 @@ class LiveSession:
     async def recover(self, run: int) -> tuple[Mismatch, ...]:
         """Reconcile before anything is traded. A mismatch halts the guard: nothing is sent until a person looked."""
         floor = self.floor
-        self._keep(self._pump_events(floor.trading.events()), "events")
+        self._keep(floor.follow_account(floor.trading.events()), "events")
         floor.recovery.restore(run)
         mismatches = await floor.recovery.reconcile(self.symbols)
         if mismatches:
             text = "; ".join(map(str, mismatches))
             self._halt("ledger_mismatch", f"not trading: {text}. Close the difference by hand.")
+        await self.controls.start()
+        await self._commands.start()
         return mismatches
 
     async def load_history(self, *, bars: int, now_ms: int, replays_last_bar: bool) -> None:
@@ -111,7 +161,9 @@ class LiveSession:
             self._tell_shortage(pair.pair_id, past, wanted=bars, now_ms=now_ms)
             for number, symbol in enumerate(pair.symbols):
                 self._board.add((pair.pair_id, symbol), [step[number] for step in past])
-            self.progress.prices.update({bar.symbol: bar.close for step in steps[-1:] for bar in step})
+            for step in steps[-1:]:
+                self.progress.prices.update({bar.symbol: bar.close for bar in step})
+                self._between.note_step(step)
             self._again += [(pair.pair_id, step) for step in again]
 
     def _tell_shortage(self, pair_id: str, past: Sequence[Step], *, wanted: int, now_ms: int) -> None:
@@ -126,19 +178,41 @@ class LiveSession:
         for pair_id in self.floor.recovery.interrupted():
             self._keep(self.floor.engine.finish_interrupted(pair_id), f"finish {pair_id}")
         self._on_steps(self._again)
-        self._keep(self._pump_bars(), "bars")
+        watching = self._keep(self._stale.run(), "stale data")
+        if self._looks_between:
+            self._keep(self._between.run(self.floor.market.prices()), "prices")
+        self._keep(self._pump_bars(watching), "bars")
         self._keep(self._pump_connections(self.floor.market.connections()), "connections")
+        # Virtual time passes in hours: there, each bar asks for a look, and saves what it saw.
+        if not self._loop.is_virtual:
+            self.floor.reconciler.on_agreed = self._marker.save
+        self._keep(self.floor.reconciler.run(by_itself=not self._loop.is_virtual), "reconciliation")
         self._keep(market, "market")
+        if not self._loop.is_virtual:  # virtual time has no seconds that a person could wait: it looks at every bar
+            self._keep(self._commands.watch(self._loop.of_wall_s(COMMAND_POLL_S)), "commands")
 
     async def stop(self, *, close_positions: bool) -> None:
         """No new entries; finish what is half-done; close on request; write what waits."""
         self._accepts_entries = False
+        self.floor.engine.stop_adding()
         if close_positions:
             self._close_all()
         await self._until_idle()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.floor.reconciler.once(), LAST_LOOK_S)
         self._marker.save()
+        await self.floor.kill_switch.close()
         for task in self._tasks:
             task.cancel()
+
+    # any thread
+
+    def stop_everything(self, reason: str, by: str) -> None:
+        """The emergency stop, whatever Backtrader's thread is doing."""
+        self._loop.loop.call_soon_threadsafe(lambda: self._keep(self._stop_everything(reason, by), "emergency stop"))
+
+    async def _stop_everything(self, reason: str, by: str) -> None:
+        await self.controls.flatten(reason, by)
 
     # Backtrader's thread
 
@@ -148,44 +222,37 @@ class LiveSession:
 
     # the streams
 
-    async def _pump_events(self, stream: AsyncIterator[UserEvent]) -> None:
-        async for event in stream:
-            match event:
-                case Fill():
-                    self.floor.orders.book(event)
-                case OrderReport():
-                    self.floor.orders.take_report(event)
-                case FundingPayment():
-                    self.floor.funding.book(event)
-                case Connection():
-                    self._on_connection(event)
-
     async def _pump_connections(self, stream: AsyncIterator[Connection]) -> None:
         async for connection in stream:
-            self._on_connection(connection)
+            self.progress.is_market_up = connection.is_up
+            self.floor.note_connection(connection)
 
-    def _on_connection(self, connection: Connection) -> None:
-        when = ms_to_datetime(connection.time_ms)
-        self.floor.bus.publish(ConnectionChanged(when, connection.stream, connection.is_up, connection.reason))
-
-    async def _pump_bars(self) -> None:
+    async def _pump_bars(self, watching: asyncio.Task[None]) -> None:
         try:
             await self._steps.run()
         finally:
+            watching.cancel()
             self._board.end()
 
     def _on_steps(self, steps: Sequence[KeyedStep]) -> None:
         """Steps of one moment together, those of earlier moments first."""
         for time_ms in sorted({step[0].time_ms for _, step in steps}):
             now = [(pair_id, step) for pair_id, step in steps if step[0].time_ms == time_ms]
+            for pair_id, step in now:
+                self._between.note_step(step)
+                self._stale.heard_step(str(pair_id), step)
             self._note_prices([step for _, step in now])
+            if self._loop.is_virtual:
+                self._commands.look()
             self._marker.mark(ms_to_datetime(time_ms))
+            self.floor.reconciler.soon()
             self._board.put_step([((pair_id, bar.symbol), bar) for pair_id, step in now for bar in step])
             self._board.hub.kick()
 
     def _note_prices(self, steps: list[Step]) -> None:
         for bar in (bar for step in steps for bar in step):
             self.progress.prices[bar.symbol] = bar.close
+            self.progress.last_bars[bar.symbol] = ms_to_datetime(bar.time_ms)
             if not bar.synthetic:
                 self.floor.engine.note_liquidity(bar.symbol, bar.volume * bar.close)
 
@@ -200,6 +267,9 @@ class LiveSession:
         if not self._accepts_entries and order.action is Action.ENTER:
             now = ms_to_datetime(self.floor.clock.now_ms())
             self.floor.bus.publish(OrderFailed(now, order, "stopping"))
+            return
+        if order.action is Action.ENTER and self._stale.is_stale(order.pair_id):
+            self.floor.engine.book.refuse(order, (STALE,))
             return
         task = asyncio.get_running_loop().create_task(self._execute(order))
         self._tasks.add(task)
@@ -217,22 +287,29 @@ class LiveSession:
             self.floor.bus.publish(OrderFailed(ms_to_datetime(self.floor.clock.now_ms()), order, "engine_error"))
 
     def _halt(self, reason: str, message: str) -> None:
-        now = ms_to_datetime(self.floor.clock.now_ms())
-        self.floor.guard.halt(reason, now)
-        self.floor.bus.publish(Alarm(now, message, critical=True))
+        self.floor.guard.halt(reason, ms_to_datetime(self.floor.clock.now_ms()))
+        self._alarm(message)
 
-    def _keep(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def _alarm(self, message: str) -> None:
+        self.floor.bus.publish(Alarm(ms_to_datetime(self.floor.clock.now_ms()), message, critical=True))
+
+    def _keep(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """A stream for as long as the session lives; one that breaks halts the guard and ends the run."""
         task = asyncio.get_running_loop().create_task(work, name=name)
         task.add_done_callback(self._on_stream_done)
         self._tasks.add(task)
+        return task
 
     def _on_stream_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
         if task.cancelled() or task.exception() is None:
             return
         log.error("stream_failed name=%s", task.get_name(), exc_info=task.exception())
         self._halt(f"stream_failed:{task.get_name()}", f"the {task.get_name()} stream broke: {task.exception()!r}")
         self._board.end()
+
+    def _leave_stale(self, position: PairPosition) -> None:
+        self._stops.leave(position, self.progress.prices, STALE)
 
     def _close_all(self) -> None:
         now = ms_to_datetime(self.floor.clock.now_ms())
@@ -241,17 +318,24 @@ class LiveSession:
                 self._start(position.exit_order(self.progress.prices, now, "shutdown"))
 
     async def _until_idle(self) -> None:
-        """Half-done pairs are finished or unwound before the process ends; the wait has a limit."""
+        """Half-done pairs are finished or unwound before the process ends; the wait has a limit.
+
+        A whole pair that only waits for a halted market stays EXITING: the next start goes on with it.
+        """
         waited = 0.0
         await asyncio.sleep(0)
-        if not self.floor.engine.is_idle:
+        while self._is_half_done and waited < STOP_LIMIT_S:
             await asyncio.sleep(STOP_POLL_S)
+            if not waited and self._is_half_done:
+                limit = f"for {STOP_LIMIT_S:.0f} s at most; Ctrl+C leaves at once"
+                self._note(f"an order is under way: it is finished first, {limit}")
             waited += STOP_POLL_S
-        if not self.floor.engine.is_idle:
-            message = (
-                f"an order is under way: it is finished first, for {STOP_LIMIT_S:.0f} s at most; Ctrl+C leaves at once"
-            )
-            self.floor.bus.publish(Alarm(ms_to_datetime(self.floor.clock.now_ms()), message))
-        while not self.floor.engine.is_idle and waited < STOP_LIMIT_S:
-            await asyncio.sleep(STOP_POLL_S)
-            waited += STOP_POLL_S
+        for pair_id in sorted(self.floor.engine.waiting):
+            self._note(f"{pair_id} waits for a halted market and stays exiting: the next start goes on with it")
+
+    @property
+    def _is_half_done(self) -> bool:
+        return bool(self.floor.engine.half_done) or self.floor.kill_switch.is_under_way
+
+    def _note(self, message: str) -> None:
+        self.floor.bus.publish(Alarm(ms_to_datetime(self.floor.clock.now_ms()), message))

@@ -56,18 +56,31 @@ def risk_limits(config: LoadedConfig, *, backtest: bool) -> RiskLimits:
     return RiskLimits(
         max_positions=model.trading.max_positions,
         max_exposure=model.trading.max_exposure,
+        max_pair_exposure=model.trading.max_pair_exposure,
         max_leverage=risk.max_leverage,
         account_leverage=model.broker.account.leverage if model.market == "usdm" else 1.0,
+        min_liquidation_distance_pct=risk.min_liquidation_distance_pct,
         max_drawdown_pct=model.trading.max_drawdown_pct,
         max_daily_loss=risk.max_daily_loss,
         max_daily_loss_pct=risk.max_daily_loss_pct,
         max_daily_trades=risk.max_daily_trades,
+        max_stops_per_pair=risk.max_stops_per_pair,
+        quarantine_hours=risk.quarantine_hours,
+        max_failed_orders=risk.max_failed_orders,
+        failed_orders_hours=risk.failed_orders_hours,
+        cooldown_s=risk.cooldown_s,
         stop_loss_pct=risk.stop_loss_pct,
         take_profit_pct=risk.take_profit_pct,
         trailing_stop=TrailingStop(trailing.activation_pct, trailing.trailing_pct) if trailing.enabled else None,
         maintenance_margin_pct=model.broker.maintenance_margin_pct,
         rearm_daily=backtest and model.backtest_rearm,
     )
+
+
+def stop_levels(config: LoadedConfig) -> dict[str, float]:
+    """Pair → the |z| at which a trade is stopped, by the statistics of its entry; infinite for none."""
+    spec = config.exit
+    return {pair.pair_id: spec.rule.frozen_stop(spec.params, pair) for pair in config.pairs}  # type: ignore[attr-defined]
 
 
 def sizing_spec(model: Config) -> SizingSpec:

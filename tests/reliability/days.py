@@ -224,6 +224,7 @@ class Lives:
         trader = self._trader
         await reconcile(self._place, rig)
         trader.rig = rig
+        rig.tasks.append(asyncio.ensure_future(rig.reconciler.run()))
         for pair in rig.recovery.interrupted():
             trader.start(rig.engine.finish_interrupted(pair))
         await self._place.exchange.clock.sleep_until(hours(1 + TRADED_HOURS))

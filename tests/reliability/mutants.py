@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Coroutine
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from brokers.simulated.trading import SimulatedTrading
-from ccxt_bt_bridge.errors import BridgeError
-from ccxt_bt_bridge.words import Absent, Ambiguous, Fill, OrderRequest, Side, Unknown
-from pairs.words import PairState, Refused
+from ccxt_bt_bridge.errors import BridgeError, ExchangeUnreachable
+from ccxt_bt_bridge.words import Absent, Account, Ambiguous, Fill, OrderRequest, Side, Unknown
+from pairs.words import Approved, PairState, Refused
 from tests.reliability.cells import Cell, cells, play
 from tests.reliability.conftest import Desk
 from tests.reliability.places import open_place, start_life
@@ -26,6 +27,7 @@ from trading.execution.leg_orders import ZERO, LegOrders, LegOutcome, LegSend, _
 from trading.execution.pair_book import PairBook
 from trading.execution.pair_engine import PairEngine
 from trading.execution.pair_ledger import PairLedger
+from trading.execution.reconciler import Reconciler
 from trading.execution.recovery import Recovery
 from trading.journal.writer import Journal
 from trading.risk_guard import Breaker, RiskGuard, RiskState
@@ -68,29 +70,39 @@ def no_crash(operation: str, *outcomes: str) -> Check:
 
 
 def foreign_position(desk: Desk) -> list[str]:
-    """The account holds what nobody knows, and at first cannot be asked: nothing may be sent."""
+    """A position is gone while the bot was dead, and at first the account cannot be asked: nothing may be sent."""
 
     async def main() -> list[str]:
-        faults = [{"kind": "timeout_before_execution", "on": "account", "at": 1}]
-        place = open_place(desk.folder / "foreign", faults=faults)
+        place = open_place(desk.folder / "foreign")
         try:
-            await place.exchange.create_order(OrderRequest("person", "A", Side.BUY, D(1)))
             rig = start_life(place)
-            rig.recovery.restore(run=1)
+            place.may_trade = True
+            await rig.engine.execute(place.expect(rig.enter()))
+            await rig.stop()
+            rig.journal.close()
+            await place.exchange.create_order(OrderRequest("person", "A", Side.SELL, D(2)))
+            answers = iter([ExchangeUnreachable("no answer in time")])
+            account = place.exchange.account
+
+            async def unreachable_once() -> Account:
+                for error in answers:
+                    raise error
+                return await account()
+
+            place.exchange.account = unreachable_once
+            again = start_life(place)
+            again.recovery.restore(run=1)
             for _ in range(2):
                 with suppress(BridgeError):
-                    if not await rig.recovery.reconcile(("A", "B")):
-                        await rig.engine.execute(place.expect(rig.enter()))
+                    if not await again.recovery.reconcile(("A", "B")):
+                        await again.engine.execute(again.leave())
                         break
-            await rig.stop()
-            return [f"{len(rig.port.sent)} orders were sent"] if rig.port.sent else []
+            await again.stop()
+            return [f"{len(again.port.sent)} orders were sent"] if again.port.sent else []
         finally:
             await place.close()
 
-    (desk.folder / "foreign").mkdir(exist_ok=True)
-    for file in (desk.folder / "foreign").iterdir():
-        file.unlink()
-    return run_virtual(main())
+    return run_virtual(_fresh(desk.folder / "foreign", main()))
 
 
 def crowd(desk: Desk) -> list[str]:
@@ -108,10 +120,34 @@ def crowd(desk: Desk) -> list[str]:
         finally:
             await place.close()
 
-    (desk.folder / "crowd").mkdir(exist_ok=True)
-    for file in (desk.folder / "crowd").iterdir():
+    return run_virtual(_fresh(desk.folder / "crowd", main()))
+
+
+async def _fresh(folder: Path, work: Coroutine[Any, Any, list[str]]) -> list[str]:
+    """Work in a folder that is there and empty."""
+    folder.mkdir(exist_ok=True)
+    for file in folder.iterdir():
         file.unlink()
-    return run_virtual(main())
+    return await work
+
+
+def resting(desk: Desk) -> list[str]:
+    """The symbol is halted when the order comes: it is taken back, whatever the market does."""
+
+    async def main() -> list[str]:
+        place = open_place(desk.folder / "resting")
+        try:
+            rig = start_life(place)
+            place.may_trade = True
+            rig.port.before = lambda request: place.exchange.tape.halt(request.symbol, place.exchange.market_ms + 1)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(rig.engine.execute(place.expect(rig.enter())), 600.0)
+            await rig.stop()
+            return [f"{one} rests" for one in place.exchange.venue.open_orders()]
+        finally:
+            await place.close()
+
+    return run_virtual(_fresh(desk.folder / "resting", main()))
 
 
 def halt_survives(desk: Desk) -> list[str]:
@@ -282,22 +318,22 @@ def recovery_trades_first(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_failed_read_is_flat(patch: pytest.MonkeyPatch) -> None:
-    compare = Recovery.compare
+    begin = Reconciler.begin
 
-    async def hopeful(self: Recovery, symbols: Any) -> Any:
+    async def hopeful(self: Reconciler, symbols: Any) -> Any:
         try:
-            return await compare(self, symbols)
+            return await begin(self, symbols)
         except BridgeError:
             return ()
 
-    patch.setattr(Recovery, "compare", hopeful)
+    patch.setattr(Reconciler, "begin", hopeful)
 
 
 def nothing_is_compared(patch: pytest.MonkeyPatch) -> None:
-    async def agrees(self: Recovery, symbols: Any) -> tuple:
+    async def agrees(self: Reconciler, symbols: Any) -> tuple:
         return ()
 
-    patch.setattr(Recovery, "compare", agrees)
+    patch.setattr(Reconciler, "begin", agrees)
 
 
 def nothing_is_unwound(patch: pytest.MonkeyPatch) -> None:
@@ -312,14 +348,9 @@ def states_are_not_kept(patch: pytest.MonkeyPatch) -> None:
 
 
 def two_orders_of_a_pair_at_once(patch: pytest.MonkeyPatch) -> None:
-    execute = PairEngine.execute
-
-    async def crowded(self: PairEngine, order: Any) -> None:
-        self._busy.clear()
-        self._book.guard.release(order.pair_id)
-        await execute(self, order)
-
-    patch.setattr(PairEngine, "execute", crowded)
+    """Neither engine nor guard minds a second one."""
+    patch.setattr(PairEngine, "_only_one", lambda self, pair_id: nullcontext())
+    patch.setattr(RiskGuard, "check", lambda self, order: Approved(order))
 
 
 def fees_are_forgotten(patch: pytest.MonkeyPatch) -> None:
@@ -378,7 +409,7 @@ CHECKS: dict[str, Check] = {
     "an entry that fills in part": no_crash("enter", "partial_0.6", "ok"),
     "an entry that is unwound": no_crash("unwind_one", "ok", "ok"),
     "an exit in parts": no_crash("exit_in_parts", "ok", "ok"),
-    "an order that rests": no_crash("cancel", "ok", "ok"),
+    "an order that rests": resting,
     "a stream that loses every event": no_crash("unheard", "ok", "ok"),
     "a stream that says everything twice": no_crash("heard_twice", "ok", "ok"),
     "a position of somebody else": foreign_position,

@@ -7,6 +7,7 @@ Fills are booked once, by trade id, whichever way they arrive.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -18,6 +19,7 @@ from ccxt_bt_bridge.port import TradingPort
 from ccxt_bt_bridge.words import (
     Absent,
     Ambiguous,
+    Cancelled,
     Fill,
     Found,
     LookupOutcome,
@@ -29,7 +31,7 @@ from ccxt_bt_bridge.words import (
 )
 from trading.events import Alarm, EventBus, OrderFinished
 from trading.journal.errors import JournalUnwritable
-from trading.journal.words import Intent, IntentState, client_order_id
+from trading.journal.words import Intent, IntentState, client_id_prefix, client_order_id
 from trading.journal.writer import Journal
 
 ZERO = Decimal(0)
@@ -41,7 +43,10 @@ KEY_REFUSED = ("-2014", "-2015", "-1022", "-1002")
 
 @dataclass(frozen=True, slots=True)
 class LegSend:
-    """One order the engine wants sent. ``amount`` is signed; ``timeout_s`` None: wait until it is done."""
+    """One order the engine wants sent. ``amount`` is signed; ``timeout_s`` None: wait until it is done.
+
+    ``limit_price`` None: a market order.
+    """
 
     pair_id: str
     ref: str
@@ -52,6 +57,7 @@ class LegSend:
     reduce_only: bool
     reference_price: Decimal
     timeout_s: float | None = None
+    limit_price: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,7 @@ class _Watch:
     created_ms: int
     booked: Decimal = ZERO
     report: OrderReport | None = None
+    is_unwanted: bool = False
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def take(self, report: OrderReport) -> None:
@@ -101,14 +108,30 @@ class LegOrders:
         self._clock = clock
         self._bus = bus
         self._watches: dict[str, _Watch] = {}
-        self._own_ids = client_order_id(bot_id, journal.epoch, 0, 0, "enter").rsplit("-", 2)[0] + "-"
+        self.own_prefix = client_id_prefix(bot_id)
+        self.bookings = 0
         self.on_foreign_fill: Callable[[Fill], None] = lambda fill: None
         self.on_fill: Callable[[LegSend, Fill], None] = lambda send, fill: None
         self.on_refused_key: Callable[[str], None] = lambda reason: None
         self.on_unwritable: Callable[[JournalUnwritable], None] = lambda error: None
+        self.reason_against: Callable[[LegSend], str | None] = lambda send: None
+
+    def use(self, port: TradingPort) -> None:
+        """From now on the same account is reached this way."""
+        self._port = port
+
+    def is_own(self, client_order_id: str) -> bool:
+        """True for an order of this bot, whichever process sent it."""
+        return client_order_id.startswith(self.own_prefix)
+
+    def is_under_way(self, client_order_id: str) -> bool:
+        return client_order_id in self._watches
 
     async def send(self, send: LegSend) -> LegOutcome:
         """Send once and wait for the end. Raises JournalUnwritable before anything was sent when the disk refuses."""
+        against = self.reason_against(send)
+        if against:
+            return LegOutcome("", ZERO, False, f"local {against}")
         watch = _watch(send, self._new_id(send), self._clock.now_ms())
         self._journal.write_intent(_intent(watch))
         self._watches[watch.request.client_order_id] = watch
@@ -136,6 +159,25 @@ class LegOrders:
         self._finish(watch, outcome)
         return outcome
 
+    async def withdraw(self, *, only_entries: bool = False) -> tuple[str, ...]:
+        """Cancel what is under way, now; an order not yet answered is cancelled as soon as it proves to work.
+
+        The ids that the exchange says it has cancelled.
+        """
+        watches = [w for w in self._watches.values() if w.send.action == "enter" or not only_entries]
+        for watch in watches:
+            watch.is_unwanted = True
+        answers = await asyncio.gather(*(self._cancel(watch) for watch in watches if not watch.is_done))
+        return tuple(answer for answer in answers if answer)
+
+    async def _cancel(self, watch: _Watch) -> str | None:
+        match await self._port.cancel_order(watch.send.symbol, watch.request.client_order_id):
+            case Cancelled(report):
+                watch.take(report)
+                return report.client_order_id
+        watch.changed.set()  # whoever waits for it looks anew, and cancels again what still works
+        return None
+
     def book(self, fill: Fill) -> None:
         """A fill from any source: the user stream, a lookup, recovery. Known ones change nothing."""
         watch = self._watches.get(fill.client_order_id)
@@ -148,14 +190,20 @@ class LegOrders:
             self.on_unwritable(error)  # whoever waits for this order asks for its fills again
             return
         if is_new:
+            self.bookings += 1
             watch.booked += fill.amount
             self.on_fill(watch.send, fill)
         watch.changed.set()
 
     def _note_foreign(self, fill: Fill) -> None:
-        """A fill of no order under way: a late copy of one of ours, or something that our ledger has no place for."""
-        if not (fill.client_order_id.startswith(self._own_ids) and self._journal.has_fill(fill)):
+        """A fill of no order under way: a late copy of one that is booked, or something nobody here has asked for."""
+        if not self._journal.has_fill(fill):
+            self.bookings += 1
             self.on_foreign_fill(fill)
+
+    def working_symbols(self) -> frozenset[str]:
+        """Of orders that are under way: what the exchange holds of them may be ahead of the ledger."""
+        return frozenset(watch.send.symbol for watch in self._watches.values())
 
     def take_report(self, report: OrderReport) -> None:
         watch = self._watches.get(report.client_order_id)
@@ -191,7 +239,7 @@ class LegOrders:
             match await self._look_up(watch):
                 case Found(report):
                     watch.take(report)
-                case Absent():
+                case Absent() if watch.report is None and not watch.booked:
                     return LegOutcome(watch.request.client_order_id, ZERO, False, "absent")
                 case _:
                     await asyncio.sleep(RESOLVE_S[min(tries, len(RESOLVE_S) - 1)])
@@ -200,15 +248,18 @@ class LegOrders:
     async def _until_settled(self, watch: _Watch) -> LegOutcome:
         """Wait for a terminal report with all its fills booked; the stream may lose, so poll as well."""
         tries = 0
+        if watch.is_unwanted and not watch.is_done:
+            await self._cancel(watch)
         while not watch.is_settled:
             watch.changed.clear()
             try:
-                await asyncio.wait_for(watch.changed.wait(), POLL_S[min(tries, len(POLL_S) - 1)])
+                await asyncio.wait_for(watch.changed.wait(), self._patience_s(watch, tries))
             except TimeoutError:
                 tries += 1
                 await self._poll(watch)
             if self._is_overdue(watch) and not watch.is_done:
-                await self._port.cancel_order(watch.send.symbol, watch.request.client_order_id)
+                await self._cancel(watch)
+                await self._poll(watch)  # a fill may have come with the cancel, and it counts
         sign = watch.request.side.sign
         report = watch.report
         assert report is not None
@@ -233,9 +284,18 @@ class LegOrders:
     async def _look_up(self, watch: _Watch) -> LookupOutcome:
         return await self._port.fetch_order(watch.send.symbol, watch.request.client_order_id)
 
+    def _patience_s(self, watch: _Watch, tries: int) -> float:
+        """Until the next look: no longer than until the order has had its time."""
+        left_s = self._left_s(watch)
+        patience_s = POLL_S[min(tries, len(POLL_S) - 1)]
+        return min(patience_s, left_s) if left_s > 0 else patience_s
+
     def _is_overdue(self, watch: _Watch) -> bool:
-        timeout_s = watch.send.timeout_s
-        return timeout_s is not None and self._clock.now_ms() - watch.created_ms >= timeout_s * 1000.0
+        return self._left_s(watch) <= 0
+
+    def _left_s(self, watch: _Watch) -> float:
+        timeout_s = 0.0 if watch.is_unwanted else watch.send.timeout_s
+        return math.inf if timeout_s is None else timeout_s - (self._clock.now_ms() - watch.created_ms) / 1000.0
 
     def _note(self, intent: Intent, report: OrderReport | None = None) -> None:
         """What became of something sent. A disk that refuses it costs a look-up at the next start, nothing more."""
@@ -280,6 +340,8 @@ def _watch(send: LegSend, client_id: str, created_ms: int) -> _Watch:
         symbol=send.symbol,
         side=Side.BUY if send.amount > 0 else Side.SELL,
         amount=abs(send.amount),
+        type="market" if send.limit_price is None else "limit",
+        price=send.limit_price,
         reduce_only=send.reduce_only,
         group=send.ref,
     )

@@ -8,8 +8,9 @@ by what the first really filled. Runs on the exchange loop's thread, which is th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from decimal import Decimal
 
 from ccxt_bt_bridge.clock import Clock
 from ccxt_bt_bridge.port import MarketPort
@@ -17,6 +18,9 @@ from ccxt_bt_bridge.words import Fill, Market
 from pairs.words import Action, PairOrder, PairState
 from trading.events import EventBus, LegFilled
 from trading.execution.entering import Entering
+from trading.execution.evenness import Evenness
+from trading.execution.foreign_book import ForeignBook
+from trading.execution.funds import Funds
 from trading.execution.leaving import Leaving
 from trading.execution.leg_orders import LegOrders, LegSend
 from trading.execution.pair_book import PairBook
@@ -24,9 +28,13 @@ from trading.execution.pair_ledger import PairLedger
 from trading.execution.pre_trade import PreTrade
 from trading.execution.quotes import Quotes
 from trading.execution.settings import ExecutionSettings
+from trading.execution.slicing import Slicing
+from trading.execution.strangers import Strangers
+from trading.execution.unhedged import UnhedgedWatch
+from trading.execution.urgency import Urgency
 from trading.journal.errors import JournalUnwritable
 from trading.journal.writer import Journal
-from trading.risk_guard import RiskGuard
+from trading.risk_guard import Breaker, RiskGuard
 
 DISK_POLL_S = 5.0
 
@@ -46,22 +54,64 @@ class PairEngine:
         bus: EventBus,
         rules: Mapping[str, Market],
         settings: ExecutionSettings,
+        funds: Funds,
+        doubts: Callable[[], tuple[str, ...]],
     ) -> None:
-        self._ledger, self._bus, self._rules = ledger, bus, rules
-        self._book = PairBook(journal=journal, ledger=ledger, guard=guard, bus=bus, clock=clock)
+        self._ledger, self._bus, self._rules, self._clock = ledger, bus, rules, clock
+        self.book = self._book = PairBook(journal=journal, ledger=ledger, guard=guard, bus=bus, clock=clock)
+        self.foreign = ForeignBook(journal, rules)
+        self._strangers = Strangers(
+            journal=journal,
+            book=self._book,
+            foreign=self.foreign,
+            own_prefix=orders.own_prefix,
+            close_rest=self._close_rest,
+            on_unwritable=self.on_unwritable,
+        )
         self._quotes = Quotes(market)
-        self._leaving = Leaving(book=self._book, orders=orders, quotes=self._quotes, rules=rules)
+        self._guard, self.urgency = guard, Urgency()
+        self._evenness, slicing = Evenness(ledger, rules), Slicing(rules, settings)
+        self._unhedged = UnhedgedWatch(bus, clock, is_even=self._is_even, max_unhedged_s=settings.max_unhedged_s)
+        self._leaving = Leaving(
+            book=self._book,
+            orders=orders,
+            quotes=self._quotes,
+            evenness=self._evenness,
+            slicing=slicing,
+            rules=rules,
+            slice_pause_s=settings.slice_pause_s,
+            on_nothing_to_reduce=self._ask_why,
+            urgency=self.urgency,
+        )
         self._entering = Entering(
             book=self._book,
             orders=orders,
             quotes=self._quotes,
-            checks=PreTrade(self._quotes, rules, settings, self._book.now),
+            checks=PreTrade(
+                self._quotes,
+                rules,
+                settings,
+                self.foreign,
+                funds=funds,
+                slicing=slicing,
+                doubts=doubts,
+                now=self._book.now,
+            ),
+            funds=funds,
             leaving=self._leaving,
+            evenness=self._evenness,
+            slicing=slicing,
+            unhedged=self._unhedged,
             rules=rules,
             settings=settings,
-            clock=clock,
         )
-        self._busy: set[str] = set()
+        self._busy: dict[str, asyncio.Event] = {}
+        self._turns: dict[str, asyncio.Lock] = {}
+        self.on_nothing_to_reduce: Callable[[str], Awaitable[None]] = _no_one_knows
+        bus.add(self._unhedged.on_event)
+        self._broken: dict[str, str] = {}
+        self._mending: set[asyncio.Task[None]] = set()
+        orders.reason_against = self._reason_against
         orders.on_fill = self._on_fill
         orders.on_foreign_fill = self._on_foreign_fill
         orders.on_unwritable = self.on_unwritable
@@ -77,6 +127,7 @@ class PairEngine:
         with self._only_one(order.pair_id):
             try:
                 await (self._entering.enter(order) if order.action is Action.ENTER else self._leaving.exit(order))
+                await self._close_broken(order.pair_id)
             except JournalUnwritable as error:
                 await self._wait_for_disk(order, error)
 
@@ -84,30 +135,113 @@ class PairEngine:
     def is_idle(self) -> bool:
         return not self._busy
 
+    @property
+    def half_done(self) -> frozenset[str]:
+        """Pairs that something is under way for; not those that wait, whole, for a halted market."""
+        return frozenset(self._busy) - self._leaving.waiting
+
+    @property
+    def waiting(self) -> frozenset[str]:
+        """Pairs that are left as soon as both their markets trade."""
+        return self._leaving.waiting
+
     def note_liquidity(self, symbol: str, traded_value: float) -> None:
         """Quote currency traded in the last bar: decides which leg goes first."""
         self._quotes.note_liquidity(symbol, traded_value)
+
+    @property
+    def longest_unhedged_s(self) -> float:
+        """The longest time that a pair's legs did not match, by the fills of this process."""
+        return self._unhedged.longest_s
+
+    def stop_adding(self) -> None:
+        """A pair under way is finished as far as it is: no further slice, and no market order for the rest of one."""
+        self._book.stop_adding()
+
+    def last_price(self, symbol: str) -> Decimal | None:
+        """The last quote that was seen, None before the first."""
+        return self._quotes.last.get(symbol)
 
     def adopt(self, entry: PairOrder) -> None:
         """Recovery: the entry order of a pair that an earlier process held."""
         self._book.adopt(entry)
 
+    def is_unfinished(self, pair_id: str) -> bool:
+        """Under way, or open with legs that do not belong together: something closed one while nobody looked."""
+        state = self._ledger.state(pair_id)
+        return state.is_busy or (state is PairState.OPEN and not self._evenness.is_hedged(self._book.entry(pair_id)))
+
     async def finish_interrupted(self, pair_id: str) -> None:
         """Recovery: bring a pair that was under way to OPEN or to FLAT. Needs a market that moves."""
+        async with self._turns.setdefault(pair_id, asyncio.Lock()):
+            if not self._book.knows(pair_id):
+                return  # someone else has finished it meanwhile
+            entry = self._book.entry(pair_id)
+            self._unhedged.look(pair_id, self._clock.now_ms())
+            with self._only_one(pair_id):
+                try:
+                    await self._finish(entry, None)
+                    await self._close_broken(pair_id)
+                except JournalUnwritable as error:
+                    await self._wait_for_disk(entry, error)
+
+    def _close_rest(self, pair_id: str, reason: str) -> None:
+        """A pair lost a leg, or a part of one, to somebody else: after what is under way, the rest goes too."""
+        self._broken[pair_id] = reason
+        if pair_id not in self._busy:
+            task = asyncio.get_running_loop().create_task(self.finish_interrupted(pair_id))
+            self._mending.add(task)
+            task.add_done_callback(self._mending.discard)
+
+    async def _close_broken(self, pair_id: str) -> None:
+        reason = self._broken.pop(pair_id, None)
+        if reason is not None and self._ledger.state(pair_id) is PairState.OPEN:
+            await self._leaving.close_rest(pair_id, reason)
+
+    async def flatten(self, pair_id: str, reason: str) -> None:
+        """An emergency: close what the pair holds, each leg as soon as it can be, after what is under way for it.
+
+        Ends FLAT, or HALTED when it would not close this time.
+        """
+        while pair_id in self._busy:
+            await self._busy[pair_id].wait()
+        if self._ledger.state(pair_id) is PairState.FLAT:
+            return
         entry = self._book.entry(pair_id)
         with self._only_one(pair_id):
             try:
-                await self._finish(entry, None)
+                if self._ledger.state(pair_id) is PairState.OPEN:
+                    self._ledger.begin_exit(pair_id, when=self._book.now(), zscore=None, reason=reason)
+                    await self._leaving.flatten(pair_id, PairState.EXITING, None, reason)
+                else:
+                    await self._finish(entry, None)
             except JournalUnwritable as error:
-                await self._wait_for_disk(entry, error)
+                self.on_unwritable(error)
+
+    def _reason_against(self, send: LegSend) -> str | None:
+        """Asked before each send. What leaves a pair always goes; a hedge goes unless there is an emergency."""
+        if send.action != "enter":
+            return None
+        if self.urgency.is_on:
+            return "emergency_stop"
+        if self._guard.breaker is Breaker.CLOSED or self._is_hedge(send):
+            return None
+        return f"breaker_{self._guard.breaker.value}"
+
+    def _is_hedge(self, send: LegSend) -> bool:
+        """Another leg has filled more than this one."""
+        entry = self._book.entry(send.pair_id)
+        shares = {leg.symbol: self._evenness.share(entry, leg) for leg in entry.legs}
+        return max(shares.values()) > shares[send.symbol]
 
     @contextmanager
     def _only_one(self, pair_id: str) -> Iterator[None]:
-        self._busy.add(pair_id)
+        free = self._busy[pair_id] = asyncio.Event()
         try:
             yield
         finally:
-            self._busy.discard(pair_id)
+            del self._busy[pair_id]
+            free.set()
 
     async def _finish(self, entry: PairOrder, order: PairOrder | None) -> None:
         """From whatever state the pair is in; ``order`` is the exit that the strategy waits for, if it does."""
@@ -117,8 +251,10 @@ class PairEngine:
                 await self._entering.complete(entry)
             else:
                 self._book.drop(entry, "interrupted")
-        elif state is PairState.EXITING and not self._ledger.has_left(entry.pair_id):
+        elif state is PairState.EXITING and self._book.has_filled(entry) and self._evenness.is_even(entry):
             await self._leaving.leave(entry, order)
+        elif state is PairState.OPEN and not self._evenness.is_hedged(entry):
+            await self._leaving.close_rest(entry.pair_id, self._broken.pop(entry.pair_id, "one_leg_gone"))
         elif state.is_busy:
             _, _, reason = self._ledger.exit_of(entry.pair_id)
             await self._leaving.flatten(entry.pair_id, state, order, reason or "recovered")
@@ -138,6 +274,12 @@ class PairEngine:
             with suppress(JournalUnwritable):
                 await self._finish(entry, leaving)
 
+    def _is_even(self, pair_id: str) -> bool:
+        return not self._book.knows(pair_id) or self._evenness.is_even(self._book.entry(pair_id))
+
+    async def _ask_why(self, symbol: str) -> None:
+        await self.on_nothing_to_reduce(symbol)
+
     # what is booked and told
 
     def _on_fill(self, send: LegSend, fill: Fill) -> None:
@@ -152,16 +294,8 @@ class PairEngine:
         self._bus.publish(LegFilled(send.pair_id, send.ref, fill, send.reference_price))
 
     def _on_foreign_fill(self, fill: Fill) -> None:
-        """A trade that we did not send (a liquidation, a person): our ledger no longer tells the truth."""
-        if fill.symbol not in self._rules:
-            return
-        self._book.halt(f"foreign_fill:{fill.symbol}")
-        self._book.alarm(
-            f"{fill.symbol}: {fill.signed_amount} was traded by order {fill.client_order_id}, which is not ours; "
-            "nothing more is opened until the difference is closed by hand",
-            None,
-            critical=True,
-        )
+        if fill.symbol in self._rules:
+            self._strangers.take(fill)
 
     def _on_refused_key(self, reason: str) -> None:
         self._book.halt("key_refused")
@@ -172,6 +306,15 @@ class PairEngine:
             critical=True,
         )
 
+    def on_wire_guard(self, reason: str) -> None:
+        """The last counter before the wire has refused an order: who sent it has a defect."""
+        self._book.halt(reason.split(": ")[0])
+        self._book.alarm(f"an order was held back, nothing more is opened: {reason}", None, critical=True)
+
     def on_unwritable(self, error: JournalUnwritable) -> None:
         self._book.halt("journal_unwritable")
         self._book.alarm(f"nothing more is sent: {error}", None, critical=True)
+
+
+async def _no_one_knows(symbol: str) -> None:
+    """Until someone can find out why there is nothing to reduce."""

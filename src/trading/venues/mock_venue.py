@@ -22,6 +22,7 @@ from trading.market_input import MarketInput
 class MockVenue:
     """A ``Venue`` on recorded or made-up bars. Opening it raises StoreError when the file is another market's."""
 
+    network = "simulated"
     is_endless = False
 
     def __init__(
@@ -45,6 +46,7 @@ class MockVenue:
         )
         self.market: MarketPort = self._exchange
         self.trading: TradingPort = self._exchange
+        self.emergency: TradingPort = self._exchange
         self.rules: Mapping[str, Market] = market_input.rules
         self.warmup_bars = market_input.warmup_bars
         self.notes = market_input.notes
@@ -71,6 +73,9 @@ class MockVenue:
         """Past the warm-up, the bar of the moment may not have been decided."""
         return self.now_ms > self._input.source.start_ms(self.warmup_bars)
 
+    def doubts(self) -> tuple[str, ...]:
+        return ()
+
     def opening_equity(self, known: Mapping[str, Any]) -> Decimal:
         return self._initial
 
@@ -83,6 +88,9 @@ class MockVenue:
     def share_done(self, time_ms: int) -> float | None:
         first, last = self._input.source.start_ms(self.warmup_bars), self._input.source.end_ms
         return (time_ms - first) / max(1, last - first)
+
+    def withdraw_unsent(self) -> None:
+        """Nothing waits: an exchange in this process is asked at once."""
 
     async def play(self) -> None:
         await self._exchange.run_market()
@@ -101,6 +109,6 @@ def _terms(model: Config) -> MockTerms:
         margin_mode=broker.account.margin_mode,
         maintenance_margin_pct=Decimal(repr(broker.maintenance_margin_pct)),
         latency_ms=broker.latency_ms,
-        faults=tuple(fault.model_dump(exclude_none=True) for fault in broker.faults),
+        faults=tuple(fault.model_dump(mode="json", exclude_none=True) for fault in broker.faults),
         fault_seed=model.mock.seed,
     )

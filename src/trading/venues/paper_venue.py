@@ -26,12 +26,15 @@ from trading.venues.wire_venue import rules_for
 class PaperVenue(EndlessMarket):
     """A ``Venue`` on the quotes of Binance. ``broker.initial_balance`` is the account's opening balance."""
 
+    network = "simulated"
+
     def __init__(self, session: CcxtSession, market: CcxtMarket, exchange: PaperExchange, config: LoadedConfig) -> None:
         model = config.model
         self._session, self._quotes, self._exchange = session, market, exchange
         self._initial = Decimal(repr(model.broker.initial_balance))
         self.market: MarketPort = exchange
         self.trading: TradingPort = exchange
+        self.emergency: TradingPort = exchange
         self.clock: Clock = session.clock
         self.rules: Mapping[str, Market] = rules_for(exchange.venue.markets, model)
         self.warmup_bars = model.data.lookback_bars
@@ -58,7 +61,7 @@ class PaperVenue(EndlessMarket):
                 terms=_terms(model, config.symbols),
                 funding=_funding(model, config.symbols),
                 latency_ms=model.broker.latency_ms,
-                faults=[fault.model_dump(exclude_none=True) for fault in model.broker.faults],
+                faults=[fault.model_dump(mode="json", exclude_none=True) for fault in model.broker.faults],
                 fault_seed=model.mock.seed,
             )
         except BaseException:
@@ -70,11 +73,17 @@ class PaperVenue(EndlessMarket):
     def run(self) -> int:
         return self._exchange.run
 
+    def doubts(self) -> tuple[str, ...]:
+        return ()
+
     def opening_equity(self, known: Mapping[str, Any]) -> Decimal:
         return self._initial
 
     def terms(self) -> dict[str, str]:
         return {"broker.initial_balance": str(self._initial)}
+
+    def withdraw_unsent(self) -> None:
+        """Nothing waits: an exchange in this process is asked at once."""
 
     async def play(self) -> None:
         """Follow the real market for as long as it is there."""

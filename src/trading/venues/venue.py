@@ -13,6 +13,14 @@ from typing import Any, Protocol
 from ccxt_bt_bridge.clock import Clock
 from ccxt_bt_bridge.port import MarketPort, TradingPort
 from ccxt_bt_bridge.words import Market
+from trading.config.model import Config
+
+
+def network_of(model: Config) -> str:
+    """Where the config wants orders to go: "simulated", "desk" (an exchange on this machine), "testnet" or "live"."""
+    if not model.is_live:
+        return "simulated"
+    return "desk" if model.broker.exchange_url else "testnet" if model.testnet else "live"
 
 
 class Venue(Protocol):
@@ -20,11 +28,13 @@ class Venue(Protocol):
 
     market: MarketPort
     trading: TradingPort
+    emergency: TradingPort  # the same account by a way that nothing else uses; its events come through ``trading``
     clock: Clock
     rules: Mapping[str, Market]
     warmup_bars: int
     notes: tuple[str, ...]
     pace: str  # for the start line: how its time runs
+    network: str  # where its orders go: one of what ``network_of`` answers
 
     @property
     def run(self) -> int:
@@ -50,6 +60,9 @@ class Venue(Protocol):
     def replays_last_bar(self) -> bool:
         """True when the bar that closed at ``now_ms`` may not have been decided by the process that died."""
 
+    def doubts(self) -> tuple[str, ...]:
+        """Why nothing should be begun there just now; closing is another matter. Empty when all is well."""
+
     def opening_equity(self, known: Mapping[str, Any]) -> Decimal:
         """What a run's books begin with; ``known`` is what its first process wrote down, empty for a new run."""
 
@@ -61,6 +74,9 @@ class Venue(Protocol):
 
     def share_done(self, time_ms: int) -> float | None:
         """How much of the market has passed, 0 to 1; None where it has no end."""
+
+    def withdraw_unsent(self) -> None:
+        """Orders that wait on this machine for their turn are not sent any more."""
 
     async def play(self) -> None:
         """Make the market move, to its end."""

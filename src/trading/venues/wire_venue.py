@@ -10,6 +10,7 @@ from typing import Any, Self
 from brokers.binance import EXCHANGE_IDS, AccountWish, WirePorts, open_binance
 from ccxt_bt_bridge.clock import Clock
 from ccxt_bt_bridge.port import MarketPort, TradingPort
+from ccxt_bt_bridge.readiness import doubts_about
 from ccxt_bt_bridge.session import Credentials, SessionSettings
 from ccxt_bt_bridge.words import Account, Market
 from trading.config.credentials import ApiKey
@@ -28,11 +29,13 @@ class WireVenue(EndlessMarket):
         self._wallet = account.wallet
         self.market: MarketPort = ports.market
         self.trading: TradingPort = ports.trading
+        self.emergency: TradingPort = ports.emergency
         self.clock: Clock = ports.session.clock
         self.rules = rules
         self.warmup_bars = model.data.lookback_bars
         self.notes = ports.notes
         self.pace = _pace(model)
+        self.network = _network(ports.session.settings)
 
     @classmethod
     async def open(cls, config: LoadedConfig, key: ApiKey) -> Self:
@@ -53,6 +56,9 @@ class WireVenue(EndlessMarket):
             await ports.close()
             raise
 
+    def doubts(self) -> tuple[str, ...]:
+        return doubts_about(self._ports.session)
+
     def opening_equity(self, known: Mapping[str, Any]) -> Decimal:
         """The wallet, or as much of it as ``capital`` allows; a run that goes on keeps what it began with."""
         if "opening_equity" in known:
@@ -61,6 +67,9 @@ class WireVenue(EndlessMarket):
 
     def terms(self) -> dict[str, str]:
         return {"broker.capital": str(self._capital)}
+
+    def withdraw_unsent(self) -> None:
+        self._ports.trading.withdraw_unsent()
 
     async def play(self) -> None:
         """The market moves by itself: let its bars come, beginning where the history ended."""
@@ -81,6 +90,11 @@ def rules_for(markets: Mapping[str, Market], model: Config) -> dict[str, Market]
     """The venue's rules, and no order smaller than the config wants any to be."""
     smallest = Decimal(repr(model.execution.min_order_value))
     return {name: replace(one, min_notional=max(one.min_notional, smallest)) for name, one in markets.items()}
+
+
+def _network(settings: SessionSettings) -> str:
+    """By what was connected to, not by what was wanted."""
+    return "desk" if settings.url else "testnet" if settings.testnet else "live"
 
 
 def _pace(model: Config) -> str:

@@ -20,17 +20,21 @@ from brokers.simulated.source import MarketSource
 from brokers.simulated.store import ORDERS, ExchangeStore
 from ccxt_bt_bridge.bt_time import ms_to_datetime
 from ccxt_bt_bridge.clock import LoopClock
-from ccxt_bt_bridge.words import Fill, FundingPayment, Market, OrderReport, OrderRequest
+from ccxt_bt_bridge.words import Market, OrderRequest
 from pairs.words import Action, Direction, LegOrder, Pair, PairOrder, PairState, SpreadStatistics, entry_ref
 from tests.brokers.markets import bars, source
 from tests.tasks import end_all
 from trading.events import Alarm, Event, EventBus
+from trading.execution.floor import Floor, build_floor
 from trading.execution.funding_book import FundingBook
+from trading.execution.kill_switch import KillSwitch
 from trading.execution.leg_orders import LegOrders
 from trading.execution.pair_engine import PairEngine
 from trading.execution.pair_ledger import PairLedger
-from trading.execution.recovery import Mismatch, Recovery
+from trading.execution.reconciler import Mismatch, Reconciler
+from trading.execution.recovery import Recovery
 from trading.execution.settings import ExecutionSettings
+from trading.execution.wire_guard import WireLimits
 from trading.journal import schema
 from trading.journal.reads import _intent
 from trading.journal.words import Intent
@@ -42,7 +46,6 @@ PAIR = Pair("A_B", "A", "B")
 STATISTICS = SpreadStatistics(1.0, 0.0, 0.0, 0.01)
 EQUITY = 10_000.0
 ENTRY = {"A": D("2"), "B": D("-4")}
-PRICES = {"A": 100.0, "B": 50.0, "C": 20.0}
 ACCOUNT = {"bot_id": "rig", "mode": "mock", "account": "simulated"}
 OPEN_LIMITS = RiskLimits(max_exposure=None, max_drawdown_pct=None, max_daily_loss_pct=None)
 
@@ -51,6 +54,7 @@ def rule(symbol: str, *, step: str = "0.001", min_notional: str = "5") -> Market
     return Market(symbol, "USDT", "usdm", D("0.01"), D(step), D(step), D(min_notional), D("0.0005"))
 
 
+PRICES = {"A": D(100), "B": D(50), "C": D(20)}
 RULES = {symbol: rule(symbol) for symbol in ("A", "B", "C")}
 
 
@@ -110,6 +114,7 @@ class CrashPlan:
 
 
 DEFAULT_SETTINGS = ExecutionSettings()
+DEFAULT_WIRE = WireLimits()
 
 
 class MortalJournal(Journal):
@@ -207,14 +212,41 @@ class Rig:
     world: World
     port: WatchedPort
     journal: MortalJournal
-    ledger: PairLedger
-    guard: RiskGuard
-    orders: LegOrders
-    engine: PairEngine
-    recovery: Recovery
-    funding: FundingBook
+    floor: Floor
     events: list[Event]
     tasks: list[asyncio.Task]
+
+    @property
+    def ledger(self) -> PairLedger:
+        return self.floor.ledger
+
+    @property
+    def guard(self) -> RiskGuard:
+        return self.floor.guard
+
+    @property
+    def orders(self) -> LegOrders:
+        return self.floor.orders
+
+    @property
+    def engine(self) -> PairEngine:
+        return self.floor.engine
+
+    @property
+    def recovery(self) -> Recovery:
+        return self.floor.recovery
+
+    @property
+    def funding(self) -> FundingBook:
+        return self.floor.funding
+
+    @property
+    def kill_switch(self) -> KillSwitch:
+        return self.floor.kill_switch
+
+    @property
+    def reconciler(self) -> Reconciler:
+        return self.floor.reconciler
 
     def enter(self, pair: str = "A_B", legs: Mapping[str, Decimal] | None = None, **fields: Any) -> PairOrder:
         return entry_order(pair, legs or ENTRY, self.now, **fields)
@@ -251,11 +283,17 @@ class Rig:
         return mismatches
 
     async def stop(self) -> None:
+        await self.kill_switch.close()
         await end_all(self.tasks)
 
 
 def entry_order(
-    pair: str, legs: Mapping[str, Decimal], when: datetime, *, prices: Mapping[str, float] = PRICES, **fields: Any
+    pair: str,
+    legs: Mapping[str, Decimal],
+    when: datetime,
+    *,
+    prices: Mapping[str, Decimal | float] = PRICES,
+    **fields: Any,
 ) -> PairOrder:
     first = next(iter(legs.values()))
     values = {"zscore": -2.1 if first > 0 else 2.1, "statistics": STATISTICS, "half_life_bars": 12.0} | fields
@@ -264,7 +302,7 @@ def entry_order(
         pair_id=pair,
         action=Action.ENTER,
         direction=Direction.LONG if first > 0 else Direction.SHORT,
-        legs=tuple(LegOrder(symbol, amount, prices[symbol]) for symbol, amount in legs.items()),
+        legs=tuple(LegOrder(symbol, amount, float(prices[symbol])) for symbol, amount in legs.items()),
         decided_at=when,
         reason="entry",
         **values,
@@ -277,8 +315,9 @@ def start_rig(
     pairs: Iterable[Pair] = (PAIR,),
     limits: RiskLimits = OPEN_LIMITS,
     settings: ExecutionSettings | None = None,
-    rules: Mapping[str, Market] = RULES,
     crash: CrashPlan | None = None,
+    wire: WireLimits = DEFAULT_WIRE,
+    rules: Mapping[str, Market] = RULES,
     port_type: Callable[[SimulatedExchange, CrashPlan | None], WatchedPort] = WatchedPort,
 ) -> Rig:
     """A new life of the bot in a world; the user stream is listened to from now on."""
@@ -294,10 +333,9 @@ def start_rig(
     bus.add(events.append)
     ledger = PairLedger(D(10_000), {pair.pair_id: pair for pair in pairs})
     guard = RiskGuard(limits, EQUITY)
-    orders = LegOrders(port, journal, world.clock, bus, bot_id="rig")
-    engine = PairEngine(
+    floor = build_floor(
         market=port,
-        orders=orders,
+        trading=port,
         journal=journal,
         ledger=ledger,
         guard=guard,
@@ -305,33 +343,14 @@ def start_rig(
         bus=bus,
         rules=rules,
         settings=settings or ExecutionSettings(),
+        bot_id="rig",
+        emergency=port,
+        withdraw_unsent=lambda: None,
+        wire=wire,
     )
-    funding = FundingBook(
-        journal=journal, ledger=ledger, clock=world.clock, bus=bus, on_unwritable=engine.on_unwritable
-    )
-    recovery = Recovery(
-        journal=journal,
-        trading=port,
-        orders=orders,
-        engine=engine,
-        ledger=ledger,
-        guard=guard,
-        funding=funding,
-        rules=rules,
-    )
-    pump = asyncio.get_running_loop().create_task(_pump(world.exchange, orders, funding))
-    return Rig(world, port, journal, ledger, guard, orders, engine, recovery, funding, events, [pump])
-
-
-async def _pump(exchange: SimulatedExchange, orders: LegOrders, funding: FundingBook) -> None:
-    async for event in exchange.events():
-        match event:
-            case Fill():
-                orders.book(event)
-            case OrderReport():
-                orders.take_report(event)
-            case FundingPayment():
-                funding.book(event)
+    floor.wire.last_price = lambda symbol: floor.engine.last_price(symbol) or PRICES.get(symbol)
+    pump = asyncio.get_running_loop().create_task(floor.follow_account(world.exchange.events()))
+    return Rig(world, port, journal, floor, events, [pump])
 
 
 def assert_sound(rig: Rig) -> None:
