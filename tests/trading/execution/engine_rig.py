@@ -198,8 +198,8 @@ def open_world(
 
 
 def empty_journal(path: Path) -> Path:
-    """The file of a journal whose first run has begun; all of them number their orders alike."""
-    with MortalJournal.open(path, nonce=lambda: "rigged", **ACCOUNT) as journal:
+    """The file of a journal whose first run has begun."""
+    with MortalJournal.open(path, **ACCOUNT) as journal:
         journal.start_run(started=datetime(2024, 1, 1, tzinfo=UTC), config_sha256="0", code_version="0")
         journal._connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     return path
@@ -321,7 +321,7 @@ def start_rig(
     port_type: Callable[[SimulatedExchange, CrashPlan | None], WatchedPort] = WatchedPort,
 ) -> Rig:
     """A new life of the bot in a world; the user stream is listened to from now on."""
-    journal = MortalJournal.open(world.journal_path, **ACCOUNT)
+    journal = MortalJournal.open(world.journal_path, nonce=lambda: f"rig{len(world.journals):03d}", **ACCOUNT)
     world.journals.append(journal)
     journal.hurry()
     if journal.resume_run() is None:
