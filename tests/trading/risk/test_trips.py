@@ -123,6 +123,13 @@ def test_failures_in_a_row_stop_entries_until_a_person_looks(reason):
     assert reasons(guard, order()) == ()
 
 
+def test_one_refusal_among_orders_that_got_lost_is_for_a_person():
+    guard = guard_with(max_failed_orders=3)
+    for reason in ("local not sent: banned", "-2019 no", "absent"):
+        failed(guard, reason)
+    assert (guard.state.breaker_reason, guard.state.breaker_until) == ("failed_orders", "")
+
+
 def test_an_entry_that_opens_ends_the_row():
     guard = guard_with(max_failed_orders=2)
     failed(guard, "-2019 no")
