@@ -241,16 +241,20 @@ class RiskGuard:
     def _exits(
         self, time: datetime, positions: Mapping[str, PairPosition], prices: Mapping[str, float]
     ) -> list[RiskExit]:
-        self._worst_loss_pct = worst_loss_pct(positions, prices)
-        best = self.state.best_profit_pct
-        for gone in [pair_id for pair_id in best if pair_id not in positions]:
-            del best[gone]
+        self._look_over(positions, prices)
         exits = self.pair_stops(positions, prices)
         if self._is_margin_call():
             self._breaker.trip(Breaker.REDUCE_ONLY, "margin_call", time)
             return [RiskExit(pair_id, "margin_call") for pair_id, p in positions.items() if p.is_open]
         least = self.limits.min_liquidation_distance_pct
         return exits if least is None else exits + liquidation_exits(least, self._distance_pct, self.exposure, exits)
+
+    def _look_over(self, positions: Mapping[str, PairPosition], prices: Mapping[str, float]) -> None:
+        """What is kept of pairs: the worst loss now, and no best profit of one that is gone."""
+        self._worst_loss_pct = worst_loss_pct(positions, prices)
+        best = self.state.best_profit_pct
+        for gone in [pair_id for pair_id in best if pair_id not in positions]:
+            del best[gone]
 
     def _reasons_against(self, order: PairOrder) -> list[str]:
         self._begin_day(order.decided_at)

@@ -164,7 +164,7 @@ def test_a_deposit_or_a_withdrawal_is_neither_gain_nor_loss(transfer, tmp_path):
         account = rig.world.exchange.venue.account.ledger
         account.totals = replace(account.totals, initial=account.totals.initial + transfer)
         assert (await rig.port.account()).wallet < D(5_001) or transfer > 0, "the exchange knows of it"
-        assert await rig.reconciler.compare(("A", "B")) == ()
+        assert rig.reconciler.differences(await rig.port.account(), ("A", "B")) == ()
         rig.guard.on_bar(rig.now, rig.ledger.equity(PRICES), rig.ledger.positions(), PRICES)
         status.append(rig.guard.get_risk_status())
 
