@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
 from typing import Any
 
 from ccxt_bt_bridge.backfill import CandlePages, known_interval
+from ccxt_bt_bridge.background import Background
 from ccxt_bt_bridge.candle_stream import ClosedBars, is_sane
 from ccxt_bt_bridge.errors import ExchangeUnreachable, MarketClosed, MarketUnknown
 from ccxt_bt_bridge.lifeline import Lifeline
@@ -47,21 +48,21 @@ class CcxtMarket:
         self._ready: list[Bar] = []
         self._bars: Stream[tuple[Bar, ...]] = Stream()
         self._connections: Stream[Connection] = Stream()
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._background = Background(log)
         self._down: set[int] = set()
 
     async def start(self) -> None:
         """Begin the streams. What closes from now on comes through ``bars``; after ``history``, what closed since."""
-        if self._tasks:
+        if not self._background.is_idle:
             return
         newest_ms = self._newest_ms()
         for name in self._symbols:
             if self._closed.last_ms(name) is None:
                 self._closed.begin(name, newest_ms)
         if self._session.endpoints is None:
-            self._keep(self._poll())
+            self._background.keep(self._poll())
             return
-        self._keep(self._watch_for_late_bars())
+        self._background.keep(self._watch_for_late_bars())
         share = MOST_STREAMS // 2
         self._down = set(range(-(-len(self._symbols) // share)))
         for at in range(0, len(self._symbols), share):
@@ -69,10 +70,7 @@ class CcxtMarket:
 
     async def close(self) -> None:
         """End the streams; ``bars`` and ``connections`` end with them. May be called again."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._background.end()
         self._bars.end()
         self._connections.end()
 
@@ -84,7 +82,7 @@ class CcxtMarket:
     async def history(self, symbol: str, *, limit: int) -> list[Bar]:
         """Closed by the exchange's own clock. Raises ``MarketUnknown`` and ``ExchangeUnreachable``."""
         bars = await self._pages_of(symbol).last(limit)
-        if bars and not self._tasks:
+        if bars and self._background.is_idle:
             # What comes live has to begin where the history ends.
             self._closed.begin(symbol, bars[-1].time_ms)
         return bars
@@ -150,7 +148,7 @@ class CcxtMarket:
             silent_after_s=self._session.settings.silent_after_s,
         )
         client.listener = lambda kind, message: self._hear(lifeline, kind, message)
-        self._keep(lifeline.run())
+        self._background.keep(lifeline.run())
 
     def _streams_of(self, name: str) -> tuple[str, str]:
         """The candles, and something that comes every second however thin the trade is."""
@@ -194,7 +192,7 @@ class CcxtMarket:
             self._held[bar.symbol].append(bar)
         elif self._closed.leaves_gap(bar):
             self._held[bar.symbol] = [bar]
-            self._keep(self._close_gap(bar.symbol))
+            self._background.keep(self._close_gap(bar.symbol))
         elif self._closed.take(bar):
             self._publish(bar)
 
@@ -283,7 +281,7 @@ class CcxtMarket:
                 asked_ms[name] = due_ms
                 if name not in self._held:
                     self._held[name] = []
-                    self._keep(self._close_gap(name))
+                    self._background.keep(self._close_gap(name))
 
     # exchanges without a closed flag
 
@@ -308,16 +306,6 @@ class CcxtMarket:
             if (self._closed.last_ms(name) or 0) >= newest_ms:
                 return
             await asyncio.sleep(GAP_PAUSE_S)
-
-    def _keep(self, work: Coroutine[Any, Any, Any]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._on_done)
-
-    def _on_done(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("task_broken name=%s", task.get_name(), exc_info=task.exception())
 
 
 def _bar_of(name: str, candle: dict[str, Any], length_ms: int) -> Bar:

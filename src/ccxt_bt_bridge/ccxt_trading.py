@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from ccxt_bt_bridge.account_rows import trade_of_event
+from ccxt_bt_bridge.background import Background
 from ccxt_bt_bridge.binance_account import BinanceAccount
 from ccxt_bt_bridge.binance_orders import BinanceOrders
 from ccxt_bt_bridge.client_ids import ClientIds
@@ -74,7 +75,7 @@ class CcxtTrading:
         self._account = MergedAccount(self._reads, self._names)
         self._begun_ms = self._asked_ms = session.clock.now_ms()
         self._events: Stream[UserEvent] = Stream()
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._background = Background(log, self._on_broken)
         self._sending: set[asyncio.Task[CreateOutcome]] = set()
         self._lifeline: Lifeline | None = None
 
@@ -93,16 +94,16 @@ class CcxtTrading:
         )
         self._stream.listener = self._hear
         for work in (self._lifeline.run(), self._poll(), self._session.keep_warm(self._client)):
-            self._keep(work)
+            self._background.keep(work)
 
     async def close(self) -> None:
         """End the stream. Orders under way get a moment to be answered. May be called again."""
         if self._sending:
             await asyncio.wait(self._sending, timeout=SENDING_S)
-        tasks = [*self._tasks, *self._sending]
-        for task in tasks:
+        sending = list(self._sending)
+        for task in sending:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(self._background.end(), *sending, return_exceptions=True)
         self._stream.listener = None
         self._stream.break_streams("closed")
         self._events.end()
@@ -197,7 +198,7 @@ class CcxtTrading:
                 self._take_order(message.get("o") if message.get("e") == "ORDER_TRADE_UPDATE" else message)
         except (ValueError, TypeError, KeyError, ArithmeticError) as error:
             log.warning("user_event_unreadable event=%s reason=%r", message.get("e"), str(error))
-            self._keep(self._reconcile_soon())
+            self._background.keep(self._reconcile_soon())
 
     def _take_order(self, event: Any) -> None:
         name = self._names.get(event["s"])
@@ -207,7 +208,7 @@ class CcxtTrading:
         self._tell_order(replace(report, client_order_id=cid))
         if row is not None and name is not None:
             if not self._reads.fees.is_known(row.asset, self._markets[name]):
-                self._keep(self._reads.fees.learn(row.asset, self._markets[name]))
+                self._background.keep(self._reads.fees.learn(row.asset, self._markets[name]))
             self._tell_fill(self._reads.fill(row, cid))
 
     def _take_stop(self, event: Any) -> None:
@@ -219,11 +220,11 @@ class CcxtTrading:
     def _take_account(self, message: dict[str, Any]) -> None:
         account = self._account.hear(message)
         if account is None:
-            self._keep(self._reconcile_soon())
+            self._background.keep(self._reconcile_soon())
             return
         self._tell_account(account)
         if message.get("a", {}).get("m") == "FUNDING_FEE":
-            self._keep(self._funding_soon())
+            self._background.keep(self._funding_soon())
 
     def _tell_order(self, report: OrderReport) -> bool:
         if report.symbol not in self._markets:  # somebody else's business on the same account
@@ -307,17 +308,9 @@ class CcxtTrading:
             except Exception:  # a defect in reading one answer must not end the asking for good
                 log.exception("poll_broken")
 
-    def _keep(self, work: Coroutine[Any, Any, Any]) -> None:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._on_done)
-
-    def _on_done(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("task_broken name=%s", task.get_name(), exc_info=task.exception())
-            if self._lifeline is not None:
-                self._lifeline.cut("what the exchange said could not be read")
+    def _on_broken(self) -> None:
+        if self._lifeline is not None:
+            self._lifeline.cut("what the exchange said could not be read")
 
 
 def _full_hour(time_ms: int) -> int:

@@ -14,25 +14,21 @@ from ccxt_bt_bridge.loop import LoopThread
 from ccxt_bt_bridge.series import interval_ms
 from feeds.array_feed import backtrader_timeframe
 from pairs.words import entry_ref
-from trading.config.model import LoadedConfig
+from trading.config.model import Config, LoadedConfig
 from trading.control.command_queue import CommandQueue
 from trading.control.paths import control_paths
 from trading.events import EventBus
-from trading.execution.funding_book import FundingBook
-from trading.execution.kill_switch import KillSwitch
-from trading.execution.leg_orders import LegOrders
-from trading.execution.pair_engine import PairEngine
+from trading.execution.floor import Floor, build_floor
 from trading.execution.pair_ledger import PairLedger
 from trading.execution.quality import ExecutionQuality
-from trading.execution.recovery import Recovery
 from trading.execution.settings import ExecutionSettings
-from trading.floor import Floor, Progress
 from trading.journal.writer import Journal
 from trading.live_pair_broker import LivePairBroker
 from trading.live_recorder import LiveRecorder
 from trading.live_session import Alignment, LiveSession, Reach
 from trading.pair_gateway import PairGateway, StepView
 from trading.plan_builder import STRATEGIES, risk_limits, strategy_plan
+from trading.progress import Progress
 from trading.risk_guard import RiskGuard
 from trading.run_terms import kept_terms
 from trading.venues.venue import Venue
@@ -72,62 +68,19 @@ def build_live_path(
     bus, statistics = EventBus(), ExecutionQuality()
     ledger = PairLedger(equity, {pair.pair_id: pair for pair in config.pairs})
     guard = RiskGuard(risk_limits(config, backtest=False), float(equity))
-    orders = LegOrders(venue.trading, journal, venue.clock, bus, bot_id=config.bot_id)
-    engine = PairEngine(
+    floor = build_floor(
         market=venue.market,
-        orders=orders,
+        trading=venue.trading,
         journal=journal,
         ledger=ledger,
         guard=guard,
         clock=venue.clock,
         bus=bus,
         rules=venue.rules,
-        settings=ExecutionSettings(
-            model.execution.min_fill_ratio,
-            model.execution.max_unhedged_s,
-            longest_decision_age_s=interval_ms(model.data.interval) / 1000.0 + model.data.grace_s + DECISION_SLACK_S,
-        ),
-    )
-    funding = FundingBook(
-        journal=journal, ledger=ledger, clock=venue.clock, bus=bus, on_unwritable=engine.on_unwritable
-    )
-    recovery = Recovery(
-        journal=journal,
-        trading=venue.trading,
-        orders=orders,
-        engine=engine,
-        ledger=ledger,
-        guard=guard,
-        funding=funding,
-        rules=venue.rules,
-    )
-    kill_switch = KillSwitch(
-        engine=engine,
-        orders=orders,
-        ledger=ledger,
-        guard=guard,
-        recovery=recovery,
-        journal=journal,
-        clock=venue.clock,
-        bus=bus,
-        trading=venue.trading,
+        settings=_execution_settings(model),
+        bot_id=config.bot_id,
         emergency=venue.emergency,
         withdraw_unsent=venue.withdraw_unsent,
-        symbols=config.symbols,
-    )
-    floor = Floor(
-        market=venue.market,
-        trading=venue.trading,
-        engine=engine,
-        orders=orders,
-        funding=funding,
-        ledger=ledger,
-        guard=guard,
-        journal=journal,
-        clock=venue.clock,
-        bus=bus,
-        recovery=recovery,
-        kill_switch=kill_switch,
     )
     board = FeedBoard(loop.hub)
     gateway = PairGateway(loop.hub, StepView(None, float(equity), float(equity), {}))
@@ -146,6 +99,15 @@ def build_live_path(
     )
     gateway.connect(session, {(p.pair_id, symbol): (p.pair_id, symbol) for p in config.pairs for symbol in p.symbols})
     return LivePath(config, venue, loop, session, gateway, board, LiveRecorder(journal), statistics)
+
+
+def _execution_settings(model: Config) -> ExecutionSettings:
+    return ExecutionSettings(
+        model.execution.min_fill_ratio,
+        model.execution.max_unhedged_s,
+        longest_decision_age_s=interval_ms(model.data.interval) / 1000.0 + model.data.grace_s + DECISION_SLACK_S,
+        reconcile_s=model.execution.reconcile_s,
+    )
 
 
 def build_cerebro(path: LivePath) -> bt.Cerebro:

@@ -9,10 +9,11 @@ from typing import Any
 
 from pairs.words import PairOrder, PairState
 from trading.events import BarMarked
+from trading.execution.floor import Floor
 from trading.execution.quality import ExecutionQuality
 from trading.execution.recovery import GUARD_KEY
-from trading.floor import Floor, Progress
 from trading.pair_gateway import PairGateway, StepView
+from trading.progress import Progress
 from trading.risk_guard import RiskExit
 from trading.status import STATUS_KEY, status_row
 
@@ -103,6 +104,7 @@ class BarMarker:
             signals=self.progress.signals,
             last_bars=self.progress.last_bars,
             is_market_up=self.progress.is_market_up,
+            reconciled=self.floor.reconciler.last,
         )
 
     def note_progress(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,22 +19,24 @@ from ccxt_bt_bridge.bt_time import ms_to_datetime
 from ccxt_bt_bridge.feed import FeedBoard
 from ccxt_bt_bridge.loop import LoopThread
 from ccxt_bt_bridge.step_driver import KeyedStep, StepDriver, StepTold
-from ccxt_bt_bridge.words import Connection, Fill, FundingPayment, OrderReport, UserEvent
+from ccxt_bt_bridge.words import Connection
 from pairs.words import Action, Pair, PairOrder
 from trading.bar_marker import BarMarker
 from trading.control.command_desk import CommandDesk
 from trading.control.command_queue import CommandQueue
 from trading.control.controls import Controls
-from trading.events import Alarm, ConnectionChanged, OrderFailed, StepMissed
+from trading.events import Alarm, OrderFailed, StepMissed
+from trading.execution.floor import Floor
 from trading.execution.quality import ExecutionQuality
-from trading.execution.recovery import Mismatch
-from trading.floor import Floor, Progress
+from trading.execution.reconciler import Mismatch
 from trading.pair_gateway import PairGateway
+from trading.progress import Progress
 from trading.warm_up import WarmUp
 
 STOP_POLL_S = 0.5
 COMMAND_POLL_S = 0.5  # of wall time
 STOP_LIMIT_S = 120.0
+LAST_LOOK_S = 3.0
 
 
 log = logging.getLogger(__name__)
@@ -108,7 +111,7 @@ class LiveSession:
     async def recover(self, run: int) -> tuple[Mismatch, ...]:
         """Reconcile before anything is traded. A mismatch halts the guard: nothing is sent until a person looked."""
         floor = self.floor
-        self._keep(self._pump_events(floor.trading.events()), "events")
+        self._keep(floor.follow_account(floor.trading.events()), "events")
         floor.recovery.restore(run)
         mismatches = await floor.recovery.reconcile(self.symbols)
         if mismatches:
@@ -148,6 +151,8 @@ class LiveSession:
         self._on_steps(self._again)
         self._keep(self._pump_bars(), "bars")
         self._keep(self._pump_connections(self.floor.market.connections()), "connections")
+        # Virtual time passes in hours: there, each bar asks for a look.
+        self._keep(self.floor.reconciler.run(by_itself=not self._loop.is_virtual), "reconciliation")
         self._keep(market, "market")
         if not self._loop.is_virtual:  # virtual time has no seconds that a person could wait: it looks at every bar
             self._keep(self._commands.watch(self._loop.of_wall_s(COMMAND_POLL_S)), "commands")
@@ -158,6 +163,7 @@ class LiveSession:
         if close_positions:
             self._close_all()
         await self._until_idle()
+        await self._look_once_more()
         self._marker.save()
         await self.floor.kill_switch.close()
         for task in self._tasks:
@@ -180,27 +186,10 @@ class LiveSession:
 
     # the streams
 
-    async def _pump_events(self, stream: AsyncIterator[UserEvent]) -> None:
-        async for event in stream:
-            match event:
-                case Fill():
-                    self.floor.orders.book(event)
-                case OrderReport():
-                    self.floor.orders.take_report(event)
-                case FundingPayment():
-                    self.floor.funding.book(event)
-                case Connection():
-                    self._on_connection(event)
-
     async def _pump_connections(self, stream: AsyncIterator[Connection]) -> None:
         async for connection in stream:
-            self._on_connection(connection)
-
-    def _on_connection(self, connection: Connection) -> None:
-        when = ms_to_datetime(connection.time_ms)
-        if connection.stream == "market":
             self.progress.is_market_up = connection.is_up
-        self.floor.bus.publish(ConnectionChanged(when, connection.stream, connection.is_up, connection.reason))
+            self.floor.note_connection(connection)
 
     async def _pump_bars(self) -> None:
         try:
@@ -216,6 +205,7 @@ class LiveSession:
             if self._loop.is_virtual:
                 self._commands.look()
             self._marker.mark(ms_to_datetime(time_ms))
+            self.floor.reconciler.soon()
             self._board.put_step([((pair_id, bar.symbol), bar) for pair_id, step in now for bar in step])
             self._board.hub.kick()
 
@@ -296,6 +286,11 @@ class LiveSession:
             waited += STOP_POLL_S
         for pair_id in sorted(self.floor.engine.waiting):
             self._note(f"{pair_id} waits for a halted market and stays exiting: the next start goes on with it")
+
+    async def _look_once_more(self) -> None:
+        """So that the last status shows what the exchange holds; nobody waits long for it."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.floor.reconciler.once(), LAST_LOOK_S)
 
     @property
     def _is_half_done(self) -> bool:

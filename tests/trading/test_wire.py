@@ -13,6 +13,7 @@ import pytest
 
 from ccxt_bt_bridge.bt_time import ms_to_datetime
 from ccxt_bt_bridge.errors import AccountRefused, ExchangeUnreachable, KeyRefused
+from ccxt_bt_bridge.hub import Hub
 from tests.trading.patient_desk import PatientDesk, patient_desk
 from tests.trading.runs import backtest, write_config
 from trading.config.loader import load_config
@@ -94,10 +95,11 @@ class Run:
         """The market takes its next step when nothing of the last is left to do."""
 
         market = path.venue._ports.market if hasattr(path.venue, "_ports") else path.venue._quotes
+        is_parked = watched(path.loop.hub)
 
         def is_quiet() -> bool:
             has_heard = all(market._closed.last_ms(s) >= self._desk.newest_ms(s) for s in path.config.symbols)
-            has_decided = not path.board.has_bars() and not path.gateway._tickets
+            has_decided = is_parked.is_set() and not path.board.has_bars() and not path.gateway._tickets
             return has_heard and has_decided and path.floor.engine.is_idle
 
         self._desk.is_quiet = is_quiet
@@ -108,6 +110,21 @@ class Run:
         self.events.append(event)
         if isinstance(event, BarMarked) and event.time >= self._until:
             self._bot.stop()
+
+
+def watched(hub: Hub) -> threading.Event:
+    """Set while Backtrader's thread waits: a strategy that is still thinking has decided nothing yet."""
+    is_parked, wait = threading.Event(), hub.wait
+
+    def waiting(timeout_s: float) -> None:
+        is_parked.set()
+        try:
+            wait(timeout_s)
+        finally:
+            is_parked.clear()
+
+    hub.wait = waiting  # type: ignore[method-assign]
+    return is_parked
 
 
 def assert_same_trades(result: RunResult, expected: RunResult) -> None:

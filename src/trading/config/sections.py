@@ -236,6 +236,7 @@ class Execution(Section):
     min_order_value: float = Field(default=10.0, ge=0, le=1e9, description="quote currency")
     min_fill_ratio: float = Field(default=0.5, gt=0, le=1)
     max_unhedged_s: float = Field(default=30.0, gt=0, le=3_600)
+    reconcile_s: float = Field(default=30.0, ge=1, le=3_600, description="between looks at the account")
 
 
 class Cointegration(Section):

@@ -15,9 +15,9 @@ from ccxt_bt_bridge.bt_time import ms_to_datetime
 from ccxt_bt_bridge.errors import ExchangeUnreachable
 from pairs.words import Pair, PairOrder, PairState
 from trading.events import Alarm
+from trading.execution.floor import Floor
 from trading.execution.kill_switch import STOP_KEY
 from trading.execution.recovery import GUARD_KEY
-from trading.floor import Floor
 from trading.journal.errors import JournalUnwritable
 from trading.risk_guard import Breaker
 
@@ -136,7 +136,7 @@ class Controls:
     async def _refuse_a_difference(self) -> None:
         symbols = dict.fromkeys(symbol for pair in self._pairs.values() for symbol in pair.symbols)
         try:
-            mismatches = await self._floor.recovery.compare(symbols)
+            mismatches = await self._floor.reconciler.compare(symbols)
         except ExchangeUnreachable as error:
             raise CommandRefused(f"the exchange cannot be asked what it holds ({error}); try again") from None
         if mismatches:

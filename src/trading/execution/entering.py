@@ -86,6 +86,11 @@ class Entering:
         else:
             self._book.opened(order)
 
+    def is_hedged(self, order: PairOrder) -> bool:
+        """All legs hold the same share of what was wanted, to what is too small to be ordered."""
+        shares = [self._book.share_filled(order, leg) for leg in order.legs]
+        return min(shares) > 0 and max(shares) - min(shares) <= max(shares) * HEDGE_TOLERANCE
+
     def _missing_hedge(self, order: PairOrder, first: LegOrder, hedge: LegOrder) -> Decimal:
         """Signed, on the venue's step; zero when what is missing is little and too small to be ordered."""
         filled = self._book.ledger.quantity(order.pair_id, first.symbol)

@@ -23,7 +23,8 @@ from trading.events import Alarm, EventBus
 from trading.execution.leg_orders import LegOrders
 from trading.execution.pair_engine import PairEngine
 from trading.execution.pair_ledger import PairLedger
-from trading.execution.recovery import GUARD_KEY, Recovery
+from trading.execution.reconciler import Reconciler
+from trading.execution.recovery import GUARD_KEY
 from trading.journal.errors import JournalUnwritable
 from trading.journal.writer import Journal
 from trading.risk_guard import RiskGuard
@@ -70,7 +71,7 @@ class KillSwitch:
         orders: LegOrders,
         ledger: PairLedger,
         guard: RiskGuard,
-        recovery: Recovery,
+        reconciler: Reconciler,
         journal: Journal,
         clock: Clock,
         bus: EventBus,
@@ -80,7 +81,7 @@ class KillSwitch:
         symbols: Iterable[str],
     ) -> None:
         self._engine, self._orders, self._ledger, self._guard = engine, orders, ledger, guard
-        self._recovery, self._journal, self._clock, self._bus = recovery, journal, clock, bus
+        self._reconciler, self._journal, self._clock, self._bus = reconciler, journal, clock, bus
         self._trading, self._emergency, self._withdraw_unsent = trading, emergency, withdraw_unsent
         self._symbols = tuple(symbols)
         self._task: asyncio.Task[StopReport] | None = None
@@ -228,7 +229,7 @@ class KillSwitch:
         left = {symbol: f"{pair_id} still holds it" for pair_id, symbol in sorted(self._held())}
         left |= {pair_id: f"is {self._ledger.state(pair_id).value}" for pair_id in self._ledger.open_pairs}
         try:
-            for mismatch in await self._recovery.compare(self._symbols):
+            for mismatch in await self._reconciler.compare(self._symbols):
                 left.setdefault(mismatch.symbol, str(mismatch))
             if any(self._orders.is_own(order.client_order_id) for order in await self._emergency.open_orders()):
                 left["orders"] = "some of ours still work"

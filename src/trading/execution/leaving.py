@@ -57,6 +57,11 @@ class Leaving:
         deferred = f"exit_deferred:market_closed:{','.join(closed)}"
         self._book.fail(order or entry, deferred)
 
+    async def close_rest(self, pair_id: str, reason: str) -> None:
+        """A pair of which somebody else has closed a part: what is left of it is a leg alone."""
+        self._book.ledger.begin_exit(pair_id, when=self._book.now(), zscore=None, reason=reason)
+        await self.flatten(pair_id, PairState.EXITING, None, reason)
+
     async def unwind(self, order: PairOrder, reason: str) -> None:
         self._book.alarm(f"{order.pair_id} is unwound: {reason}", order.pair_id, critical=True)
         self._book.ledger.begin_exit(order.pair_id, when=self._book.now(), zscore=None, reason=f"unwound:{reason}")

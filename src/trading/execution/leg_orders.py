@@ -30,7 +30,7 @@ from ccxt_bt_bridge.words import (
 )
 from trading.events import Alarm, EventBus, OrderFinished
 from trading.journal.errors import JournalUnwritable
-from trading.journal.words import Intent, IntentState, client_order_id
+from trading.journal.words import Intent, IntentState, client_id_prefix, client_order_id
 from trading.journal.writer import Journal
 
 ZERO = Decimal(0)
@@ -103,7 +103,8 @@ class LegOrders:
         self._clock = clock
         self._bus = bus
         self._watches: dict[str, _Watch] = {}
-        self._own_ids = client_order_id(bot_id, journal.epoch, 0, 0, "enter").rsplit("-", 2)[0] + "-"
+        self.own_prefix = client_id_prefix(bot_id)
+        self.bookings = 0
         self.on_foreign_fill: Callable[[Fill], None] = lambda fill: None
         self.on_fill: Callable[[LegSend, Fill], None] = lambda send, fill: None
         self.on_refused_key: Callable[[str], None] = lambda reason: None
@@ -115,8 +116,8 @@ class LegOrders:
         self._port = port
 
     def is_own(self, client_order_id: str) -> bool:
-        """True for an order of this journal."""
-        return client_order_id.startswith(self._own_ids)
+        """True for an order of this bot."""
+        return client_order_id.startswith(self.own_prefix)
 
     def is_under_way(self, client_order_id: str) -> bool:
         return client_order_id in self._watches
@@ -184,14 +185,20 @@ class LegOrders:
             self.on_unwritable(error)  # whoever waits for this order asks for its fills again
             return
         if is_new:
+            self.bookings += 1
             watch.booked += fill.amount
             self.on_fill(watch.send, fill)
         watch.changed.set()
 
     def _note_foreign(self, fill: Fill) -> None:
-        """A fill of no order under way: a late copy of one of ours, or something that our ledger has no place for."""
-        if not (self.is_own(fill.client_order_id) and self._journal.has_fill(fill)):
+        """A fill of no order under way: a late copy of one that is booked, or something nobody here has asked for."""
+        if not self._journal.has_fill(fill):
+            self.bookings += 1
             self.on_foreign_fill(fill)
+
+    def working_symbols(self) -> frozenset[str]:
+        """Of orders that are under way: what the exchange holds of them may be ahead of the ledger."""
+        return frozenset(watch.send.symbol for watch in self._watches.values())
 
     def take_report(self, report: OrderReport) -> None:
         watch = self._watches.get(report.client_order_id)
@@ -227,7 +234,7 @@ class LegOrders:
             match await self._look_up(watch):
                 case Found(report):
                     watch.take(report)
-                case Absent():
+                case Absent() if watch.report is None and not watch.booked:
                     return LegOutcome(watch.request.client_order_id, ZERO, False, "absent")
                 case _:
                     await asyncio.sleep(RESOLVE_S[min(tries, len(RESOLVE_S) - 1)])

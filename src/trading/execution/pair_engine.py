@@ -17,6 +17,7 @@ from ccxt_bt_bridge.words import Fill, Market
 from pairs.words import Action, PairOrder, PairState
 from trading.events import EventBus, LegFilled
 from trading.execution.entering import Entering
+from trading.execution.foreign_book import ForeignBook
 from trading.execution.leaving import Leaving
 from trading.execution.leg_orders import LegOrders, LegSend
 from trading.execution.pair_book import PairBook
@@ -24,6 +25,7 @@ from trading.execution.pair_ledger import PairLedger
 from trading.execution.pre_trade import PreTrade
 from trading.execution.quotes import Quotes
 from trading.execution.settings import ExecutionSettings
+from trading.execution.strangers import Strangers
 from trading.execution.urgency import Urgency
 from trading.journal.errors import JournalUnwritable
 from trading.journal.writer import Journal
@@ -49,7 +51,16 @@ class PairEngine:
         settings: ExecutionSettings,
     ) -> None:
         self._ledger, self._bus, self._rules = ledger, bus, rules
-        self._book = PairBook(journal=journal, ledger=ledger, guard=guard, bus=bus, clock=clock)
+        self.book = self._book = PairBook(journal=journal, ledger=ledger, guard=guard, bus=bus, clock=clock)
+        self.foreign = ForeignBook(journal, rules)
+        self._strangers = Strangers(
+            journal=journal,
+            book=self._book,
+            foreign=self.foreign,
+            own_prefix=orders.own_prefix,
+            close_rest=self._close_rest,
+            on_unwritable=self.on_unwritable,
+        )
         self._quotes = Quotes(market)
         self._guard, self.urgency = guard, Urgency()
         self._leaving = Leaving(book=self._book, orders=orders, quotes=self._quotes, rules=rules, urgency=self.urgency)
@@ -57,7 +68,7 @@ class PairEngine:
             book=self._book,
             orders=orders,
             quotes=self._quotes,
-            checks=PreTrade(self._quotes, rules, settings, self._book.now),
+            checks=PreTrade(self._quotes, rules, settings, self.foreign, self._book.now),
             leaving=self._leaving,
             rules=rules,
             settings=settings,
@@ -65,6 +76,8 @@ class PairEngine:
         )
         self._busy: dict[str, asyncio.Event] = {}
         orders.reason_against = self._reason_against
+        self._broken: dict[str, str] = {}
+        self._mending: set[asyncio.Task[None]] = set()
         orders.on_fill = self._on_fill
         orders.on_foreign_fill = self._on_foreign_fill
         orders.on_unwritable = self.on_unwritable
@@ -80,6 +93,7 @@ class PairEngine:
         with self._only_one(order.pair_id):
             try:
                 await (self._entering.enter(order) if order.action is Action.ENTER else self._leaving.exit(order))
+                await self._close_broken(order.pair_id)
             except JournalUnwritable as error:
                 await self._wait_for_disk(order, error)
 
@@ -105,12 +119,18 @@ class PairEngine:
         """Recovery: the entry order of a pair that an earlier process held."""
         self._book.adopt(entry)
 
+    def is_unfinished(self, pair_id: str) -> bool:
+        """Under way, or open with legs that do not belong together: something closed one while nobody looked."""
+        state = self._ledger.state(pair_id)
+        return state.is_busy or (state is PairState.OPEN and not self._entering.is_hedged(self._book.entry(pair_id)))
+
     async def finish_interrupted(self, pair_id: str) -> None:
         """Recovery: bring a pair that was under way to OPEN or to FLAT. Needs a market that moves."""
         entry = self._book.entry(pair_id)
         with self._only_one(pair_id):
             try:
                 await self._finish(entry, None)
+                await self._close_broken(pair_id)
             except JournalUnwritable as error:
                 await self._wait_for_disk(entry, error)
 
@@ -131,6 +151,7 @@ class PairEngine:
                     await self._leaving.flatten(pair_id, PairState.EXITING, None, reason)
                 else:
                     await self._finish(entry, None)
+                await self._close_broken(pair_id)
             except JournalUnwritable as error:
                 self.on_unwritable(error)
 
@@ -149,6 +170,19 @@ class PairEngine:
         entry = self._book.entry(send.pair_id)
         shares = {leg.symbol: self._book.share_filled(entry, leg) for leg in entry.legs}
         return max(shares.values()) > shares[send.symbol]
+
+    def _close_rest(self, pair_id: str, reason: str) -> None:
+        """A pair lost a leg, or a part of one, to somebody else: after what is under way, the rest goes too."""
+        self._broken[pair_id] = reason
+        if pair_id not in self._busy:
+            task = asyncio.get_running_loop().create_task(self.finish_interrupted(pair_id))
+            self._mending.add(task)
+            task.add_done_callback(self._mending.discard)
+
+    async def _close_broken(self, pair_id: str) -> None:
+        reason = self._broken.pop(pair_id, None)
+        if reason is not None and self._ledger.state(pair_id) is PairState.OPEN:
+            await self._leaving.close_rest(pair_id, reason)
 
     @contextmanager
     def _only_one(self, pair_id: str) -> Iterator[None]:
@@ -169,6 +203,8 @@ class PairEngine:
                 self._book.drop(entry, "interrupted")
         elif state is PairState.EXITING and not self._ledger.has_left(entry.pair_id):
             await self._leaving.leave(entry, order)
+        elif state is PairState.OPEN and not self._entering.is_hedged(entry):
+            await self._leaving.close_rest(entry.pair_id, self._broken.pop(entry.pair_id, "one_leg_gone"))
         elif state.is_busy:
             _, _, reason = self._ledger.exit_of(entry.pair_id)
             await self._leaving.flatten(entry.pair_id, state, order, reason or "recovered")
@@ -202,16 +238,8 @@ class PairEngine:
         self._bus.publish(LegFilled(send.pair_id, send.ref, fill, send.reference_price))
 
     def _on_foreign_fill(self, fill: Fill) -> None:
-        """A trade that we did not send (a liquidation, a person): our ledger no longer tells the truth."""
-        if fill.symbol not in self._rules:
-            return
-        self._book.halt(f"foreign_fill:{fill.symbol}")
-        self._book.alarm(
-            f"{fill.symbol}: {fill.signed_amount} was traded by order {fill.client_order_id}, which is not ours; "
-            "nothing more is opened until the difference is closed by hand",
-            None,
-            critical=True,
-        )
+        if fill.symbol in self._rules:
+            self._strangers.take(fill)
 
     def _on_refused_key(self, reason: str) -> None:
         self._book.halt("key_refused")

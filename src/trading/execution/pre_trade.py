@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from ccxt_bt_bridge.words import Market
 from pairs.words import PairOrder
+from trading.execution.foreign_book import ForeignBook
 from trading.execution.quotes import Quotes
 from trading.execution.settings import ExecutionSettings
 
@@ -16,14 +17,21 @@ class PreTrade:
     """``now``: the engine's clock. Answers with reasons in the words that are told and journalled."""
 
     def __init__(
-        self, quotes: Quotes, rules: Mapping[str, Market], settings: ExecutionSettings, now: Callable[[], datetime]
+        self,
+        quotes: Quotes,
+        rules: Mapping[str, Market],
+        settings: ExecutionSettings,
+        foreign: ForeignBook,
+        now: Callable[[], datetime],
     ) -> None:
-        self._quotes, self._rules, self._settings, self._now = quotes, rules, settings, now
+        self._quotes, self._rules, self._settings, self._foreign, self._now = quotes, rules, settings, foreign, now
 
     async def reasons_against(self, order: PairOrder) -> tuple[str, ...]:
         """The decision is fresh and both legs pass the venue's rules, before the first is sent."""
         if (self._now() - order.decided_at).total_seconds() > self._settings.longest_decision_age_s:
             return ("stale_bar",)
+        if strange := self._foreign.reasons_against(leg.symbol for leg in order.legs):
+            return strange
         halted = await self._quotes.without_quote(order)
         if halted:
             return tuple(f"no_quote:{symbol}" for symbol in halted)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from ccxt_bt_bridge.bt_time import datetime_to_ms
 from ccxt_bt_bridge.port import TradingPort
-from ccxt_bt_bridge.words import Fill, Market
+from ccxt_bt_bridge.words import Fill
 from pairs.words import Action, LegOrder, PairOrder, PairState
 from trading.execution.funding_book import FundingBook
 from trading.execution.leg_orders import LegOrders
 from trading.execution.pair_engine import PairEngine
 from trading.execution.pair_ledger import PairLedger
+from trading.execution.reconciler import Mismatch, Reconciler
 from trading.journal.words import StoredPosition, restored_position, restored_targets
 from trading.journal.writer import Journal
 from trading.records import TradeRecord
@@ -23,18 +23,6 @@ from trading.risk_guard import RiskGuard
 GUARD_KEY = "guard"
 LATE_FUNDING = timedelta(days=1)  # trades close in the order of this; asking for what is booked changes nothing
 ZERO = Decimal(0)
-
-
-@dataclass(frozen=True, slots=True)
-class Mismatch:
-    """Ledger and exchange disagree on a symbol of ours."""
-
-    symbol: str
-    ledger: Decimal
-    exchange: Decimal
-
-    def __str__(self) -> str:
-        return f"{self.symbol}: the journal holds {self.ledger}, the exchange {self.exchange}"
 
 
 class Recovery:
@@ -50,7 +38,7 @@ class Recovery:
         ledger: PairLedger,
         guard: RiskGuard,
         funding: FundingBook,
-        rules: Mapping[str, Market],
+        reconciler: Reconciler,
     ) -> None:
         self._journal = journal
         self._trading = trading
@@ -59,7 +47,7 @@ class Recovery:
         self._ledger = ledger
         self._guard = guard
         self._funding = funding
-        self._rules = rules
+        self._reconciler = reconciler
         self._agrees = False
 
     def restore(self, run: int) -> None:
@@ -78,24 +66,13 @@ class Recovery:
         for intent in self._journal.unresolved_intents():
             await self._orders.resume(intent)
         await self._adopt_funding()
-        mismatches = await self.compare(symbols)
+        mismatches = await self._reconciler.begin(symbols)
         self._agrees = not mismatches
         return mismatches
 
     def interrupted(self) -> tuple[str, ...]:
         """Pairs for the engine to finish, once the market moves again; none where ledger and exchange disagree."""
-        busy = (pair_id for pair_id in self._ledger.open_pairs if self._ledger.state(pair_id).is_busy)
-        return tuple(busy) if self._agrees else ()
-
-    async def compare(self, symbols: Iterable[str]) -> tuple[Mismatch, ...]:
-        """Raises ExchangeUnreachable when the exchange cannot be asked: a failed read is never "flat"."""
-        account = await self._trading.account()
-        pairs = ((symbol, self._ledger.net(symbol), account.amount(symbol)) for symbol in symbols)
-        return tuple(Mismatch(*row) for row in pairs if self._differs(*row))
-
-    def _differs(self, symbol: str, ledger: Decimal, exchange: Decimal) -> bool:
-        """A spot wallet may hold more than the bot bought: that is its owner's business."""
-        return exchange < ledger if self._rules[symbol].kind == "spot" else exchange != ledger
+        return tuple(p for p in self._ledger.open_pairs if self._engine.is_unfinished(p)) if self._agrees else ()
 
     def _restore_pair(self, stored: StoredPosition, run: int) -> None:
         position, payload = restored_position(stored), stored.payload

@@ -16,3 +16,4 @@ class ExecutionSettings:
     max_unhedged_s: float = 30.0
     first_leg_timeout_s: float = 60.0
     longest_decision_age_s: float = float("inf")
+    reconcile_s: float = 30.0

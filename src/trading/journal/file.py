@@ -8,13 +8,13 @@ import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import IO
 from urllib.parse import quote
 
-from sqlalchemy import Connection, NullPool, create_engine, insert, select
+from sqlalchemy import Connection, NullPool, create_engine, insert, select, update
 from sqlalchemy.exc import DatabaseError
 
 from trading.journal.errors import JournalBusy, JournalRefused
@@ -134,10 +134,13 @@ def open_writable(
     connection = connect(path, access="rw", pragmas=PRAGMAS)
     try:
         _migrate(connection, found.schema_version)
+        # Anew at each opening: a copy that was put back counts its orders from where it was, under other ids.
+        opened = replace(found, epoch=nonce())
+        connection.execute(update(meta).values(epoch=opened.epoch))
     except BaseException:
         connection.close()
         raise
-    return connection, found
+    return connection, opened
 
 
 def inspect(path: Path) -> Meta:

@@ -31,13 +31,17 @@ class JournalReads:
 
     @property
     def epoch(self) -> str:
-        """The nonce of this file, for client order ids."""
+        """The nonce of this opening of the file, for client order ids."""
         return self.meta.epoch
 
     def intents_of(self, pair_id: str, ref: str, run: int | None = None) -> tuple[Intent, ...]:
         """A later run of a simulated market plays the same times, and so uses the same references, again."""
         mine = (tables.intents.c.pair_id == pair_id, tables.intents.c.ref == ref)
         return tuple(_intent(row) for row in self._rows(_of_run(tables.intents, run).where(*mine)))
+
+    def has_intent(self, client_order_id: str) -> bool:
+        wanted = select(tables.intents.c.id).where(tables.intents.c.client_order_id == client_order_id)
+        return bool(self._rows(wanted))
 
     def unresolved_intents(self) -> tuple[Intent, ...]:
         """Those whose order may still be working or unknown: not NOT_PLACED and not DONE."""

@@ -87,7 +87,7 @@ class Run:
 
 
 def fresh_epoch() -> str:
-    """A random nonce for a new journal, so that a deleted or restored file never uses a client id again."""
+    """A random nonce for a process's writing, so that a deleted or restored file never uses a client id again."""
     return "".join(secrets.choice(DIGITS) for _ in range(EPOCH_LENGTH))
 
 
@@ -99,7 +99,12 @@ def client_order_id(bot_id: str, epoch: str, sequence: int, leg: int, role: str)
     """
     if not re.fullmatch(f"[0-9a-z]{{{EPOCH_LENGTH}}}", epoch):
         raise ValueError(f"epoch {epoch!r}: wanted {EPOCH_LENGTH} characters of 0-9a-z")
-    return f"{_short_bot(bot_id)}-{epoch}-{_base36(sequence)}-{_base36(leg)}{ROLES[role]}"
+    return f"{client_id_prefix(bot_id)}{epoch}-{_base36(sequence)}-{_base36(leg)}{ROLES[role]}"
+
+
+def client_id_prefix(bot_id: str) -> str:
+    """What every client order id of a bot begins with."""
+    return f"{_short_bot(bot_id)}-"
 
 
 def position_payload(position: PairPosition, targets: Mapping[str, Decimal]) -> dict[str, Any]:

@@ -96,7 +96,7 @@ class Journal(JournalReads):
         nonce: Callable[[], str] = fresh_epoch,
         clock: Callable[[], datetime] = _now,
     ) -> Self:
-        """Create or open; of ``account`` only a fingerprint is stored. ``nonce`` makes the epoch of a new file.
+        """Create or open; of ``account`` only a fingerprint is stored. ``nonce`` makes the epoch of this opening.
 
         Raises ``JournalBusy`` when another process writes it, ``JournalRefused`` when it is not a whole journal of
         this bot, mode and account.

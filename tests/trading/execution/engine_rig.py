@@ -20,17 +20,19 @@ from brokers.simulated.source import MarketSource
 from brokers.simulated.store import ORDERS, ExchangeStore
 from ccxt_bt_bridge.bt_time import ms_to_datetime
 from ccxt_bt_bridge.clock import LoopClock
-from ccxt_bt_bridge.words import Fill, FundingPayment, Market, OrderReport, OrderRequest
+from ccxt_bt_bridge.words import Market, OrderRequest
 from pairs.words import Action, Direction, LegOrder, Pair, PairOrder, PairState, SpreadStatistics, entry_ref
 from tests.brokers.markets import bars, source
 from tests.tasks import end_all
 from trading.events import Alarm, Event, EventBus
+from trading.execution.floor import Floor, build_floor
 from trading.execution.funding_book import FundingBook
 from trading.execution.kill_switch import KillSwitch
 from trading.execution.leg_orders import LegOrders
 from trading.execution.pair_engine import PairEngine
 from trading.execution.pair_ledger import PairLedger
-from trading.execution.recovery import Mismatch, Recovery
+from trading.execution.reconciler import Mismatch, Reconciler
+from trading.execution.recovery import Recovery
 from trading.execution.settings import ExecutionSettings
 from trading.journal import schema
 from trading.journal.reads import _intent
@@ -207,15 +209,41 @@ class Rig:
     world: World
     port: WatchedPort
     journal: MortalJournal
-    ledger: PairLedger
-    guard: RiskGuard
-    orders: LegOrders
-    engine: PairEngine
-    recovery: Recovery
-    funding: FundingBook
-    kill_switch: KillSwitch
+    floor: Floor
     events: list[Event]
     tasks: list[asyncio.Task]
+
+    @property
+    def ledger(self) -> PairLedger:
+        return self.floor.ledger
+
+    @property
+    def guard(self) -> RiskGuard:
+        return self.floor.guard
+
+    @property
+    def orders(self) -> LegOrders:
+        return self.floor.orders
+
+    @property
+    def engine(self) -> PairEngine:
+        return self.floor.engine
+
+    @property
+    def recovery(self) -> Recovery:
+        return self.floor.recovery
+
+    @property
+    def funding(self) -> FundingBook:
+        return self.floor.funding
+
+    @property
+    def reconciler(self) -> Reconciler:
+        return self.floor.reconciler
+
+    @property
+    def kill_switch(self) -> KillSwitch:
+        return self.floor.kill_switch
 
     def enter(self, pair: str = "A_B", legs: Mapping[str, Decimal] | None = None, **fields: Any) -> PairOrder:
         return entry_order(pair, legs or ENTRY, self.now, **fields)
@@ -293,10 +321,9 @@ def start_rig(
     bus.add(events.append)
     ledger = PairLedger(D(10_000), {pair.pair_id: pair for pair in pairs})
     guard = RiskGuard(limits, EQUITY)
-    orders = LegOrders(port, journal, world.clock, bus, bot_id="rig")
-    engine = PairEngine(
+    floor = build_floor(
         market=port,
-        orders=orders,
+        trading=port,
         journal=journal,
         ledger=ledger,
         guard=guard,
@@ -304,47 +331,10 @@ def start_rig(
         bus=bus,
         rules=RULES,
         settings=settings or ExecutionSettings(),
+        bot_id="rig",
     )
-    funding = FundingBook(
-        journal=journal, ledger=ledger, clock=world.clock, bus=bus, on_unwritable=engine.on_unwritable
-    )
-    recovery = Recovery(
-        journal=journal,
-        trading=port,
-        orders=orders,
-        engine=engine,
-        ledger=ledger,
-        guard=guard,
-        funding=funding,
-        rules=RULES,
-    )
-    kill_switch = KillSwitch(
-        engine=engine,
-        orders=orders,
-        ledger=ledger,
-        guard=guard,
-        recovery=recovery,
-        journal=journal,
-        clock=world.clock,
-        bus=bus,
-        trading=port,
-        emergency=port,
-        withdraw_unsent=lambda: None,
-        symbols=world.exchange.source.symbols,
-    )
-    pump = asyncio.get_running_loop().create_task(_pump(world.exchange, orders, funding))
-    return Rig(world, port, journal, ledger, guard, orders, engine, recovery, funding, kill_switch, events, [pump])
-
-
-async def _pump(exchange: SimulatedExchange, orders: LegOrders, funding: FundingBook) -> None:
-    async for event in exchange.events():
-        match event:
-            case Fill():
-                orders.book(event)
-            case OrderReport():
-                orders.take_report(event)
-            case FundingPayment():
-                funding.book(event)
+    pump = asyncio.get_running_loop().create_task(floor.follow_account(world.exchange.events()))
+    return Rig(world, port, journal, floor, events, [pump])
 
 
 def assert_sound(rig: Rig) -> None:

@@ -10,20 +10,17 @@ from typing import Any
 
 import pytest
 
-from ccxt_bt_bridge.words import NotPlaced, Placed
+from ccxt_bt_bridge.words import NotPlaced
 from pairs.words import Pair, PairState
-from tests.brokers.markets import bars, hours, market_order, source
+from tests.brokers.markets import bars, hours, source
 from tests.trading.execution.engine_rig import (
     ENTRY,
     RULES,
     Rig,
     fast_files,
     is_hedged_or_flat,
-    open_world,
-    start_rig,
 )
 from tests.trading.plays import SHARING, play, round_trip, run_market, shared_market
-from tests.virtual_time import run_virtual
 from trading.events import Alarm, EntryRefused, OrderFailed, OrderFinished, PairClosed, PairOpened
 from trading.execution.settings import ExecutionSettings
 from trading.risk_guard import Breaker
@@ -331,30 +328,6 @@ def test_too_small_a_leg_is_refused_before_the_other_is_sent(tmp_path):
 
     rig = play(tmp_path, script)
     assert rig.of(EntryRefused)[0].reasons == ("below_minimum:B",)
-    assert rig.port.sent == []
-
-
-# what is not ours
-
-
-def test_a_foreign_fill_halts_and_nothing_more_is_opened(tmp_path):
-    async def main() -> Rig:
-        world = open_world(tmp_path)
-        try:
-            rig = start_rig(world)
-            await asyncio.sleep(0)
-            assert isinstance(await world.exchange.create_order(market_order("somebody", "A", "1")), Placed)
-            await asyncio.sleep(0)
-            await rig.engine.execute(rig.enter())
-            await rig.stop()
-            return rig
-        finally:
-            world.close()
-
-    rig = run_virtual(main())
-    assert rig.guard.state.breaker_reason == "foreign_fill:A"
-    assert "order somebody, which is not ours" in rig.alarms[0]
-    assert rig.of(EntryRefused)[0].reasons == ("breaker_halted:foreign_fill:A",)
     assert rig.port.sent == []
 
 

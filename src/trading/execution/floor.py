@@ -1,0 +1,132 @@
+"""The execution floor of one account, put together: the same for every exchange, under the bot and alone."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+
+from ccxt_bt_bridge.bt_time import ms_to_datetime
+from ccxt_bt_bridge.clock import Clock
+from ccxt_bt_bridge.port import MarketPort, TradingPort
+from ccxt_bt_bridge.words import Connection, Fill, FundingPayment, Market, OrderReport, UserEvent
+from trading.events import ConnectionChanged, EventBus
+from trading.execution.funding_book import FundingBook
+from trading.execution.kill_switch import KillSwitch
+from trading.execution.leg_orders import LegOrders
+from trading.execution.pair_engine import PairEngine
+from trading.execution.pair_ledger import PairLedger
+from trading.execution.reconciler import Reconciler
+from trading.execution.recovery import Recovery
+from trading.execution.settings import ExecutionSettings
+from trading.journal.writer import Journal
+from trading.risk_guard import RiskGuard
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """The collaborators of a session: ports, engine, ledger, guard, journal."""
+
+    market: MarketPort
+    trading: TradingPort
+    engine: PairEngine
+    orders: LegOrders
+    funding: FundingBook
+    ledger: PairLedger
+    guard: RiskGuard
+    journal: Journal
+    clock: Clock
+    bus: EventBus
+    reconciler: Reconciler
+    recovery: Recovery
+    kill_switch: KillSwitch
+
+    async def follow_account(self, events: AsyncIterator[UserEvent]) -> None:
+        """Book what the user stream tells, until it ends. ``events``: subscribed before anything was asked."""
+        async for event in events:
+            match event:
+                case Fill():
+                    self.orders.book(event)
+                case OrderReport():
+                    self.orders.take_report(event)
+                case FundingPayment():
+                    self.funding.book(event)
+                case Connection():
+                    self.note_connection(event)
+
+    def note_connection(self, connection: Connection) -> None:
+        """A stream went down or came back: then the account is looked at again."""
+        when = ms_to_datetime(connection.time_ms)
+        self.bus.publish(ConnectionChanged(when, connection.stream, connection.is_up, connection.reason))
+        if connection.is_up:
+            self.reconciler.soon()
+
+
+def build_floor(
+    *,
+    market: MarketPort,
+    trading: TradingPort,
+    journal: Journal,
+    ledger: PairLedger,
+    guard: RiskGuard,
+    clock: Clock,
+    bus: EventBus,
+    rules: Mapping[str, Market],
+    settings: ExecutionSettings,
+    bot_id: str,
+    emergency: TradingPort | None = None,
+    withdraw_unsent: Callable[[], None] = lambda: None,
+) -> Floor:
+    """``rules``: of every symbol that may be traded. Nothing is asked or sent before ``recovery`` is.
+
+    ``emergency``, ``withdraw_unsent``: see ``KillSwitch``; without them an emergency stop goes the ordinary way.
+    """
+    orders = LegOrders(trading, journal, clock, bus, bot_id=bot_id)
+    engine = PairEngine(
+        market=market,
+        orders=orders,
+        journal=journal,
+        ledger=ledger,
+        guard=guard,
+        clock=clock,
+        bus=bus,
+        rules=rules,
+        settings=settings,
+    )
+    funding = FundingBook(journal=journal, ledger=ledger, clock=clock, bus=bus, on_unwritable=engine.on_unwritable)
+    reconciler = Reconciler(
+        trading=trading,
+        orders=orders,
+        journal=journal,
+        book=engine.book,
+        foreign=engine.foreign,
+        rules=rules,
+        clock=clock,
+        every_s=settings.reconcile_s,
+    )
+    recovery = Recovery(
+        journal=journal,
+        trading=trading,
+        orders=orders,
+        engine=engine,
+        ledger=ledger,
+        guard=guard,
+        funding=funding,
+        reconciler=reconciler,
+    )
+    kill_switch = KillSwitch(
+        engine=engine,
+        orders=orders,
+        ledger=ledger,
+        guard=guard,
+        reconciler=reconciler,
+        journal=journal,
+        clock=clock,
+        bus=bus,
+        trading=trading,
+        emergency=emergency or trading,
+        withdraw_unsent=withdraw_unsent,
+        symbols=rules,
+    )
+    return Floor(
+        market, trading, engine, orders, funding, ledger, guard, journal, clock, bus, reconciler, recovery, kill_switch
+    )

@@ -1,0 +1,198 @@
+"""Ledger and exchange compared, at the start and ever after: fills are adopted, never invented.
+
+A read that failed says nothing: it is never "flat". A difference must show twice, and survive one question for the
+fills behind it, before anything is done about it; what stays unexplained halts the bot until a person has looked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from ccxt_bt_bridge.clock import Clock
+from ccxt_bt_bridge.errors import ExchangeUnreachable
+from ccxt_bt_bridge.port import TradingPort
+from ccxt_bt_bridge.words import Account, Market
+from trading.execution.foreign_book import ForeignBook
+from trading.execution.leg_orders import LegOrders
+from trading.execution.pair_book import PairBook
+from trading.journal.writer import Journal
+
+SECOND_LOOK_S = 2.0
+OVERLAP_MS = 60_000
+UNREACHABLE_ALARM_MS = 120_000
+ZERO = Decimal(0)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """Ledger and exchange disagree on a symbol of ours; ``foreign``: what is known to be somebody else's."""
+
+    symbol: str
+    ledger: Decimal
+    exchange: Decimal
+    foreign: Decimal = ZERO
+
+    def __str__(self) -> str:
+        beside = f", of which {self.foreign} is not the bot's" if self.foreign else ""
+        return f"{self.symbol}: the journal holds {self.ledger}, the exchange {self.exchange}{beside}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """When both were last seen to agree, and what the exchange held then, by symbol."""
+
+    time_ms: int
+    exchange: Mapping[str, Decimal]
+
+
+class Reconciler:
+    """``every_s`` seconds pass between looks. ``last``: None until ledger and exchange have agreed once."""
+
+    def __init__(
+        self,
+        *,
+        trading: TradingPort,
+        orders: LegOrders,
+        journal: Journal,
+        book: PairBook,
+        foreign: ForeignBook,
+        rules: Mapping[str, Market],
+        clock: Clock,
+        every_s: float,
+    ) -> None:
+        self.last: Reconciled | None = None
+        self._trading, self._orders, self._journal = trading, orders, journal
+        self._book, self._foreign = book, foreign
+        self._rules, self._clock, self._every_s = rules, clock, every_s
+        self._suspects: dict[str, Decimal] = {}
+        self._told = ""
+        self._wanted = asyncio.Event()
+        self._unreachable_since_ms: int | None = None
+        self._fills_since_ms = 0
+
+    # at the start
+
+    async def begin(self, symbols: Iterable[str]) -> tuple[Mismatch, ...]:
+        """Compare before anything is traded. Raises ExchangeUnreachable when the exchange cannot be asked.
+
+        A journal that has never seen a fill takes what is there for somebody else's.
+        """
+        symbols = tuple(symbols)
+        self._foreign.restore()
+        last_fill_ms = self._journal.last_fill_ms()
+        self._fills_since_ms = self._clock.now_ms() if last_fill_ms is None else last_fill_ms
+        account = await self._trading.account()
+        if last_fill_ms is None and not self._foreign.is_known:
+            self._take_over(account, symbols)
+        differing = self._mismatches(account, symbols)
+        if differing:
+            await self._adopt_fills()
+            account = await self._trading.account()
+            differing = self._mismatches(account, symbols)
+        if not differing:
+            self._note(account, symbols)
+        for symbol in self._foreign.symbols():
+            self._book.alarm(f"{symbol}: the account holds {self._foreign.amount(symbol)} that is not this bot's", None)
+        return differing
+
+    def _take_over(self, account: Account, symbols: Iterable[str]) -> None:
+        held = {m.symbol: m.exchange - m.ledger for m in self._mismatches(account, symbols)}
+        self._foreign.add({s: amount for s, amount in held.items() if self._rules[s].kind != "spot"})
+
+    # ever after
+
+    async def run(self, *, by_itself: bool = True) -> None:
+        """Until cancelled: whenever ``soon`` is called, and by itself every so often."""
+        while True:
+            await self.once()
+            wait_s = SECOND_LOOK_S if self._suspects else self._every_s if by_itself else None
+            try:
+                await asyncio.wait_for(self._wanted.wait(), wait_s)
+            except TimeoutError:
+                continue
+            self._wanted.clear()
+
+    def soon(self) -> None:
+        """Something happened that a look should follow: a reconnect, an uncertain order."""
+        self._wanted.set()
+
+    async def once(self) -> None:
+        """One look. Symbols with an order under way are left out: their truth is being made."""
+        booked = self._orders.bookings
+        busy = self._orders.working_symbols()
+        try:
+            account = await self._trading.account()
+        except ExchangeUnreachable as error:
+            self._note_unreachable(str(error))
+            return
+        self._unreachable_since_ms = None
+        if booked != self._orders.bookings:
+            return  # what was read is older than what was booked meanwhile
+        idle = [s for s in self._rules if s not in busy and s not in self._orders.working_symbols()]
+        differing = {m.symbol: m for m in self._mismatches(account, idle)}
+        repeated = [m for s, m in differing.items() if self._suspects.get(s) == m.exchange - m.ledger]
+        self._suspects = {s: m.exchange - m.ledger for s, m in differing.items()}
+        if repeated:
+            await self._explain(repeated)
+        elif not differing:
+            self._note(account, idle)
+
+    async def compare(self, symbols: Iterable[str]) -> tuple[Mismatch, ...]:
+        """As both are now. Raises ExchangeUnreachable when the exchange cannot be asked."""
+        return self._mismatches(await self._trading.account(), symbols)
+
+    async def settle(self, symbol: str) -> None:
+        """Ask now for the fills behind what the exchange says of a symbol, and adopt them."""
+        try:
+            await self._adopt_fills()
+        except ExchangeUnreachable as error:
+            self._note_unreachable(f"{symbol}: {error}")
+
+    async def _explain(self, differing: Iterable[Mismatch]) -> None:
+        try:
+            await self._adopt_fills()
+            account = await self._trading.account()
+        except ExchangeUnreachable as error:
+            self._note_unreachable(str(error))
+            return
+        symbols = [m.symbol for m in differing if m.symbol not in self._orders.working_symbols()]
+        left = self._mismatches(account, symbols)
+        self._suspects = {s: d for s, d in self._suspects.items() if s in {m.symbol for m in left}}
+        text = "; ".join(map(str, left))
+        if text and text != self._told:
+            self._told = text
+            self._book.halt("ledger_mismatch")
+            self._book.alarm(f"nothing more is opened: {text}. Close the difference by hand.", None, critical=True)
+
+    async def _adopt_fills(self) -> None:
+        since_ms = max(0, self._fills_since_ms - OVERLAP_MS)
+        for fill in await self._trading.fills(since_ms=since_ms):
+            if fill.symbol in self._rules:
+                self._orders.book(fill)
+
+    # the parts
+
+    def _mismatches(self, account: Account, symbols: Iterable[str]) -> tuple[Mismatch, ...]:
+        rows = ((s, self._book.ledger.net(s), account.amount(s)) for s in symbols)
+        return tuple(Mismatch(*row, self._foreign.amount(row[0])) for row in rows if self._foreign.difference(*row))
+
+    def _note(self, account: Account, symbols: Iterable[str]) -> None:
+        now_ms = self._clock.now_ms()
+        known = dict(self.last.exchange) if self.last else {}
+        self.last = Reconciled(now_ms, known | {symbol: account.amount(symbol) for symbol in symbols})
+        self._fills_since_ms = now_ms
+
+    def _note_unreachable(self, reason: str) -> None:
+        now_ms = self._clock.now_ms()
+        log.warning("not_reconciled reason=%s", reason)
+        if self._unreachable_since_ms is None:
+            self._unreachable_since_ms = now_ms
+        elif now_ms - self._unreachable_since_ms > UNREACHABLE_ALARM_MS:
+            self._unreachable_since_ms = now_ms
+            self._book.alarm(f"the account has not been seen for two minutes ({reason})", None, critical=True)

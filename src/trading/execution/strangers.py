@@ -1,0 +1,119 @@
+"""Trades that no order under way explains: the exchange's own closing, a person's, or a late one of ours.
+
+What takes away from a pair is booked to it, so that the ledger stays true, and the rest of that pair is closed: one leg
+is never left alone. What is beside our pairs goes to the foreign book and is never traded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+
+from ccxt_bt_bridge.words import Fill
+from trading.events import LegFilled
+from trading.execution.foreign_book import ForeignBook
+from trading.execution.pair_book import PairBook
+from trading.journal.errors import JournalUnwritable
+from trading.journal.writer import Journal
+
+EXCHANGE_IDS = ("autoclose-", "adl_autoclose", "settlement_autoclose-")
+NOBODY = ""
+ZERO = Decimal(0)
+
+
+class Strangers:
+    """``own_prefix``: what every client order id of this bot begins with. ``close_rest(pair_id, reason)`` is called for
+    each pair that lost something; ``on_unwritable`` when the disk refused: then nothing was booked, and the next
+    reconciliation asks for it again."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        book: PairBook,
+        foreign: ForeignBook,
+        own_prefix: str,
+        close_rest: Callable[[str, str], None],
+        on_unwritable: Callable[[JournalUnwritable], None],
+    ) -> None:
+        self._journal, self._book, self._foreign, self._own_prefix = journal, book, foreign, own_prefix
+        self._close_rest, self._on_unwritable = close_rest, on_unwritable
+
+    def take(self, fill: Fill) -> None:
+        """Book a fill of nobody's order, once."""
+        if self._journal.has_fill(fill):
+            return
+        parts = self._parts(fill)
+        try:
+            with self._journal.transaction():
+                for pair_id, part in parts:
+                    ref = self._book.entry(pair_id).ref if pair_id else NOBODY
+                    self._journal.record_fill(part, pair_id, ref)
+                beside = sum((part.signed_amount for pair_id, part in parts if not pair_id), ZERO)
+                if beside:
+                    self._foreign.add({fill.symbol: beside})
+        except JournalUnwritable as error:
+            self._foreign.restore()
+            self._on_unwritable(error)
+            return
+        self._tell(fill, [pair_id for pair_id, _ in parts if pair_id])
+        for pair_id, part in parts:
+            if pair_id:
+                self._apply(pair_id, part)
+
+    def is_ours(self, fill: Fill) -> bool:
+        return fill.client_order_id.startswith(self._own_prefix)
+
+    def _parts(self, fill: Fill) -> list[tuple[str, Fill]]:
+        """By pair, as far as it takes away from what pairs hold; the rest is nobody's.
+
+        A person's trade closes what is a person's first, the exchange's what is ours: then the other leg is closed too.
+        """
+        left, sign = fill.amount, fill.side.sign
+        if not fill.client_order_id.startswith(EXCHANGE_IDS):
+            left -= min(left, max(ZERO, -sign * self._foreign.amount(fill.symbol)))
+        parts: list[tuple[str, Fill]] = []
+        for pair_id, held in self._book.ledger.pairs_of(fill.symbol).items():
+            share = min(left, max(ZERO, -sign * held))
+            if share:
+                parts.append((pair_id, _part(fill, share, len(parts))))
+                left -= share
+        beside = fill.amount - sum((part.amount for _, part in parts), ZERO)
+        return [*parts, (NOBODY, _part(fill, beside, len(parts)))] if beside else parts
+
+    def _apply(self, pair_id: str, part: Fill) -> None:
+        self._book.ledger.apply_fill(
+            pair_id, part.symbol, part.position_change, part.price, fee=part.fee, reference_price=part.price
+        )
+        self._book.bus.publish(LegFilled(pair_id, self._book.entry(pair_id).ref, part, part.price))
+        self._close_rest(pair_id, f"closed_elsewhere:{part.symbol}")
+
+    def _tell(self, fill: Fill, pairs: list[str]) -> None:
+        what = f"{fill.symbol}: {fill.signed_amount} was traded at {fill.price} by "
+        if self.is_ours(fill) and not self._journal.has_intent(fill.client_order_id):
+            self._book.halt("journal_outdated")
+            what += f"order {fill.client_order_id} of this bot, which this journal does not know: it is an older copy"
+        elif self.is_ours(fill):
+            self._book.halt(f"late_fill:{fill.symbol}")
+            what += f"our own order {fill.client_order_id}, after the exchange had said that it was over"
+        elif fill.client_order_id.startswith(EXCHANGE_IDS):
+            what += f"the exchange itself ({fill.client_order_id}): a liquidation or deleveraging"
+        else:
+            what += f"order {fill.client_order_id or '(without an id)'}, which is not this bot's"
+        if pairs:
+            self._book.halt(f"closed_elsewhere:{fill.symbol}")
+            what += f". It closed what {', '.join(pairs)} held: the rest of it is closed too, and nothing is opened"
+            what += " until a person has looked"
+        else:
+            what += f". It is left alone; nothing is opened in {fill.symbol} until it is gone"
+        self._book.alarm(what, pairs[0] if pairs else None, critical=True)
+
+
+def _part(fill: Fill, amount: Decimal, number: int) -> Fill:
+    """``amount`` of a fill with its share of the fee; the first part keeps the fill's own id."""
+    if amount == fill.amount:
+        return fill
+    trade_id = fill.trade_id if not number else f"{fill.trade_id}#{number}"
+    share = amount / fill.amount
+    return replace(fill, trade_id=trade_id, amount=amount, fee=fill.fee * share, base_fee=fill.base_fee * share)

@@ -1,0 +1,341 @@
+"""Ledger and exchange compared while the bot lives and after it was away; what strangers do to its positions."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Awaitable, Callable, Iterable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from ccxt_bt_bridge.errors import ExchangeUnreachable
+from ccxt_bt_bridge.words import Placed
+from pairs.words import PairState
+from tests.brokers.markets import market_order
+from tests.trading.execution.engine_rig import ENTRY, Rig, World, assert_sound, open_world, start_rig
+from tests.virtual_time import run_virtual
+from trading.events import EntryRefused
+from trading.risk_guard import Breaker
+
+D = Decimal
+LOOK_S = 30.0
+
+Script = Callable[[Rig], Awaitable[None]]
+
+
+def play(
+    folder: Path,
+    script: Callable[[Rig], Awaitable[None]],
+    *,
+    faults: Iterable[dict[str, Any]] = (),
+    looking: bool = True,
+) -> Rig:
+    """One life of the bot: recovered, reconciling all the time, then ``script``."""
+
+    async def main() -> Rig:
+        world = open_world(folder, faults=faults)
+        try:
+            return await live(world, script, looking=looking)
+        finally:
+            world.close()
+
+    return run_virtual(main())
+
+
+async def live(world: World, script: Script, *, looking: bool = True) -> Rig:
+    rig = start_rig(world)
+    await rig.recover()
+    if looking:
+        rig.tasks.append(asyncio.create_task(rig.reconciler.run()))
+    await script(rig)
+    while not rig.engine.is_idle:
+        await asyncio.sleep(1)
+    await rig.stop()
+    return rig
+
+
+async def look_often(rig: Rig) -> None:
+    while True:
+        await rig.reconciler.once()
+        await asyncio.sleep(0.05)
+
+
+async def order(rig: Rig, symbol: str, amount: str, client_id: str = "somebody") -> None:
+    assert isinstance(await rig.world.exchange.create_order(market_order(client_id, symbol, amount)), Placed)
+    await asyncio.sleep(0.01)
+
+
+def deleverage(rig: Rig, symbol: str) -> None:
+    world = rig.world
+    world.exchange.venue.close_position(symbol, prefix="adl_autoclose-", now_ms=world.clock.now_ms())
+
+
+def held(rig: Rig) -> dict[str, Decimal]:
+    return {symbol: rig.world.held(symbol) for symbol in ("A", "B")}
+
+
+def assert_ledger_is_the_exchange(rig: Rig) -> None:
+    for symbol in ("A", "B"):
+        assert rig.ledger.net(symbol) + rig.engine.foreign.amount(symbol) == rig.world.held(symbol), symbol
+
+
+# positions of others
+
+
+def test_what_the_account_held_before_the_first_start_is_never_touched(tmp_path):
+    async def main() -> Rig:
+        world = open_world(tmp_path)
+        try:
+            assert isinstance(await world.exchange.create_order(market_order("somebody", "A", "3")), Placed)
+
+            async def script(rig: Rig) -> None:
+                await rig.engine.execute(rig.enter())
+                await asyncio.sleep(100)
+
+            return await live(world, script)
+        finally:
+            world.close()
+
+    rig = run_virtual(main())
+    assert rig.of(EntryRefused)[0].reasons == ("foreign_position:A",)
+    assert rig.port.sent == []
+    assert held(rig) == {"A": D(3), "B": D(0)}
+    assert rig.alarms == ["A: the account holds 3 that is not this bot's"]
+    assert rig.guard.breaker is Breaker.CLOSED
+
+
+def test_a_symbol_is_free_again_when_the_stranger_has_gone(tmp_path):
+    async def script(rig: Rig) -> None:
+        await order(rig, "A", "1")
+        await rig.engine.execute(rig.enter())
+        await asyncio.sleep(60)
+        await order(rig, "A", "-1", "somebody-2")
+        await rig.engine.execute(rig.enter())
+
+    rig = play(tmp_path, script)
+    assert [event.reasons for event in rig.of(EntryRefused)] == [("foreign_position:A",)]
+    assert rig.state() is PairState.OPEN
+    assert held(rig) == ENTRY
+    assert "order somebody, which is not this bot's" in rig.alarms[0]
+    assert rig.guard.breaker is Breaker.CLOSED
+
+
+def test_a_strangers_addition_to_a_symbol_of_ours_is_left_when_we_leave(tmp_path):
+    async def script(rig: Rig) -> None:
+        await rig.engine.execute(rig.enter())
+        await order(rig, "A", "5")
+        await asyncio.sleep(100)
+        assert rig.state() is PairState.OPEN
+        await rig.engine.execute(rig.leave())
+
+    rig = play(tmp_path, script)
+    assert rig.state() is PairState.FLAT
+    assert held(rig) == {"A": D(5), "B": D(0)}
+    assert_ledger_is_the_exchange(rig)
+
+
+def test_strangers_survive_a_restart(tmp_path):
+    async def main() -> Rig:
+        world = open_world(tmp_path)
+        try:
+
+            async def first(rig: Rig) -> None:
+                await order(rig, "B", "-2")
+
+            async def second(rig: Rig) -> None:
+                await rig.engine.execute(rig.enter())
+
+            (await live(world, first)).journal.die()
+            return await live(world, second)
+        finally:
+            world.close()
+
+    rig = run_virtual(main())
+    assert rig.of(EntryRefused)[0].reasons == ("foreign_position:B",)
+
+
+# one leg closed by somebody else
+
+
+def test_a_leg_that_the_exchange_closes_takes_the_other_one_along(tmp_path):
+    async def script(rig: Rig) -> None:
+        await rig.engine.execute(rig.enter())
+        deleverage(rig, "B")
+        await asyncio.sleep(1)
+
+    rig = play(tmp_path, script)
+    assert held(rig) == {"A": D(0), "B": D(0)}
+    assert rig.state() is PairState.FLAT
+    assert [trade.exit_reason for trade in rig.ledger.trades] == ["closed_elsewhere:B"]
+    assert (rig.guard.breaker, rig.guard.state.breaker_reason) == (Breaker.HALTED, "closed_elsewhere:B")
+    assert "a liquidation or deleveraging" in rig.alarms[0]
+    assert rig.port.sent[-1].symbol == "A" and rig.port.sent[-1].reduce_only
+    assert_ledger_is_the_exchange(rig)
+
+
+def test_a_leg_closed_while_the_bot_was_dead_takes_the_other_one_along_at_the_next_start(tmp_path):
+    async def main() -> Rig:
+        world = open_world(tmp_path)
+        try:
+
+            async def first(rig: Rig) -> None:
+                await rig.engine.execute(rig.enter())
+
+            async def second(rig: Rig) -> None:
+                await asyncio.sleep(1)
+
+            dead = await live(world, first)
+            dead.journal.die()
+            deleverage(dead, "B")
+            return await live(world, second)
+        finally:
+            world.close()
+
+    rig = run_virtual(main())
+    assert held(rig) == {"A": D(0), "B": D(0)}
+    assert [trade.exit_reason for trade in rig.ledger.trades] == ["closed_elsewhere:B"]
+    assert rig.guard.breaker is Breaker.HALTED
+
+
+def test_a_closing_whose_event_is_lost_is_found_by_looking_twice(tmp_path):
+    async def script(rig: Rig) -> None:
+        await rig.engine.execute(rig.enter())
+        rig.tasks[0].cancel()  # the user stream is deaf from here on
+        deleverage(rig, "A")
+        await asyncio.sleep(LOOK_S + 5)
+
+    rig = play(tmp_path, script)
+    # The order that closes the rest is looked up: nobody hears of it either.
+    assert held(rig) == {"A": D(0), "B": D(0)}
+    assert rig.guard.state.breaker_reason == "closed_elsewhere:A"
+
+
+def test_a_person_who_closes_a_part_of_a_leg_gets_the_whole_pair_closed(tmp_path):
+    async def script(rig: Rig) -> None:
+        await rig.engine.execute(rig.enter())
+        await order(rig, "A", "-0.5")
+        await asyncio.sleep(1)
+
+    rig = play(tmp_path, script)
+    assert held(rig) == {"A": D(0), "B": D(0)}
+    (trade,) = rig.ledger.trades
+    assert [leg.quantity for leg in trade.legs] == [D(2), D(-4)]
+
+
+def test_a_person_who_turns_a_leg_around_keeps_what_is_beyond_ours(tmp_path):
+    async def script(rig: Rig) -> None:
+        await rig.engine.execute(rig.enter())
+        await order(rig, "A", "-3")
+        await asyncio.sleep(1)
+
+    rig = play(tmp_path, script)
+    assert held(rig) == {"A": D(-1), "B": D(0)}
+    assert rig.engine.foreign.amount("A") == D(-1)
+    assert rig.state() is PairState.FLAT
+    assert_ledger_is_the_exchange(rig)
+
+
+def test_a_leg_closed_while_its_hedge_is_under_way_ends_flat(tmp_path):
+    async def script(rig: Rig) -> None:
+        def close_first(request) -> None:
+            if request.symbol == "B":
+                deleverage(rig, "A")
+
+        rig.port.before = close_first
+        await rig.engine.execute(rig.enter())
+        await asyncio.sleep(1)
+
+    rig = play(tmp_path, script)
+    assert held(rig) == {"A": D(0), "B": D(0)}
+    assert rig.state() is PairState.FLAT
+
+
+# looking
+
+
+def test_looking_all_the_time_changes_nothing_while_all_is_well(tmp_path):
+    async def script(rig: Rig) -> None:
+        eager = asyncio.create_task(look_often(rig))
+        for _ in range(3):
+            await rig.engine.execute(rig.enter())
+            await asyncio.sleep(1)
+            await rig.engine.execute(rig.leave())
+            rig.guard.release("A_B")  # as the next bar would
+            await asyncio.sleep(1)
+        eager.cancel()
+        assert_sound(rig)
+
+    rig = play(tmp_path, script, faults=[{"kind": "slow", "on": "create_order", "rate": 0.5, "delay_ms": 400}])
+    assert len(rig.ledger.trades) == 3
+    assert rig.guard.breaker is Breaker.CLOSED
+    assert rig.reconciler.last is not None and set(rig.reconciler.last.exchange) >= {"A", "B"}
+
+
+def test_a_difference_that_no_fill_explains_halts_at_the_second_look(tmp_path):
+    async def script(rig: Rig) -> None:
+        await rig.engine.execute(rig.enter())
+        await rig.reconciler.once()
+        del rig.world.exchange.venue.account.ledger._positions["A"]
+        await rig.reconciler.once()
+        assert rig.guard.breaker is Breaker.CLOSED, "once may be a race"
+        await rig.reconciler.once()
+
+    rig = play(tmp_path, script, looking=False)
+    assert rig.guard.state.breaker_reason == "ledger_mismatch"
+    assert "A: the journal holds 2, the exchange 0" in rig.alarms[-1]
+    assert rig.state() is PairState.OPEN, "what is not understood is not traded"
+
+
+def test_a_failed_read_is_never_flat_and_is_told_after_two_minutes(tmp_path):
+    async def script(rig: Rig) -> None:
+        await rig.engine.execute(rig.enter())
+        await rig.reconciler.once()
+
+        async def unreachable() -> None:
+            raise ExchangeUnreachable("the line is dead")
+
+        rig.port.account = unreachable
+        seen = rig.reconciler.last
+        await asyncio.sleep(10 * LOOK_S)
+        assert rig.reconciler.last is seen
+
+    rig = play(tmp_path, script)
+    assert rig.state() is PairState.OPEN
+    assert rig.guard.breaker is Breaker.CLOSED
+    assert [alarm for alarm in rig.alarms if "has not been seen" in alarm]
+
+
+def test_an_older_copy_of_the_journal_halts_and_uses_no_id_again(tmp_path):
+    async def main() -> tuple[Rig, list[str]]:
+        world = open_world(tmp_path)
+        copy = tmp_path / "copy"
+        try:
+
+            async def trade_once(rig: Rig) -> None:
+                await rig.engine.execute(rig.enter())
+                await rig.engine.execute(rig.leave())
+
+            async def enter(rig: Rig) -> None:
+                await asyncio.sleep(1)
+                await rig.engine.execute(rig.enter())
+
+            first = await live(world, trade_once)
+            first.journal.close()
+            shutil.copy(world.journal_path, copy)
+            second = await live(world, enter)
+            second.journal.close()
+            for name in ("-wal", "-shm"):
+                world.journal_path.with_name(world.journal_path.name + name).unlink(missing_ok=True)
+            shutil.copy(copy, world.journal_path)
+            third = await live(world, enter)
+            return third, world.placed
+        finally:
+            world.close()
+
+    third, ids = run_virtual(main())
+    assert third.guard.state.breaker_reason == "journal_outdated"
+    assert "it is an older copy" in third.alarms[0]
+    assert third.port.sent == []
+    assert held(third) == ENTRY, "left as it is for a person"
+    assert len(set(ids)) == len(ids)
