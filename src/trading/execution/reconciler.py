@@ -143,9 +143,9 @@ class Reconciler:
         elif not differing:
             self._note(account, idle)
 
-    async def compare(self, symbols: Iterable[str]) -> tuple[Mismatch, ...]:
-        """As both are now. Raises ExchangeUnreachable when the exchange cannot be asked."""
-        return self._mismatches(await self._trading.account(), symbols)
+    def differences(self, account: Account, symbols: Iterable[str]) -> tuple[Mismatch, ...]:
+        """Between the ledger now and what was read."""
+        return self._mismatches(account, symbols)
 
     async def settle(self, symbol: str) -> None:
         """Ask now for the fills behind what the exchange says of a symbol, and adopt them."""
