@@ -17,6 +17,7 @@ from aiohttp import web
 from brokers.binance import AccountWish, open_binance
 from brokers.desk.params import Params
 from brokers.desk.rest_door import RestDoor
+from ccxt_bt_bridge import binance_orders
 from ccxt_bt_bridge.bt_time import ms_to_datetime
 from ccxt_bt_bridge.words import NotPlaced
 from pairs.words import Action, Direction, LegOrder, Pair, PairOrder, PairState, entry_ref
@@ -59,6 +60,7 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> WireLog:
         return await serve(self, request)
 
     monkeypatch.setattr(RestDoor, "serve", noted)
+    monkeypatch.setattr(binance_orders, "FRESH_S", 60.0)  # what waits is not sent for the stop's sake, not for its age
     return log
 
 
