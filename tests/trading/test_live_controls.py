@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from ccxt_bt_bridge.loop import LoopThread
 from strategies.pair_strategy import PairStrategy
-from tests.trading.runs import write_config
+from tests.trading.runs import merged, write_config
 from trading.config.loader import load_config
 from trading.control.command_queue import CommandQueue, CommandState, Verb
 from trading.control.paths import control_paths
 from trading.control.stop_signal import emergency_signal
-from trading.events import Alarm, Event, PairClosed, PairOpened
+from trading.events import Alarm, BarMarked, Event, PairClosed, PairOpened
 from trading.live_trading_bot import LiveTradingBot
+from trading.utc_text import utc_text
 
 PATIENCE_S = 60.0
+HOUR_MS = 3_600_000
 LONG_WORK = 1_500_000  # rounds of a computation that gives Python's main thread no moment of its own
 
 
@@ -131,3 +135,48 @@ def test_outside_the_main_thread_no_signal_is_taken():
         loop.stop()
         loop.close()
     assert seen == [signal.SIG_DFL]
+
+
+def test_a_stop_leaves_a_pair_that_only_waits_for_a_halted_market_exiting_and_says_so(config):
+    plain = {"mock": {"speed": "max"}, "trading": {"on_shutdown": "close"}}
+    entered = run_until(rewritten(config, **plain), PairOpened)
+    symbol, when = entered.order.legs[0].symbol, entered.order.decided_at + timedelta(hours=1)
+    halt = {"kind": "halt", "on": "market", "symbol": symbol, "at": utc_text(when), "delay_ms": 5 * HOUR_MS}
+    halted = rewritten(config, **plain, broker={"faults": [halt]}, bot_id="halted")
+    events: list[Event] = []
+    run_until(halted, BarMarked, lambda event: event.time >= when + timedelta(hours=1), events)
+    told = [event.message for event in events if isinstance(event, Alarm)]
+    assert (
+        f"{entered.order.pair_id} waits for a halted market and stays exiting: the next start goes on with it" in told
+    )
+    status = LiveTradingBot(halted, environ={}).get_status()
+    assert [pair["state"] for pair in status["pairs"] if pair["state"] != "flat"] == ["exiting"]
+    result = LiveTradingBot(halted, environ={}).run()
+    assert (result.trades[0].pair_id, result.trades[0].exit_reason) == (entered.order.pair_id, "shutdown")
+
+
+def rewritten(config: Path, **changes) -> Path:
+    folder = config.parent / "other"
+    folder.mkdir(exist_ok=True)
+    known = json.loads(config.read_text())
+    path = folder / f"{len(list(folder.iterdir()))}.json"
+    path.write_text(json.dumps(merged(known, changes)))
+    return path
+
+
+def run_until(
+    config: Path, kind: type, is_it: Callable = lambda event: True, events: list[Event] | None = None
+) -> Event:
+    """Run until the first event of this kind, and stop there."""
+    bot, found = LiveTradingBot(config, environ={}), []
+    heard = [] if events is None else events
+
+    def listen(event: Event) -> None:
+        heard.append(event)
+        if isinstance(event, kind) and is_it(event) and not found:
+            found.append(event)
+            bot.stop()
+
+    bot.add_listener(listen)
+    bot.run()
+    return found[0]
