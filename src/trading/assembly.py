@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 import backtrader as bt
 
@@ -22,6 +23,7 @@ from trading.execution.floor import Floor, build_floor
 from trading.execution.pair_ledger import PairLedger
 from trading.execution.quality import ExecutionQuality
 from trading.execution.settings import ExecutionSettings
+from trading.execution.wire_guard import WireGuard, WireLimits
 from trading.journal.writer import Journal
 from trading.live_pair_broker import LivePairBroker
 from trading.live_recorder import LiveRecorder
@@ -31,8 +33,9 @@ from trading.plan_builder import STRATEGIES, risk_limits, strategy_plan
 from trading.progress import Progress
 from trading.risk_guard import RiskGuard
 from trading.run_terms import kept_terms
-from trading.venues.venue import Venue
+from trading.venues.venue import Venue, network_of
 
+FAR_TOO_MUCH = 10
 DECISION_SLACK_S = 5.0  # beyond a bar's length and the grace of a missing leg
 
 
@@ -68,9 +71,13 @@ def build_live_path(
     bus, statistics = EventBus(), ExecutionQuality()
     ledger = PairLedger(equity, {pair.pair_id: pair for pair in config.pairs})
     guard = RiskGuard(risk_limits(config, backtest=False), float(equity))
+    progress = Progress()
+    wire = WireGuard(
+        venue.trading, venue.clock, _wire_limits(model, equity), network=venue.network, wanted=network_of(model)
+    )
     floor = build_floor(
         market=venue.market,
-        trading=venue.trading,
+        trading=wire,
         journal=journal,
         ledger=ledger,
         guard=guard,
@@ -82,6 +89,8 @@ def build_live_path(
         emergency=venue.emergency,
         withdraw_unsent=venue.withdraw_unsent,
     )
+    engine = floor.engine
+    wire.last_price = lambda symbol: engine.last_price(symbol) or _decimal(progress.prices.get(symbol))
     board = FeedBoard(loop.hub)
     gateway = PairGateway(loop.hub, StepView(None, float(equity), float(equity), {}))
     bus.add(statistics.on_event)
@@ -93,7 +102,7 @@ def build_live_path(
         pairs=config.pairs,
         mode=model.broker.type,
         statistics=statistics,
-        progress=Progress(),
+        progress=progress,
         alignment=Alignment(interval_ms(model.data.interval), model.data.missing_leg, model.data.grace_s),
         reach=Reach(queue, paths.halt_flag),
     )
@@ -108,6 +117,24 @@ def _execution_settings(model: Config) -> ExecutionSettings:
         longest_decision_age_s=interval_ms(model.data.interval) / 1000.0 + model.data.grace_s + DECISION_SLACK_S,
         reconcile_s=model.execution.reconcile_s,
     )
+
+
+def _wire_limits(model: Config, equity: Decimal) -> WireLimits:
+    """Without a word in the config: so much that only a defect sends it."""
+    execution = model.execution
+    usual = FAR_TOO_MUCH * equity * Decimal(repr(model.risk_management.max_leverage))
+    most = _decimal(execution.max_order_notional) or usual
+    return WireLimits(
+        max_orders_per_minute=execution.max_orders_per_minute,
+        max_orders_per_trade=execution.max_orders_per_trade,
+        max_order_notional=most,
+        max_notional_per_minute=_decimal(execution.max_notional_per_minute) or 4 * most,
+        price_band_pct=Decimal(repr(execution.price_band_pct)),
+    )
+
+
+def _decimal(number: float | None) -> Decimal | None:
+    return None if number is None else Decimal(str(number))
 
 
 def build_cerebro(path: LivePath) -> bt.Cerebro:

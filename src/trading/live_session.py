@@ -34,9 +34,9 @@ from trading.progress import Progress
 from trading.warm_up import WarmUp
 
 STOP_POLL_S = 0.5
+LAST_LOOK_S = 3.0
 COMMAND_POLL_S = 0.5  # of wall time
 STOP_LIMIT_S = 120.0
-LAST_LOOK_S = 3.0
 
 
 log = logging.getLogger(__name__)
@@ -151,7 +151,9 @@ class LiveSession:
         self._on_steps(self._again)
         self._keep(self._pump_bars(), "bars")
         self._keep(self._pump_connections(self.floor.market.connections()), "connections")
-        # Virtual time passes in hours: there, each bar asks for a look.
+        # Virtual time passes in hours: there, each bar asks for a look, and saves what it saw.
+        if not self._loop.is_virtual:
+            self.floor.reconciler.on_agreed = self._marker.save
         self._keep(self.floor.reconciler.run(by_itself=not self._loop.is_virtual), "reconciliation")
         self._keep(market, "market")
         if not self._loop.is_virtual:  # virtual time has no seconds that a person could wait: it looks at every bar
@@ -163,7 +165,8 @@ class LiveSession:
         if close_positions:
             self._close_all()
         await self._until_idle()
-        await self._look_once_more()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.floor.reconciler.once(), LAST_LOOK_S)
         self._marker.save()
         await self.floor.kill_switch.close()
         for task in self._tasks:
@@ -286,11 +289,6 @@ class LiveSession:
             waited += STOP_POLL_S
         for pair_id in sorted(self.floor.engine.waiting):
             self._note(f"{pair_id} waits for a halted market and stays exiting: the next start goes on with it")
-
-    async def _look_once_more(self) -> None:
-        """So that the last status shows what the exchange holds; nobody waits long for it."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self.floor.reconciler.once(), LAST_LOOK_S)
 
     @property
     def _is_half_done(self) -> bool:

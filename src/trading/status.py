@@ -61,8 +61,8 @@ def status_row(
         "limits": [{"name": name, "used": _known(used), "limit": limit} for name, used, limit in guard.usage()],
         "last_bars": {symbol: utc_text(when) for symbol, when in last_bars.items()},
         "is_market_up": is_market_up,
-        "last_reconciled": None if reconciled is None else utc_text(ms_to_datetime(reconciled.time_ms)),
-        "exchange": {} if reconciled is None else {s: float(amount) for s, amount in reconciled.exchange.items()},
+        "last_reconciled": utc_text(ms_to_datetime(reconciled.time_ms)) if reconciled else None,
+        "exchange": {symbol: float(amount) for symbol, amount in reconciled.exchange.items()} if reconciled else {},
         "monitoring": {
             "execution": {"avg_fill_time_ms": statistics.average_latency_ms, "orders": statistics.orders},
             "slippage": {"avg_slippage_pct": statistics.average_slippage_pct},

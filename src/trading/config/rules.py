@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from trading.config import pair_rules, venue_rules
+from trading.config import pair_rules, risk_rules, venue_rules
 from trading.config.check import Check
 from trading.config.report import Problem
 
@@ -38,6 +38,8 @@ RULES: tuple[Rule, ...] = (
     venue_rules.minimum_sizes,
     venue_rules.known_filters,
     venue_rules.trailing,
+    risk_rules.liquidation_distance,
+    risk_rules.quarantine,
     venue_rules.written_paths,
     venue_rules.files_of_their_own,
     venue_rules.percents_and_secrets,

@@ -17,8 +17,8 @@ from pairs.words import Pair, PairOrder, PairState
 from trading.events import Alarm
 from trading.execution.floor import Floor
 from trading.execution.kill_switch import STOP_KEY
-from trading.execution.recovery import GUARD_KEY
 from trading.journal.errors import JournalUnwritable
+from trading.risk.state import GUARD_KEY
 from trading.risk_guard import Breaker
 
 HALT_KEY = "halt"

@@ -18,6 +18,7 @@ from trading.execution.pair_ledger import PairLedger
 from trading.execution.reconciler import Reconciler
 from trading.execution.recovery import Recovery
 from trading.execution.settings import ExecutionSettings
+from trading.execution.wire_guard import WireGuard
 from trading.journal.writer import Journal
 from trading.risk_guard import RiskGuard
 
@@ -64,7 +65,7 @@ class Floor:
 def build_floor(
     *,
     market: MarketPort,
-    trading: TradingPort,
+    trading: WireGuard,
     journal: Journal,
     ledger: PairLedger,
     guard: RiskGuard,
@@ -73,12 +74,12 @@ def build_floor(
     rules: Mapping[str, Market],
     settings: ExecutionSettings,
     bot_id: str,
-    emergency: TradingPort | None = None,
-    withdraw_unsent: Callable[[], None] = lambda: None,
+    emergency: TradingPort,
+    withdraw_unsent: Callable[[], None],
 ) -> Floor:
     """``rules``: of every symbol that may be traded. Nothing is asked or sent before ``recovery`` is.
 
-    ``emergency``, ``withdraw_unsent``: see ``KillSwitch``; without them an emergency stop goes the ordinary way.
+    ``emergency``, ``withdraw_unsent``: see ``KillSwitch``.
     """
     orders = LegOrders(trading, journal, clock, bus, bot_id=bot_id)
     engine = PairEngine(
@@ -92,6 +93,7 @@ def build_floor(
         rules=rules,
         settings=settings,
     )
+    trading.on_trip, trading.last_price = engine.on_wire_guard, engine.last_price
     funding = FundingBook(journal=journal, ledger=ledger, clock=clock, bus=bus, on_unwritable=engine.on_unwritable)
     reconciler = Reconciler(
         trading=trading,
@@ -123,7 +125,7 @@ def build_floor(
         clock=clock,
         bus=bus,
         trading=trading,
-        emergency=emergency or trading,
+        emergency=emergency,
         withdraw_unsent=withdraw_unsent,
         symbols=rules,
     )

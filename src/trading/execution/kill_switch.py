@@ -24,9 +24,9 @@ from trading.execution.leg_orders import LegOrders
 from trading.execution.pair_engine import PairEngine
 from trading.execution.pair_ledger import PairLedger
 from trading.execution.reconciler import Reconciler
-from trading.execution.recovery import GUARD_KEY
 from trading.journal.errors import JournalUnwritable
 from trading.journal.writer import Journal
+from trading.risk.state import GUARD_KEY
 from trading.risk_guard import RiskGuard
 
 STOP_KEY = "emergency_stop"

@@ -66,6 +66,7 @@ class Leaving:
         self._book.alarm(f"{order.pair_id} is unwound: {reason}", order.pair_id, critical=True)
         self._book.ledger.begin_exit(order.pair_id, when=self._book.now(), zscore=None, reason=f"unwound:{reason}")
         await self.flatten(order.pair_id, PairState.UNWINDING, None, reason)
+        self._book.guard.entry_failed(order.pair_id, f"unwound:{reason}", self._book.now())
         if self._book.ledger.state(order.pair_id) is PairState.FLAT:
             self._book.guard.release(order.pair_id)
         self._book.fail(order, f"unwound:{reason}")

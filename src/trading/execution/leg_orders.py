@@ -116,7 +116,7 @@ class LegOrders:
         self._port = port
 
     def is_own(self, client_order_id: str) -> bool:
-        """True for an order of this bot."""
+        """True for an order of this bot, whichever process sent it."""
         return client_order_id.startswith(self.own_prefix)
 
     def is_under_way(self, client_order_id: str) -> bool:

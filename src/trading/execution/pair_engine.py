@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from decimal import Decimal
 
 from ccxt_bt_bridge.clock import Clock
 from ccxt_bt_bridge.port import MarketPort
@@ -75,9 +76,9 @@ class PairEngine:
             clock=clock,
         )
         self._busy: dict[str, asyncio.Event] = {}
-        orders.reason_against = self._reason_against
         self._broken: dict[str, str] = {}
         self._mending: set[asyncio.Task[None]] = set()
+        orders.reason_against = self._reason_against
         orders.on_fill = self._on_fill
         orders.on_foreign_fill = self._on_foreign_fill
         orders.on_unwritable = self.on_unwritable
@@ -115,6 +116,10 @@ class PairEngine:
         """Quote currency traded in the last bar: decides which leg goes first."""
         self._quotes.note_liquidity(symbol, traded_value)
 
+    def last_price(self, symbol: str) -> Decimal | None:
+        """The last quote that was seen, None before the first."""
+        return self._quotes.last.get(symbol)
+
     def adopt(self, entry: PairOrder) -> None:
         """Recovery: the entry order of a pair that an earlier process held."""
         self._book.adopt(entry)
@@ -133,6 +138,19 @@ class PairEngine:
                 await self._close_broken(pair_id)
             except JournalUnwritable as error:
                 await self._wait_for_disk(entry, error)
+
+    def _close_rest(self, pair_id: str, reason: str) -> None:
+        """A pair lost a leg, or a part of one, to somebody else: after what is under way, the rest goes too."""
+        self._broken[pair_id] = reason
+        if pair_id not in self._busy:
+            task = asyncio.get_running_loop().create_task(self.finish_interrupted(pair_id))
+            self._mending.add(task)
+            task.add_done_callback(self._mending.discard)
+
+    async def _close_broken(self, pair_id: str) -> None:
+        reason = self._broken.pop(pair_id, None)
+        if reason is not None and self._ledger.state(pair_id) is PairState.OPEN:
+            await self._leaving.close_rest(pair_id, reason)
 
     async def flatten(self, pair_id: str, reason: str) -> None:
         """An emergency: close what the pair holds, each leg as soon as it can be, after what is under way for it.
@@ -170,19 +188,6 @@ class PairEngine:
         entry = self._book.entry(send.pair_id)
         shares = {leg.symbol: self._book.share_filled(entry, leg) for leg in entry.legs}
         return max(shares.values()) > shares[send.symbol]
-
-    def _close_rest(self, pair_id: str, reason: str) -> None:
-        """A pair lost a leg, or a part of one, to somebody else: after what is under way, the rest goes too."""
-        self._broken[pair_id] = reason
-        if pair_id not in self._busy:
-            task = asyncio.get_running_loop().create_task(self.finish_interrupted(pair_id))
-            self._mending.add(task)
-            task.add_done_callback(self._mending.discard)
-
-    async def _close_broken(self, pair_id: str) -> None:
-        reason = self._broken.pop(pair_id, None)
-        if reason is not None and self._ledger.state(pair_id) is PairState.OPEN:
-            await self._leaving.close_rest(pair_id, reason)
 
     @contextmanager
     def _only_one(self, pair_id: str) -> Iterator[None]:
@@ -249,6 +254,11 @@ class PairEngine:
             None,
             critical=True,
         )
+
+    def on_wire_guard(self, reason: str) -> None:
+        """The last counter before the wire has refused an order: who sent it has a defect."""
+        self._book.halt(reason.split(": ")[0])
+        self._book.alarm(f"an order was held back, nothing more is opened: {reason}", None, critical=True)
 
     def on_unwritable(self, error: JournalUnwritable) -> None:
         self._book.halt("journal_unwritable")

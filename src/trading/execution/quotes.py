@@ -13,11 +13,15 @@ PRICE_PATIENCE_S = 0.5
 
 
 class Quotes:
-    """No question raises: what cannot be known is None, or not among what is answered."""
+    """No question raises: what cannot be known is None, or not among what is answered.
+
+    ``last``: the last price that was answered, by symbol, however long ago.
+    """
 
     def __init__(self, market: MarketPort) -> None:
         self._market = market
         self._traded_value: dict[str, float] = {}
+        self.last: dict[str, Decimal] = {}
 
     def note_liquidity(self, symbol: str, traded_value: float) -> None:
         """Quote currency traded in the last bar: decides which leg goes first."""
@@ -25,9 +29,10 @@ class Quotes:
 
     async def price(self, symbol: str) -> Decimal | None:
         try:
-            return (await self._market.quote(symbol)).price
+            self.last[symbol] = price = (await self._market.quote(symbol)).price
         except ExchangeUnreachable:
             return None
+        return price
 
     async def price_soon(self, symbol: str) -> Decimal | None:
         """For the statistics: no order waits long for it."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -72,6 +72,7 @@ class Reconciler:
         self._rules, self._clock, self._every_s = rules, clock, every_s
         self._suspects: dict[str, Decimal] = {}
         self._told = ""
+        self.on_agreed: Callable[[], None] = lambda: None
         self._wanted = asyncio.Event()
         self._unreachable_since_ms: int | None = None
         self._fills_since_ms = 0
@@ -90,11 +91,11 @@ class Reconciler:
         account = await self._trading.account()
         if last_fill_ms is None and not self._foreign.is_known:
             self._take_over(account, symbols)
-        differing = self._mismatches(account, symbols)
+        differing = self.differences(account, symbols)
         if differing:
             await self._adopt_fills()
             account = await self._trading.account()
-            differing = self._mismatches(account, symbols)
+            differing = self.differences(account, symbols)
         if not differing:
             self._note(account, symbols)
         for symbol in self._foreign.symbols():
@@ -102,7 +103,7 @@ class Reconciler:
         return differing
 
     def _take_over(self, account: Account, symbols: Iterable[str]) -> None:
-        held = {m.symbol: m.exchange - m.ledger for m in self._mismatches(account, symbols)}
+        held = {m.symbol: m.exchange - m.ledger for m in self.differences(account, symbols)}
         self._foreign.add({s: amount for s, amount in held.items() if self._rules[s].kind != "spot"})
 
     # ever after
@@ -135,17 +136,14 @@ class Reconciler:
         if booked != self._orders.bookings:
             return  # what was read is older than what was booked meanwhile
         idle = [s for s in self._rules if s not in busy and s not in self._orders.working_symbols()]
-        differing = {m.symbol: m for m in self._mismatches(account, idle)}
+        differing = {m.symbol: m for m in self.differences(account, idle)}
         repeated = [m for s, m in differing.items() if self._suspects.get(s) == m.exchange - m.ledger]
         self._suspects = {s: m.exchange - m.ledger for s, m in differing.items()}
         if repeated:
             await self._explain(repeated)
         elif not differing:
             self._note(account, idle)
-
-    def differences(self, account: Account, symbols: Iterable[str]) -> tuple[Mismatch, ...]:
-        """Between the ledger now and what was read."""
-        return self._mismatches(account, symbols)
+            self.on_agreed()
 
     async def settle(self, symbol: str) -> None:
         """Ask now for the fills behind what the exchange says of a symbol, and adopt them."""
@@ -162,7 +160,7 @@ class Reconciler:
             self._note_unreachable(str(error))
             return
         symbols = [m.symbol for m in differing if m.symbol not in self._orders.working_symbols()]
-        left = self._mismatches(account, symbols)
+        left = self.differences(account, symbols)
         self._suspects = {s: d for s, d in self._suspects.items() if s in {m.symbol for m in left}}
         text = "; ".join(map(str, left))
         if text and text != self._told:
@@ -178,7 +176,8 @@ class Reconciler:
 
     # the parts
 
-    def _mismatches(self, account: Account, symbols: Iterable[str]) -> tuple[Mismatch, ...]:
+    def differences(self, account: Account, symbols: Iterable[str]) -> tuple[Mismatch, ...]:
+        """Between the ledger, as it is now, and what was read."""
         rows = ((s, self._book.ledger.net(s), account.amount(s)) for s in symbols)
         return tuple(Mismatch(*row, self._foreign.amount(row[0])) for row in rows if self._foreign.difference(*row))
 

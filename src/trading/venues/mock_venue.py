@@ -22,6 +22,7 @@ from trading.market_input import MarketInput
 class MockVenue:
     """A ``Venue`` on recorded or made-up bars. Opening it raises StoreError when the file is another market's."""
 
+    network = "simulated"
     is_endless = False
 
     def __init__(

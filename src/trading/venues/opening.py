@@ -15,7 +15,7 @@ from trading.config.credentials import ApiKey, api_key
 from trading.config.model import LoadedConfig
 from trading.journal.writer import Journal
 from trading.market_input import DataChoice, MarketInput, market_input
-from trading.venues.venue import Venue
+from trading.venues.venue import Venue, network_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +90,8 @@ def _paper_plan(config: LoadedConfig) -> VenuePlan:
 def _wire_plan(config: LoadedConfig, key: ApiKey) -> VenuePlan:
     from trading.venues.wire_venue import WireVenue
 
-    network = "desk" if config.model.broker.exchange_url else "testnet" if config.model.testnet else "live"
-
     async def opened(loop: LoopThread) -> Venue:
         return await WireVenue.open(config, key)
 
     # Not the key: keys are renewed. Another account's positions are found when both ledgers are compared.
-    return VenuePlan(1.0, f"binance {config.model.market} {network}", opened)
+    return VenuePlan(1.0, f"binance {config.model.market} {network_of(config.model)}", opened)

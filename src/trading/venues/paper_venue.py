@@ -26,6 +26,8 @@ from trading.venues.wire_venue import rules_for
 class PaperVenue(EndlessMarket):
     """A ``Venue`` on the quotes of Binance. ``broker.initial_balance`` is the account's opening balance."""
 
+    network = "simulated"
+
     def __init__(self, session: CcxtSession, market: CcxtMarket, exchange: PaperExchange, config: LoadedConfig) -> None:
         model = config.model
         self._session, self._quotes, self._exchange = session, market, exchange

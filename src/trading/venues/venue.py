@@ -13,6 +13,14 @@ from typing import Any, Protocol
 from ccxt_bt_bridge.clock import Clock
 from ccxt_bt_bridge.port import MarketPort, TradingPort
 from ccxt_bt_bridge.words import Market
+from trading.config.model import Config
+
+
+def network_of(model: Config) -> str:
+    """Where the config wants orders to go: "simulated", "desk" (an exchange on this machine), "testnet" or "live"."""
+    if not model.is_live:
+        return "simulated"
+    return "desk" if model.broker.exchange_url else "testnet" if model.testnet else "live"
 
 
 class Venue(Protocol):
@@ -26,6 +34,7 @@ class Venue(Protocol):
     warmup_bars: int
     notes: tuple[str, ...]
     pace: str  # for the start line: how its time runs
+    network: str  # where its orders go: one of what ``network_of`` answers
 
     @property
     def run(self) -> int:

@@ -34,6 +34,7 @@ class WireVenue(EndlessMarket):
         self.warmup_bars = model.data.lookback_bars
         self.notes = ports.notes
         self.pace = _pace(model)
+        self.network = _network(ports.session.settings)
 
     @classmethod
     async def open(cls, config: LoadedConfig, key: ApiKey) -> Self:
@@ -85,6 +86,11 @@ def rules_for(markets: Mapping[str, Market], model: Config) -> dict[str, Market]
     """The venue's rules, and no order smaller than the config wants any to be."""
     smallest = Decimal(repr(model.execution.min_order_value))
     return {name: replace(one, min_notional=max(one.min_notional, smallest)) for name, one in markets.items()}
+
+
+def _network(settings: SessionSettings) -> str:
+    """By what was connected to, not by what was wanted."""
+    return "desk" if settings.url else "testnet" if settings.testnet else "live"
 
 
 def _pace(model: Config) -> str:

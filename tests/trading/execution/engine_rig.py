@@ -34,6 +34,7 @@ from trading.execution.pair_ledger import PairLedger
 from trading.execution.reconciler import Mismatch, Reconciler
 from trading.execution.recovery import Recovery
 from trading.execution.settings import ExecutionSettings
+from trading.execution.wire_guard import WireGuard, WireLimits
 from trading.journal import schema
 from trading.journal.reads import _intent
 from trading.journal.words import Intent
@@ -53,6 +54,7 @@ def rule(symbol: str, *, step: str = "0.001", min_notional: str = "5") -> Market
     return Market(symbol, "USDT", "usdm", D("0.01"), D(step), D(step), D(min_notional), D("0.0005"))
 
 
+PRICES = {"A": D(100), "B": D(50), "C": D(20)}
 RULES = {symbol: rule(symbol) for symbol in ("A", "B", "C")}
 
 
@@ -112,6 +114,7 @@ class CrashPlan:
 
 
 DEFAULT_SETTINGS = ExecutionSettings()
+DEFAULT_WIRE = WireLimits()
 
 
 class MortalJournal(Journal):
@@ -285,7 +288,6 @@ class Rig:
 
 
 def entry_order(pair: str, legs: Mapping[str, Decimal], when: datetime, **fields: Any) -> PairOrder:
-    prices = {"A": 100.0, "B": 50.0, "C": 20.0}
     first = next(iter(legs.values()))
     values = {"zscore": -2.1 if first > 0 else 2.1, "statistics": STATISTICS, "half_life_bars": 12.0} | fields
     return PairOrder(
@@ -293,7 +295,7 @@ def entry_order(pair: str, legs: Mapping[str, Decimal], when: datetime, **fields
         pair_id=pair,
         action=Action.ENTER,
         direction=Direction.LONG if first > 0 else Direction.SHORT,
-        legs=tuple(LegOrder(symbol, amount, prices[symbol]) for symbol, amount in legs.items()),
+        legs=tuple(LegOrder(symbol, amount, float(PRICES[symbol])) for symbol, amount in legs.items()),
         decided_at=when,
         reason="entry",
         **values,
@@ -307,6 +309,7 @@ def start_rig(
     limits: RiskLimits = OPEN_LIMITS,
     settings: ExecutionSettings | None = None,
     crash: CrashPlan | None = None,
+    wire: WireLimits = DEFAULT_WIRE,
 ) -> Rig:
     """A new life of the bot in a world; the user stream is listened to from now on."""
     journal = MortalJournal.open(world.journal_path, **ACCOUNT)
@@ -321,9 +324,10 @@ def start_rig(
     bus.add(events.append)
     ledger = PairLedger(D(10_000), {pair.pair_id: pair for pair in pairs})
     guard = RiskGuard(limits, EQUITY)
+    guarded = WireGuard(port, world.clock, wire, network="simulated", wanted="simulated")
     floor = build_floor(
         market=port,
-        trading=port,
+        trading=guarded,
         journal=journal,
         ledger=ledger,
         guard=guard,
@@ -332,7 +336,11 @@ def start_rig(
         rules=RULES,
         settings=settings or ExecutionSettings(),
         bot_id="rig",
+        emergency=port,
+        withdraw_unsent=lambda: None,
     )
+    engine = floor.engine
+    guarded.last_price = lambda symbol: engine.last_price(symbol) or PRICES.get(symbol)
     pump = asyncio.get_running_loop().create_task(floor.follow_account(world.exchange.events()))
     return Rig(world, port, journal, floor, events, [pump])
 
