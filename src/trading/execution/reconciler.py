@@ -67,6 +67,7 @@ class Reconciler:
         every_s: float,
     ) -> None:
         self.last: Reconciled | None = None
+        self.on_account: Callable[[Account], None] = lambda account: None
         self._trading, self._orders, self._journal = trading, orders, journal
         self._book, self._foreign = book, foreign
         self._rules, self._clock, self._every_s = rules, clock, every_s
@@ -133,6 +134,9 @@ class Reconciler:
             self._note_unreachable(str(error))
             return
         self._unreachable_since_ms = None
+        self.on_account(account)
+        if account.margin is not None:
+            self._book.guard.note_margin(float(account.margin.balance), float(account.margin.maintenance))
         if booked != self._orders.bookings:
             return  # what was read is older than what was booked meanwhile
         idle = [s for s in self._rules if s not in busy and s not in self._orders.working_symbols()]
@@ -144,6 +148,10 @@ class Reconciler:
         elif not differing:
             self._note(account, idle)
             self.on_agreed()
+
+    def differences(self, account: Account, symbols: Iterable[str]) -> tuple[Mismatch, ...]:
+        """Between the ledger now and what was read."""
+        return self._mismatches(account, symbols)
 
     async def settle(self, symbol: str) -> None:
         """Ask now for the fills behind what the exchange says of a symbol, and adopt them."""

@@ -73,6 +73,9 @@ class MockVenue:
         """Past the warm-up, the bar of the moment may not have been decided."""
         return self.now_ms > self._input.source.start_ms(self.warmup_bars)
 
+    def doubts(self) -> tuple[str, ...]:
+        return ()
+
     def opening_equity(self, known: Mapping[str, Any]) -> Decimal:
         return self._initial
 

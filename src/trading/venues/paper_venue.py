@@ -73,6 +73,9 @@ class PaperVenue(EndlessMarket):
     def run(self) -> int:
         return self._exchange.run
 
+    def doubts(self) -> tuple[str, ...]:
+        return ()
+
     def opening_equity(self, known: Mapping[str, Any]) -> Decimal:
         return self._initial
 
