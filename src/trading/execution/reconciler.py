@@ -92,11 +92,11 @@ class Reconciler:
         account = await self._trading.account()
         if last_fill_ms is None and not self._foreign.is_known:
             self._take_over(account, symbols)
-        differing = self.differences(account, symbols)
+        differing = self._mismatches(account, symbols)
         if differing:
             await self._adopt_fills()
             account = await self._trading.account()
-            differing = self.differences(account, symbols)
+            differing = self._mismatches(account, symbols)
         if not differing:
             self._note(account, symbols)
         for symbol in self._foreign.symbols():
@@ -104,7 +104,7 @@ class Reconciler:
         return differing
 
     def _take_over(self, account: Account, symbols: Iterable[str]) -> None:
-        held = {m.symbol: m.exchange - m.ledger for m in self.differences(account, symbols)}
+        held = {m.symbol: m.exchange - m.ledger for m in self._mismatches(account, symbols)}
         self._foreign.add({s: amount for s, amount in held.items() if self._rules[s].kind != "spot"})
 
     # ever after
@@ -140,7 +140,7 @@ class Reconciler:
         if booked != self._orders.bookings:
             return  # what was read is older than what was booked meanwhile
         idle = [s for s in self._rules if s not in busy and s not in self._orders.working_symbols()]
-        differing = {m.symbol: m for m in self.differences(account, idle)}
+        differing = {m.symbol: m for m in self._mismatches(account, idle)}
         repeated = [m for s, m in differing.items() if self._suspects.get(s) == m.exchange - m.ledger]
         self._suspects = {s: m.exchange - m.ledger for s, m in differing.items()}
         if repeated:
@@ -168,7 +168,7 @@ class Reconciler:
             self._note_unreachable(str(error))
             return
         symbols = [m.symbol for m in differing if m.symbol not in self._orders.working_symbols()]
-        left = self.differences(account, symbols)
+        left = self._mismatches(account, symbols)
         self._suspects = {s: d for s, d in self._suspects.items() if s in {m.symbol for m in left}}
         text = "; ".join(map(str, left))
         if text and text != self._told:
@@ -184,8 +184,7 @@ class Reconciler:
 
     # the parts
 
-    def differences(self, account: Account, symbols: Iterable[str]) -> tuple[Mismatch, ...]:
-        """Between the ledger, as it is now, and what was read."""
+    def _mismatches(self, account: Account, symbols: Iterable[str]) -> tuple[Mismatch, ...]:
         rows = ((s, self._book.ledger.net(s), account.amount(s)) for s in symbols)
         return tuple(Mismatch(*row, self._foreign.amount(row[0])) for row in rows if self._foreign.difference(*row))
 

@@ -28,7 +28,6 @@ from trading.events import EventBus
 from trading.execution.floor import Floor, build_floor
 from trading.execution.pair_ledger import PairLedger
 from trading.execution.settings import ExecutionSettings
-from trading.execution.wire_guard import WireGuard, WireLimits
 from trading.journal.writer import Journal
 from trading.risk_guard import RiskGuard, RiskLimits
 
@@ -99,11 +98,9 @@ async def jammed_floor(folder: Path):
         ports = await open_binance(desk_settings(desk), wish, symbols=["BTCUSDT", "ETHUSDT"], interval="1m")
         journal = Journal.open(folder / "jam.sqlite", bot_id="jam", mode="binance", account="desk")
         journal.start_run(started=ms_to_datetime(ports.session.clock.now_ms()), config_sha256="0", code_version="0")
-        wire = WireGuard(ports.trading, ports.session.clock, WireLimits(), network="desk", wanted="desk")
-        wire.last_price = lambda symbol: D(60_000)
         floor = build_floor(
             market=ports.market,
-            trading=wire,
+            trading=ports.trading,
             journal=journal,
             ledger=PairLedger(D(10_000), {"HELD": HELD, "WANTED": WANTED}),
             guard=RiskGuard(RiskLimits(max_exposure=None, max_drawdown_pct=None, max_daily_loss_pct=None), 10_000.0),
