@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ccxt_bt_bridge.words import OrderRequest
-from tests.reliability.places import SETTLE_S, Place, Violation, judge, live, open_place, recover_life, start_life
+from tests.reliability.judging import judge
+from tests.reliability.places import SETTLE_S, Place, Violation, live, open_place, recover_life, start_life
 from tests.trading.execution.engine_rig import CrashPlan, Rig
 from tests.virtual_time import run_virtual
 from trading.execution.settings import ExecutionSettings

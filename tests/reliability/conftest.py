@@ -25,12 +25,19 @@ class Desk:
 
 
 @pytest.fixture(scope="session")
-def desk() -> Iterator[Desk]:
-    """Files that cost little: thousands of journals come and go."""
+def _desk() -> Iterator[Desk]:
     folder = Path(tempfile.mkdtemp(prefix="proofs", dir=MEMORY if MEMORY.is_dir() else None))
     with fast_files():
-        yield Desk(folder, empty_journal(folder / "template.sqlite"))
+        template = empty_journal(folder / "template.sqlite")
+    yield Desk(folder, template)
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def desk(_desk: Desk) -> Iterator[Desk]:
+    """Files that cost little, for the length of one test: thousands of journals come and go."""
+    with fast_files():
+        yield _desk
 
 
 @pytest.fixture

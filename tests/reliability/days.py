@@ -23,7 +23,8 @@ from ccxt_bt_bridge.words import Bar
 from pairs.words import Direction, Pair, PairOrder, PairState
 from tests.brokers.markets import hours
 from tests.reliability.draws import FIRST_PRICES, TRADED_HOURS, Day, draw
-from tests.reliability.places import Place, Violation, judge, live, open_place, reconcile, start_life
+from tests.reliability.judging import judge
+from tests.reliability.places import Place, Violation, live, open_place, reconcile, start_life
 from tests.tasks import end_all
 from tests.trading.execution.engine_rig import Crash, CrashPlan, Rig, entry_order, rule
 from tests.virtual_time import run_virtual

@@ -35,6 +35,7 @@ MOMENTS = ("order", "order", "moment", "recovery")  # how the kills take turns
 UNRESOLVED = "SELECT count(*) FROM intents WHERE state NOT IN ('DONE', 'NOT_PLACED')"
 BARS = "SELECT count(*) FROM equity"
 STOPPED = (0, 130)
+INTENTS = "SELECT count(*) FROM intents"
 BUSY = "SELECT count(*) FROM pair_positions WHERE state NOT IN ('open', 'flat')"
 
 
@@ -120,10 +121,10 @@ class Bot:
     def is_recovering(self) -> bool:
         return is_held(lock_path(self.journal))
 
-    def freeze_mid_order(self) -> bool:
-        """Stop the process when an order of its own is under way; False when it was too quick."""
+    def freeze_mid_order(self, known: int) -> bool:
+        """Stop the process when an order beyond the ``known`` ones is under way; False when it was too quick."""
         assert self._process is not None
-        if self.count(UNRESOLVED):
+        if self.count(INTENTS) > known and self.count(UNRESOLVED):
             self._process.send_signal(signal.SIGSTOP)
             if self.count(UNRESOLVED):
                 return True
@@ -165,7 +166,8 @@ def kill_again_and_again(folder: Path, *, kills: int, seed: int = 0) -> Killed:
 
 def _wait_for(bot: Bot, moment: str, chance: random.Random) -> None:
     if moment == "order":
-        bot.until(bot.freeze_mid_order)
+        known = bot.count(INTENTS)
+        bot.until(lambda: bot.freeze_mid_order(known))
         return
     bot.until(bot.is_recovering)
     if moment == "moment":

@@ -15,7 +15,8 @@ import pytest
 from tests.conftest import PROJECT
 from tests.reliability.cells import FIRST, HEDGE
 from tests.reliability.conftest import Desk
-from tests.reliability.places import SETTLE_S, Place, judge, open_place, recover_life, start_life
+from tests.reliability.judging import judge
+from tests.reliability.places import SETTLE_S, Place, open_place, recover_life, start_life
 from tests.trading.execution.engine_rig import CrashPlan, MortalJournal
 from tests.virtual_time import run_virtual
 from trading.journal.errors import JournalUnwritable

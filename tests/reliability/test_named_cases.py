@@ -13,7 +13,8 @@ import pytest
 from pairs.words import PairState
 from tests.reliability.cells import FIRST, HEDGE
 from tests.reliability.conftest import Desk
-from tests.reliability.places import SETTLE_S, Place, judge, open_place, start_life
+from tests.reliability.judging import judge
+from tests.reliability.places import SETTLE_S, Place, open_place, start_life
 from tests.trading.execution.engine_rig import Rig
 from tests.virtual_time import run_virtual
 from trading.events import EntryRefused, PairClosed, PairOpened
