@@ -6,7 +6,6 @@ import json
 import os
 import random
 import select
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -31,6 +30,7 @@ FAULTS = [
     {"kind": "partial_fill", "on": "create_order", "rate": 0.15, "fill_ratio": 0.3},
     {"kind": "reject", "on": "create_order", "rate": 0.05},
 ]
+LONGEST_DELAY_S = {"order": 0.5, "moment": 6.0}
 MOMENTS = ("order", "order", "moment", "recovery")  # how the kills take turns
 UNRESOLVED = "SELECT count(*) FROM intents WHERE state NOT IN ('DONE', 'NOT_PLACED')"
 BARS = "SELECT count(*) FROM equity"
@@ -121,16 +121,6 @@ class Bot:
     def is_recovering(self) -> bool:
         return is_held(lock_path(self.journal))
 
-    def freeze_mid_order(self, known: int) -> bool:
-        """Stop the process when an order beyond the ``known`` ones is under way; False when it was too quick."""
-        assert self._process is not None
-        if self.count(INTENTS) > known and self.count(UNRESOLVED):
-            self._process.send_signal(signal.SIGSTOP)
-            if self.count(UNRESOLVED):
-                return True
-            self._process.send_signal(signal.SIGCONT)
-        return False
-
     def until(self, condition: Callable[[], bool]) -> None:
         """A bot that cannot ask the exchange at its start ends with an error, and is started again."""
         begun = time.monotonic()
@@ -165,10 +155,8 @@ def kill_again_and_again(folder: Path, *, kills: int, seed: int = 0) -> Killed:
 
 
 def _wait_for(bot: Bot, moment: str, chance: random.Random) -> None:
-    if moment == "order":
-        known = bot.count(INTENTS)
-        bot.until(lambda: bot.freeze_mid_order(known))
-        return
-    bot.until(bot.is_recovering)
-    if moment == "moment":
-        time.sleep(chance.uniform(0.0, 4.0))
+    """A new order and a little more, any moment of a life, or the very beginning of its recovery."""
+    known = bot.count(INTENTS)
+    bot.until(bot.is_recovering if moment != "order" else lambda: bot.count(INTENTS) > known)
+    if moment != "recovery":
+        time.sleep(chance.uniform(0.0, LONGEST_DELAY_S[moment]))
