@@ -302,7 +302,7 @@ class PairEngine:
         self._book.halt("key_refused")
         self._book.alarm(
             f"the exchange takes no orders with this API key ({reason}); nothing more is opened. Renew the key or its "
-            "permissions and start again; until then open pairs must be watched by hand",
+            "permissions, then `tandem resume CONFIG`; until then open pairs must be watched by hand",
             None,
             critical=True,
         )

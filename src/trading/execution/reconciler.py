@@ -72,6 +72,7 @@ class Reconciler:
         self._book, self._foreign = book, foreign
         self._rules, self._clock, self._every_s = rules, clock, every_s
         self._suspects: dict[str, Decimal] = {}
+        self._wants_second_look = False
         self._told = ""
         self.on_agreed: Callable[[], None] = lambda: None
         self._wanted = asyncio.Event()
@@ -113,7 +114,7 @@ class Reconciler:
         """Until cancelled: whenever ``soon`` is called, and by itself every so often."""
         while True:
             await self.once()
-            wait_s = SECOND_LOOK_S if self._suspects else self._every_s if by_itself else None
+            wait_s = SECOND_LOOK_S if self._wants_second_look else self._every_s if by_itself else None
             try:
                 await asyncio.wait_for(self._wanted.wait(), wait_s)
             except TimeoutError:
@@ -143,6 +144,7 @@ class Reconciler:
         differing = {m.symbol: m for m in self._mismatches(account, idle)}
         repeated = [m for s, m in differing.items() if self._suspects.get(s) == m.exchange - m.ledger]
         self._suspects = {s: m.exchange - m.ledger for s, m in differing.items()}
+        self._wants_second_look = len(differing) > len(repeated)
         if repeated:
             await self._explain(repeated)
         elif not differing:
