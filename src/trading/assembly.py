@@ -68,7 +68,8 @@ def build_live_path(
     model, paths = config.model, control_paths(config)
     known = kept_terms(journal, venue, config.pairs)
     equity = venue.opening_equity(known)
-    bus, statistics = EventBus(), ExecutionQuality()
+    bus = EventBus()
+    statistics = ExecutionQuality(model.execution.slippage_alert_pct, bus.publish)
     ledger = PairLedger(equity, {pair.pair_id: pair for pair in config.pairs})
     guard = RiskGuard(risk_limits(config, backtest=False), float(equity))
     progress = Progress()
@@ -84,7 +85,7 @@ def build_live_path(
         clock=venue.clock,
         bus=bus,
         rules=venue.rules,
-        settings=_execution_settings(model),
+        settings=execution_settings(model),
         bot_id=config.bot_id,
         emergency=venue.emergency,
         withdraw_unsent=venue.withdraw_unsent,
@@ -110,7 +111,7 @@ def build_live_path(
     return LivePath(config, venue, loop, session, gateway, board, LiveRecorder(journal), statistics)
 
 
-def _execution_settings(model: Config) -> ExecutionSettings:
+def execution_settings(model: Config) -> ExecutionSettings:
     return ExecutionSettings(
         model.execution.min_fill_ratio,
         model.execution.max_unhedged_s,

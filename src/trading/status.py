@@ -60,7 +60,9 @@ def status_row(
         "is_market_up": is_market_up,
         "monitoring": {
             "execution": {"avg_fill_time_ms": statistics.average_latency_ms, "orders": statistics.orders},
-            "slippage": {"avg_slippage_pct": statistics.average_slippage_pct},
+            "speed": statistics.speed_metrics(),
+            "slippage": statistics.slippage_metrics(),
+            "legging": statistics.legging_metrics(),
         },
         "trades": {"closed": len(ledger.trades), "pnl": float(sum(trade.pnl for trade in ledger.trades))},
     }
