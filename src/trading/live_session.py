@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from trading.progress import Progress
 from trading.warm_up import WarmUp
 
 STOP_POLL_S = 0.5
+LAST_LOOK_S = 3.0
 COMMAND_POLL_S = 0.5  # of wall time
 STOP_LIMIT_S = 120.0
 
@@ -149,7 +151,9 @@ class LiveSession:
         self._on_steps(self._again)
         self._keep(self._pump_bars(), "bars")
         self._keep(self._pump_connections(self.floor.market.connections()), "connections")
-        # Virtual time passes in hours: there, each bar asks for a look.
+        # Virtual time passes in hours: there, each bar asks for a look, and saves what it saw.
+        if not self._loop.is_virtual:
+            self.floor.reconciler.on_agreed = self._marker.save
         self._keep(self.floor.reconciler.run(by_itself=not self._loop.is_virtual), "reconciliation")
         self._keep(market, "market")
         if not self._loop.is_virtual:  # virtual time has no seconds that a person could wait: it looks at every bar
@@ -161,6 +165,8 @@ class LiveSession:
         if close_positions:
             self._close_all()
         await self._until_idle()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.floor.reconciler.once(), LAST_LOOK_S)
         self._marker.save()
         await self.floor.kill_switch.close()
         for task in self._tasks:

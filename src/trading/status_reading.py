@@ -43,7 +43,7 @@ def bot_status(config: LoadedConfig, now: datetime | None = None) -> dict[str, A
             "running": is_held(lock_path(journal)),
             "breaker": _breaker(reader.risk_state(GUARD_KEY) or {}),
             "equity": row.get("equity"),
-            "pairs": _pairs(config.pairs, reader, row.get("exchange", {})),
+            "pairs": _pairs(config.pairs, reader, row.pop("exchange", {})),
             "limits": row.get("limits", []),
             "last_reconciled": row.get("last_reconciled"),
             "longest_unhedged_s": row.get("longest_unhedged_s", 0.0),

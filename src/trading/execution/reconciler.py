@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -72,6 +72,7 @@ class Reconciler:
         self._rules, self._clock, self._every_s = rules, clock, every_s
         self._suspects: dict[str, Decimal] = {}
         self._told = ""
+        self.on_agreed: Callable[[], None] = lambda: None
         self._wanted = asyncio.Event()
         self._unreachable_since_ms: int | None = None
         self._fills_since_ms = 0
@@ -146,6 +147,7 @@ class Reconciler:
             await self._explain(repeated)
         elif not differing:
             self._note(account, idle)
+            self.on_agreed()
 
     async def settle(self, symbol: str) -> None:
         """Ask now for the fills behind what the exchange says of a symbol, and adopt them."""
