@@ -166,6 +166,8 @@ class ExecutionEngine:
         the exchange did. A BUY of what is held short (or a SELL of what is held long) in the same size closes it."""
         self._signals += 1
         await self._commands_done()
+        if self._accounts:
+            self._watch.check_risk()
         result = await self._desk.execute(signal, exchange_name)
         self._successes += result.success
         return result

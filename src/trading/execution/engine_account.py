@@ -180,6 +180,11 @@ class EngineAccount:
 
     # what it holds
 
+    @property
+    def under_way(self) -> frozenset[str]:
+        """Pairs that an order is being carried out for."""
+        return frozenset(self._orders)
+
     def position(self, pair_id: str) -> PairPosition | None:
         return self.floor.ledger.position(pair_id)
 

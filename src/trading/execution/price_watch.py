@@ -9,7 +9,7 @@ from pairs.words import PairPosition, PairState
 from trading.execution.engine_account import EngineAccount
 from trading.execution.tracked import name_of
 from trading.position_tracker import PositionTracker, TrackedPosition
-from trading.risk_guard import RiskExit, RiskGuard
+from trading.risk_guard import RiskGuard
 
 Leave = Callable[[EngineAccount, str, str], None]
 
@@ -34,30 +34,34 @@ class PriceWatch:
         prices = await account.prices({leg.symbol for position in held.values() for leg in position.legs})
         for symbol, price in prices.items():
             self._tracker.update_position_pnl(symbol, price, exchange=account.name)
-        leaving = {risk_exit.pair_id: risk_exit.reason for risk_exit in self._risk_exits(account)}
+        self.check_risk()
         for pair_id, position in held.items():
             tracked = self._tracker.get_position(name_of(pair_id), account.name)
             reason = _reached(tracked, position, prices) if tracked is not None else None
             if reason is not None:
-                leaving[pair_id] = reason
-        for pair_id, reason in leaving.items():
-            if account.floor.ledger.state(pair_id) is PairState.OPEN:
-                self._leave(account, pair_id, reason)
+                self._close(account, pair_id, reason)
+
+    def check_risk(self) -> None:
+        """The guard sees all accounts at once, at the last prices; what it demands is begun."""
+        guard, before = self._guard, self._guard.breaker
+        held = {p: q for account in self._accounts.values() for p, q in account.floor.ledger.positions().items()}
+        now = max(account.now for account in self._accounts.values())
+        exits = guard.on_bar(now, self.equity(), held, self._last_prices())
+        if guard.breaker is not before:
+            for account in self._accounts.values():
+                account.save_guard()
+        for risk_exit in exits:
+            account = next(one for one in self._accounts.values() if risk_exit.pair_id in one.pairs)
+            self._close(account, risk_exit.pair_id, risk_exit.reason)
 
     def equity(self) -> float:
         """Of all accounts, at the last prices."""
         known = self._last_prices()
         return sum(account.floor.ledger.equity(known) for account in self._accounts.values())
 
-    def _risk_exits(self, account: EngineAccount) -> list[RiskExit]:
-        """The guard sees all accounts at once; what it demands of this one."""
-        guard, before = self._guard, self._guard.breaker
-        held = {p: q for one in self._accounts.values() for p, q in one.floor.ledger.positions().items()}
-        exits = guard.on_bar(account.now, self.equity(), held, self._last_prices())
-        if guard.breaker is not before:
-            for one in self._accounts.values():
-                one.save_guard()
-        return [risk_exit for risk_exit in exits if risk_exit.pair_id in account.pairs]
+    def _close(self, account: EngineAccount, pair_id: str, reason: str) -> None:
+        if account.floor.ledger.state(pair_id) is PairState.OPEN and pair_id not in account.under_way:
+            self._leave(account, pair_id, reason)
 
     def _last_prices(self) -> dict[str, float]:
         return {leg.symbol: leg.current_price for p in self._tracker.open_positions for leg in p.legs}

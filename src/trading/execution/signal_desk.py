@@ -156,7 +156,9 @@ def _closes(signal: TradingSignal, position: PairPosition) -> bool:
         return False
     held = abs(position.legs[0].quantity)
     if signal.quantity is not None and Decimal(str(signal.quantity)) != held:
-        raise SignalRefused(f"{held} is held the other way: an order of {signal.quantity} would not just close it")
+        raise SignalRefused(
+            f"{held.normalize():f} is held the other way: an order of {signal.quantity} would not just close it"
+        )
     return True
 
 
