@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -108,8 +109,6 @@ def test_an_uncertain_order_is_looked_up_and_never_sent_again(kind):
 def test_real_money_needs_a_journal():
     async def main():
         exchange = open_exchange(market(STILL))
-        from dataclasses import replace
-
         with pytest.raises(ValueError, match="has no journal"):
             await OrderManager().place_order(BUY, replace(ports_of(exchange), network="live"))
         assert not exchange.venue.fills

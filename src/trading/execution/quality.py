@@ -12,7 +12,7 @@ from typing import Any
 
 from trading.events import Alarm, EntryRefused, Event, OrderFinished, PairClosed, PairOpened
 from trading.journal.words import Intent
-from trading.records import TradeRecord
+from trading.records import ExecutionRecord, TradeRecord
 
 SAMPLES = 10_000  # the last ones, for percentiles
 ALERT_PCT = 0.5
@@ -119,6 +119,19 @@ class ExecutionQuality:
             "max_legging_pct": _or_zero(self.legging.largest),
             **{f"{name}_legging_pct": value for name, value in self.legging.percentiles(50, 95).items()},
         }
+
+    def record(self) -> ExecutionRecord:
+        """For the report of a run."""
+        latency, slippage = self.latency.percentiles(50, 95), self.slippage.percentiles(95)
+        return ExecutionRecord(
+            orders=self.orders,
+            median_latency_ms=latency["p50"],
+            p95_latency_ms=latency["p95"],
+            average_slippage_pct=self.slippage.average,
+            p95_slippage_pct=slippage["p95"],
+            average_legging_pct=self.legging.average,
+            alerts=self.alerts,
+        )
 
     def _take_slippage(self, intent: Intent, time: datetime) -> None:
         if intent.average is None or not intent.reference_price > 0.0:
