@@ -64,7 +64,11 @@ def status_row(
         "last_reconciled": utc_text(ms_to_datetime(reconciled.time_ms)) if reconciled else None,
         "exchange": {symbol: float(amount) for symbol, amount in reconciled.exchange.items()} if reconciled else {},
         "monitoring": {
-            "execution": {"avg_fill_time_ms": statistics.average_latency_ms, "orders": statistics.orders},
+            "execution": {
+                "avg_fill_time_ms": statistics.average_latency_ms,
+                "orders": statistics.orders,
+                "longest_unhedged_s": statistics.longest_unhedged_s,
+            },
             "speed": statistics.speed_metrics(),
             "slippage": statistics.slippage_metrics(),
             "legging": statistics.legging_metrics(),

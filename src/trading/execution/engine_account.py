@@ -34,7 +34,7 @@ from trading.execution.floor import Floor, build_floor
 from trading.execution.kill_switch import StopReport
 from trading.execution.pair_ledger import PairLedger
 from trading.execution.settings import ExecutionSettings
-from trading.execution.wire_guard import WireGuard, WireLimits
+from trading.execution.wire_guard import WireLimits
 from trading.execution_models import ExecutionOrder, finished_order
 from trading.journal.writer import Journal
 from trading.risk.state import GUARD_KEY
@@ -94,7 +94,7 @@ class EngineAccount:
         limits = terms.wire_limits or WireLimits(max_order_notional=usual, max_notional_per_minute=4 * usual)
         self.floor: Floor = build_floor(
             market=ports.market,
-            trading=WireGuard(ports.trading, ports.clock, limits, network=ports.network, wanted=ports.network),
+            trading=ports.trading,
             journal=journal,
             ledger=PairLedger(equity, self.pairs),
             guard=guard,
@@ -105,6 +105,9 @@ class EngineAccount:
             bot_id=terms.bot_id,
             emergency=ports.emergency,
             withdraw_unsent=ports.withdraw_unsent,
+            wire=limits,
+            network=ports.network,
+            doubts=ports.doubts,
         )
         self.controls = Controls(
             self.floor,

@@ -10,16 +10,19 @@ from brokers.binance import WirePorts
 from brokers.simulated.trading import SimulatedTrading
 from ccxt_bt_bridge.clock import Clock
 from ccxt_bt_bridge.port import MarketPort, TradingPort
+from ccxt_bt_bridge.readiness import doubts_about
 from trading.venues.venue import Venue
 from trading.venues.wire_venue import network_reached
+
+VENUE = ("market", "trading", "emergency", "clock", "network", "withdraw_unsent", "doubts", "run")
 
 
 @dataclass(frozen=True, slots=True)
 class ExchangePorts:
     """``network``: "simulated", "desk", "testnet" or "live". ``run``: the exchange's own run, 1 where it has none.
 
-    ``remembers``: what was traded there is still known when this process is gone. ``emergency``, ``withdraw_unsent``:
-    see ``KillSwitch``.
+    ``remembers``: what was traded there is still known when this process is gone. ``doubts``: why it is not fit for
+    anything new just now. ``emergency``, ``withdraw_unsent``: see ``KillSwitch``.
     """
 
     market: MarketPort
@@ -28,6 +31,7 @@ class ExchangePorts:
     clock: Clock
     network: str
     withdraw_unsent: Callable[[], None]
+    doubts: Callable[[], tuple[str, ...]] = tuple
     run: int = 1
     remembers: bool = True
 
@@ -44,8 +48,16 @@ def ports_of(exchange: Any) -> ExchangePorts:
             return _simulated(exchange)
         case WirePorts(market=market, trading=trading, emergency=emergency, session=session):
             network = network_reached(session.settings)
-            return ExchangePorts(market, trading, emergency, session.clock, network, trading.withdraw_unsent)
-    if all(hasattr(exchange, name) for name in ("market", "trading", "emergency", "network", "withdraw_unsent")):
+            return ExchangePorts(
+                market=market,
+                trading=trading,
+                emergency=emergency,
+                clock=session.clock,
+                network=network,
+                withdraw_unsent=trading.withdraw_unsent,
+                doubts=lambda: doubts_about(session),
+            )
+    if all(hasattr(exchange, name) for name in VENUE):
         return _of_venue(exchange)
     raise TypeError(
         f"{type(exchange).__name__} is no exchange: give a SimulatedExchange, a PaperExchange or what "
@@ -68,5 +80,12 @@ def _simulated(exchange: Any) -> ExchangePorts:
 
 def _of_venue(venue: Venue) -> ExchangePorts:
     return ExchangePorts(
-        venue.market, venue.trading, venue.emergency, venue.clock, venue.network, venue.withdraw_unsent, venue.run
+        market=venue.market,
+        trading=venue.trading,
+        emergency=venue.emergency,
+        clock=venue.clock,
+        network=venue.network,
+        withdraw_unsent=venue.withdraw_unsent,
+        doubts=venue.doubts,
+        run=venue.run,
     )
