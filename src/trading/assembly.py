@@ -69,7 +69,8 @@ def build_live_path(
     model, paths = config.model, control_paths(config)
     known = kept_terms(journal, venue, config.pairs)
     equity = venue.opening_equity(known)
-    bus, statistics = EventBus(), ExecutionQuality()
+    bus = EventBus()
+    statistics = ExecutionQuality(model.execution.slippage_alert_pct, bus.publish)
     ledger = PairLedger(equity, {pair.pair_id: pair for pair in config.pairs})
     guard = RiskGuard(risk_limits(config, backtest=False), float(equity))
     progress = Progress()
@@ -82,8 +83,8 @@ def build_live_path(
         clock=venue.clock,
         bus=bus,
         rules=venue.rules,
-        settings=_execution_settings(model),
-        wire=_wire_limits(model, equity),
+        settings=execution_settings(model),
+        wire=wire_limits(model, equity),
         network=venue.network,
         doubts=venue.doubts,
         bot_id=config.bot_id,
@@ -123,7 +124,7 @@ def _watch(config: LoadedConfig, venue: Venue) -> Watch:
     return Watch(stop_levels(config), between, trading.max_price_jump_pct, stale)
 
 
-def _execution_settings(model: Config) -> ExecutionSettings:
+def execution_settings(model: Config) -> ExecutionSettings:
     execution = model.execution
     return ExecutionSettings(
         min_fill_ratio=execution.min_fill_ratio,
@@ -141,7 +142,7 @@ def _execution_settings(model: Config) -> ExecutionSettings:
     )
 
 
-def _wire_limits(model: Config, equity: Decimal) -> WireLimits:
+def wire_limits(model: Config, equity: Decimal) -> WireLimits:
     """Without a word in the config: so much that only a defect sends it."""
     execution = model.execution
     usual = FAR_TOO_MUCH * equity * Decimal(repr(model.risk_management.max_leverage))

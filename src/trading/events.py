@@ -23,6 +23,14 @@ class EntryRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderSent:
+    """An order is about to be sent: its intent is on disk."""
+
+    time: datetime
+    intent: Intent
+
+
+@dataclass(frozen=True, slots=True)
 class OrderFinished:
     """One exchange order came to its end. ``status`` in the exchange's words, or why nothing was placed."""
 
@@ -128,6 +136,7 @@ class Alarm:
 
 Event = (
     EntryRefused
+    | OrderSent
     | OrderFinished
     | LegFilled
     | PairOpened

@@ -86,6 +86,7 @@ def live_result(path: LivePath, *, uptime_s: float) -> RunResult:
         notes=path.venue.notes,
         risk_trips=tuple((parse_utc(when), reason) for when, reason in path.floor.guard.state.trips),
         uptime_s=uptime_s,
+        execution=path.statistics.record(),
     )
 
 

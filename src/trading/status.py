@@ -69,7 +69,9 @@ def status_row(
                 "orders": statistics.orders,
                 "longest_unhedged_s": statistics.longest_unhedged_s,
             },
-            "slippage": {"avg_slippage_pct": statistics.average_slippage_pct},
+            "speed": statistics.speed_metrics(),
+            "slippage": statistics.slippage_metrics(),
+            "legging": statistics.legging_metrics(),
         },
         "trades": {"closed": len(ledger.trades), "pnl": float(sum(trade.pnl for trade in ledger.trades))},
     }

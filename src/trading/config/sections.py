@@ -249,6 +249,9 @@ class Execution(Section):
     max_order_notional: Money | None = Field(default=None, description="default: 10 x opening equity x max_leverage")
     max_notional_per_minute: Money | None = Field(default=None, description="default: 4 x max_order_notional")
     price_band_pct: PositivePercent = Field(default=10.0, description="limit orders, from the last price")
+    slippage_alert_pct: PositivePercent | None = Field(
+        default=0.5, description="an alarm when an order, or a pair between its legs, cost more; null: never"
+    )
 
     @property
     def max_slices(self) -> int:
