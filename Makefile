@@ -5,10 +5,12 @@ BIN := $(VENV)/bin
 CONFIG ?= 0001.json
 ARGS ?=
 PYTEST_ARGS ?=
+SEEDS ?= 10000
+KILLS ?= 200
 
 LOCKED := setup.cfg pyproject.toml constraints/packages.txt constraints/tools.txt tools/install.sh
 
-.PHONY: run backtest validate test check bench docs lock clean
+.PHONY: run backtest validate test soak check bench docs lock clean
 
 run: $(VENV)/.installed
 	$(BIN)/python trading_bot.py $(CONFIG) $(ARGS)
@@ -21,6 +23,10 @@ validate: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2 -q $(PYTEST_ARGS)
+
+# More of the proofs than the tests have time for: SEEDS days drawn from seeds, KILLS times SIGKILL.
+soak: $(VENV)/.installed-dev
+	PYTHONPATH=src:. $(BIN)/python -m tests.reliability.soak --seeds $(SEEDS) --kills $(KILLS)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.reliability.table import pytest_terminal_summary as pytest_terminal_summary
+
 PROJECT = Path(__file__).resolve().parents[1]
 
 settings.register_profile("soak", max_examples=1_000, deadline=None)  # pytest --hypothesis-profile soak

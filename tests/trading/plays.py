@@ -9,7 +9,7 @@ from typing import Any
 
 from pairs.words import Pair, PairState
 from tests.brokers.markets import bars, hours, source
-from tests.trading.execution.engine_rig import PAIR, Rig, assert_sound, open_world, start_rig, still_market
+from tests.trading.execution.engine_rig import PAIR, CrashPlan, Rig, assert_sound, open_world, start_rig, still_market
 from tests.virtual_time import run_virtual
 
 Script = Callable[[Rig], Coroutine[Any, Any, Any]]
@@ -35,6 +35,22 @@ def play(folder: Path, script: Script, *, market=None, faults=(), terms=None, **
             world.close()
 
     return run_virtual(main())
+
+
+async def live(rig: Rig, crash: CrashPlan, work) -> bool:
+    """Run ``work`` until it is done or the process has died; True when it died."""
+    task = asyncio.ensure_future(work)
+    death = asyncio.ensure_future(crash.died.wait())
+    await asyncio.wait({task, death}, return_when=asyncio.FIRST_COMPLETED)
+    if not crash.died.is_set():
+        task.result()
+    for one in (task, death):
+        one.cancel()
+    await asyncio.gather(task, death, return_exceptions=True)
+    await rig.stop()
+    if crash.died.is_set():
+        rig.journal.die()
+    return crash.died.is_set()
 
 
 async def round_trip(rig: Rig) -> None:

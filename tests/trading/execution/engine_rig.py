@@ -287,7 +287,14 @@ class Rig:
         await end_all(self.tasks)
 
 
-def entry_order(pair: str, legs: Mapping[str, Decimal], when: datetime, **fields: Any) -> PairOrder:
+def entry_order(
+    pair: str,
+    legs: Mapping[str, Decimal],
+    when: datetime,
+    *,
+    prices: Mapping[str, Decimal | float] = PRICES,
+    **fields: Any,
+) -> PairOrder:
     first = next(iter(legs.values()))
     values = {"zscore": -2.1 if first > 0 else 2.1, "statistics": STATISTICS, "half_life_bars": 12.0} | fields
     return PairOrder(
@@ -295,7 +302,7 @@ def entry_order(pair: str, legs: Mapping[str, Decimal], when: datetime, **fields
         pair_id=pair,
         action=Action.ENTER,
         direction=Direction.LONG if first > 0 else Direction.SHORT,
-        legs=tuple(LegOrder(symbol, amount, float(PRICES[symbol])) for symbol, amount in legs.items()),
+        legs=tuple(LegOrder(symbol, amount, float(prices[symbol])) for symbol, amount in legs.items()),
         decided_at=when,
         reason="entry",
         **values,
@@ -310,15 +317,17 @@ def start_rig(
     settings: ExecutionSettings | None = None,
     crash: CrashPlan | None = None,
     wire: WireLimits = DEFAULT_WIRE,
+    rules: Mapping[str, Market] = RULES,
+    port_type: Callable[[SimulatedExchange, CrashPlan | None], WatchedPort] = WatchedPort,
 ) -> Rig:
     """A new life of the bot in a world; the user stream is listened to from now on."""
-    journal = MortalJournal.open(world.journal_path, **ACCOUNT)
+    journal = MortalJournal.open(world.journal_path, nonce=lambda: f"rig{len(world.journals):03d}", **ACCOUNT)
     world.journals.append(journal)
     journal.hurry()
     if journal.resume_run() is None:
         journal.start_run(started=datetime(2024, 1, 1, tzinfo=UTC), config_sha256="0", code_version="0")
     journal.crash = crash
-    port = WatchedPort(world.exchange, crash)
+    port = port_type(world.exchange, crash)
     events: list[Event] = []
     bus = EventBus()
     bus.add(events.append)
@@ -332,7 +341,7 @@ def start_rig(
         guard=guard,
         clock=world.clock,
         bus=bus,
-        rules=RULES,
+        rules=rules,
         settings=settings or ExecutionSettings(),
         bot_id="rig",
         emergency=port,
@@ -355,7 +364,7 @@ def assert_sound(rig: Rig) -> None:
     for symbol in world.exchange.source.symbols:
         assert rig.ledger.net(symbol) == world.held(symbol), symbol
         assert rig.journal.ledger().get(symbol, D(0)) == world.held(symbol), symbol
-    booked = _booked(rig.journal)
+    booked = booked_trades(rig.journal)
     assert booked == sorted(fill.trade_id for fill in world.exchange.venue.fills)
     by_intent = {intent.client_order_id: intent.filled for intent in intents}
     for fill in world.exchange.venue.fills:
@@ -363,7 +372,7 @@ def assert_sound(rig: Rig) -> None:
     assert not any(by_intent.values()), by_intent
 
 
-def _booked(journal: Journal) -> list[str]:
+def booked_trades(journal: Journal) -> list[str]:
     return sorted(row.trade_id for row in journal._rows(select(schema.fills.c.trade_id)))
 
 

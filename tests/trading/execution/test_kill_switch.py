@@ -20,8 +20,7 @@ from tests.trading.execution.engine_rig import (
     open_world,
     start_rig,
 )
-from tests.trading.execution.test_crash_matrix import live
-from tests.trading.plays import SHARING, play, run_market, shared_market
+from tests.trading.plays import SHARING, live, play, run_market, shared_market
 from tests.virtual_time import run_virtual
 from trading.events import EntryRefused, PairClosed
 from trading.execution.kill_switch import STOP_KEY, StopReport

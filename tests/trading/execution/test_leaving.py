@@ -9,8 +9,7 @@ import pytest
 from ccxt_bt_bridge.words import NotPlaced, OrderRequest, Side
 from pairs.words import PairState
 from tests.trading.execution.engine_rig import CrashPlan, Rig, fast_files, open_world, start_rig
-from tests.trading.execution.test_crash_matrix import live
-from tests.trading.plays import play, round_trip
+from tests.trading.plays import live, play, round_trip
 from tests.virtual_time import run_virtual
 from trading.events import LegsEven, OrderFailed
 from trading.execution.settings import ExecutionSettings

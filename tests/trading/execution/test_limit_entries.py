@@ -10,8 +10,7 @@ import pytest
 from pairs.words import PairState
 from tests.brokers.markets import bars, source
 from tests.trading.execution.engine_rig import RULES, CrashPlan, Rig, fast_files, open_world, rule, start_rig
-from tests.trading.execution.test_crash_matrix import live
-from tests.trading.plays import play
+from tests.trading.plays import live, play
 from tests.virtual_time import run_virtual
 from trading.events import LegsEven, OrderFailed, OrderFinished
 from trading.execution.settings import ExecutionSettings

@@ -26,8 +26,7 @@ from tests.trading.execution.engine_rig import (
     rule,
     start_rig,
 )
-from tests.trading.execution.test_crash_matrix import live
-from tests.trading.plays import play, round_trip
+from tests.trading.plays import live, play, round_trip
 from tests.virtual_time import run_virtual
 from trading.events import OrderFailed, OrderFinished, PairOpened
 from trading.execution.settings import ExecutionSettings

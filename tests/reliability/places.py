@@ -1,0 +1,310 @@
+"""A place to fail in: the exchange, the wire, lives of the bot that begin and die, and what is wrong at the end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Coroutine, Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from brokers.simulated.exchange import SimulatedExchange, market_start_ms
+from brokers.simulated.source import MarketSource
+from ccxt_bt_bridge.clock import LoopClock
+from ccxt_bt_bridge.errors import BridgeError
+from ccxt_bt_bridge.words import Fill, OrderRequest
+from pairs.words import PairOrder, PairState
+from tests.reliability.memory_store import MemoryStore
+from tests.reliability.unhedged import Unhedged
+from tests.tasks import end_all
+from tests.trading.execution.engine_rig import (
+    RULES,
+    CrashPlan,
+    MortalJournal,
+    Rig,
+    WatchedPort,
+    booked_trades,
+    start_rig,
+    still_market,
+)
+from trading.events import Alarm
+
+D = Decimal
+LATENCY_MS = 100
+LONGEST_UNHEDGED_S = 60.0
+LONGEST_WORK_S = 6 * 3600.0
+AGAIN_S = 5.0
+SETTLE_S = 30.0  # what is still on its way has arrived by then
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """``invariant``: I1 to I11."""
+
+    invariant: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.invariant}: {self.what}"
+
+
+@dataclass
+class Place:
+    """What outlives the bot, and what was seen on the wire over all of its lives."""
+
+    exchange: SimulatedExchange
+    store: MemoryStore
+    clock: LoopClock
+    journal_path: Path
+    unhedged: Unhedged
+    requests: dict[str, OrderRequest] = field(default_factory=dict)
+    sent: Counter[str] = field(default_factory=Counter)
+    violations: list[Violation] = field(default_factory=list)
+    journals: list[MortalJournal] = field(default_factory=list)
+    lives: list[Rig] = field(default_factory=list)
+    may_trade: bool = False
+    _wires: set[asyncio.Task] = field(default_factory=set)
+
+    def held(self, symbol: str) -> Decimal:
+        return self.exchange.venue.account.ledger.amount(symbol)
+
+    def expect(self, entry: PairOrder) -> PairOrder:
+        """The entry, whose legs are measured against each other from now on."""
+        self.unhedged.expect(entry.ref, {leg.symbol: leg.quantity for leg in entry.legs})
+        return entry
+
+    def blame(self, invariant: str, what: str) -> None:
+        self.violations.append(Violation(invariant, what))
+
+    def note_send(self, request: OrderRequest) -> None:
+        self.requests[request.client_order_id] = request
+        self.sent[request.client_order_id] += 1
+        if not self.may_trade:
+            self.blame("I10", f"{request.client_order_id} was sent before ledger and exchange agreed")
+
+    def compare(self, rig: Rig) -> None:
+        """Before a life sends its first order, its ledger is what the exchange holds, whatever it was told."""
+        for symbol in self.exchange.source.symbols:
+            ours, theirs = rig.ledger.net(symbol), self.held(symbol)
+            if ours != theirs:
+                self.blame("I3", f"{symbol}: a life began to trade with {ours}, the exchange holds {theirs}")
+
+    def wire(self, call: Coroutine[Any, Any, Any]) -> asyncio.Task:
+        """What is on the wire arrives, whatever becomes of the sender."""
+        task = asyncio.get_running_loop().create_task(call)
+        self._wires.add(task)
+        task.add_done_callback(self._wires.discard)
+        return task
+
+    def on_fill(self, fill: Fill) -> None:
+        request = self.requests.get(fill.client_order_id)
+        if request is not None:
+            self.unhedged.traded(request.group, fill.symbol, fill.signed_amount)
+
+    async def close(self) -> None:
+        await end_all(self._wires)
+        for journal in self.journals:
+            journal.close()
+        self.exchange.close()
+
+
+class WirePort(WatchedPort):
+    """A port whose sender can die before, during and after each order and each cancel."""
+
+    def __init__(self, place: Place, crash: CrashPlan | None) -> None:
+        super().__init__(place.exchange, crash)
+        self._place = place
+
+    async def create_order(self, request: OrderRequest) -> Any:
+        self._die("send")
+        self.before(request)
+        if not self.sent and self._place.lives:
+            self._place.compare(self._place.lives[-1])
+        self.sent.append(request)
+        self._place.note_send(request)
+        return await self._carry(self._exchange.create_order(request))
+
+    async def cancel_order(self, symbol: str, client_order_id: str) -> Any:
+        self._die("send")
+        return await self._carry(self._exchange.cancel_order(symbol, client_order_id))
+
+    async def _carry(self, call: Coroutine[Any, Any, Any]) -> Any:
+        wire = self._place.wire(call)
+        self._die("wire")
+        outcome = await asyncio.shield(wire)
+        self._die("answer")
+        return outcome
+
+    def _die(self, where: str) -> None:
+        if self._crash is not None:
+            self._crash.point(where)
+
+
+def open_place(
+    folder: Path, market: MarketSource | None = None, *, faults: Iterable[Mapping[str, Any]] = (), **terms: Any
+) -> Place:
+    """On the running loop; market time stands until someone runs the market."""
+    loop, market, store = asyncio.get_running_loop(), market or still_market(), MemoryStore()
+    clock = LoopClock(loop.time, market_start_ms(market, store, warmup_bars=1))
+    wanted = {
+        "initial_balance": D(10_000),
+        "slippage_bps": D(1),
+        "warmup_bars": 1,
+        "markets": RULES,
+        "latency_ms": LATENCY_MS,
+    } | terms
+    exchange = SimulatedExchange(market, store, clock=clock, faults=faults, **wanted)
+    place = Place(exchange, store, clock, folder / "rig.journal.sqlite", Unhedged(loop.time))
+    store.on_fill = place.on_fill
+    return place
+
+
+def start_life(place: Place, crash: CrashPlan | None = None, **terms: Any) -> Rig:
+    place.may_trade = False
+    rig = start_rig(place, crash=crash, port_type=lambda exchange, plan: WirePort(place, plan), **terms)
+    place.lives.append(rig)
+    return rig
+
+
+async def live(
+    rig: Rig, crash: CrashPlan, work: Coroutine[Any, Any, None], *, longest_s: float = LONGEST_WORK_S
+) -> bool:
+    """Run ``work`` until it is done or the process has died; True when it died."""
+    task = asyncio.ensure_future(asyncio.wait_for(work, longest_s))
+    death = asyncio.ensure_future(crash.died.wait())
+    await asyncio.wait({task, death}, return_when=asyncio.FIRST_COMPLETED)
+    if not crash.died.is_set():
+        try:
+            task.result()
+        except TimeoutError:
+            rig.world.blame("I11", f"nothing came to an end in {longest_s:.0f} s")
+    await end_all((task, death))
+    await rig.stop()
+    if crash.died.is_set():
+        rig.journal.die()
+    return crash.died.is_set()
+
+
+async def recover_life(place: Place, crash: CrashPlan, *, dead_s: float, **terms: Any) -> tuple[Rig, bool]:
+    """The next life, ``dead_s`` after the last: it recovers. True when it died as well."""
+    died_s = place.unhedged.now()
+    await asyncio.sleep(dead_s)
+    place.unhedged.excused.append((died_s, place.unhedged.now()))
+    rig = start_life(place, crash, **terms)
+
+    async def work() -> None:
+        await reconcile(place, rig)
+        await asyncio.gather(*(rig.engine.finish_interrupted(pair) for pair in rig.recovery.interrupted()))
+
+    return rig, await live(rig, crash, work())
+
+
+async def reconcile(place: Place, rig: Rig) -> None:
+    """Restore and reconcile, again and again until the exchange can be asked; only then may anything be sent."""
+    rig.recovery.restore(run=1)
+    while True:
+        try:
+            mismatches = await rig.recovery.reconcile(place.exchange.source.symbols)
+            break
+        except BridgeError:
+            asked_s = place.unhedged.now()
+            await asyncio.sleep(AGAIN_S)
+            place.unhedged.excused.append((asked_s, place.unhedged.now()))
+    for one in mismatches:
+        place.blame("I3", f"after a restart {one}")
+    place.may_trade = not mismatches
+
+
+def judge(place: Place, *, pairs: Iterable[str] = ("A_B",), longest_s: float = LONGEST_UNHEDGED_S) -> None:
+    """Every invariant of a bot that has come to rest; what is broken goes to ``place.violations``."""
+    rig = place.lives[-1]
+    _no_duplicates(place, rig)
+    _no_lost_fill(place, rig)
+    _ledger_is_exchange(place, rig)
+    _hedged(place, rig, longest_s)
+    _money_adds_up(place, rig)
+    _exits_only_reduce(place, rig)
+    _all_ended(place, rig, pairs)
+
+
+def _no_duplicates(place: Place, rig: Rig) -> None:
+    placed = Counter(place.store.placed)
+    known = {intent.client_order_id for intent in rig.intents()}
+    for client_id in {one for counted in (placed, place.sent) for one, times in counted.items() if times > 1}:
+        place.blame("I1", f"{client_id} was sent {place.sent[client_id]} times and placed {placed[client_id]} times")
+    for client_id in placed.keys() - known:
+        place.blame("I1", f"{client_id} is an order without an intent")
+
+
+def _no_lost_fill(place: Place, rig: Rig) -> None:
+    fills = place.exchange.venue.fills
+    booked = Counter(booked_trades(rig.journal))
+    traded = Counter(fill.trade_id for fill in fills)
+    if booked != traded:
+        place.blame("I2", f"booked {sorted(booked.elements())}, traded {sorted(traded.elements())}")
+    filled = {intent.client_order_id: intent.filled for intent in rig.intents()}
+    for fill in fills:
+        filled[fill.client_order_id] = filled.get(fill.client_order_id, D(0)) - fill.amount
+    if any(filled.values()):
+        place.blame("I2", f"intents and trades differ: { {one: left for one, left in filled.items() if left} }")
+
+
+def _ledger_is_exchange(place: Place, rig: Rig) -> None:
+    kept = rig.journal.ledger()
+    for symbol in place.exchange.source.symbols:
+        at_exchange = place.held(symbol)
+        if not rig.ledger.net(symbol) == kept.get(symbol, D(0)) == at_exchange:
+            text = f"{symbol}: ledger {rig.ledger.net(symbol)}, journal {kept.get(symbol)}, exchange {at_exchange}"
+            place.blame("I3", text)
+
+
+def _hedged(place: Place, rig: Rig, longest_s: float) -> None:
+    place.unhedged.close(_told_s(place, rig))
+    if place.unhedged.worst_s > longest_s:
+        place.blame("I4", f"a leg was unhedged for {place.unhedged.worst_s:.1f} s")
+    for ref in place.unhedged.unhedged_refs:
+        place.blame("I4", f"{ref} ended unhedged")
+
+
+def _money_adds_up(place: Place, rig: Rig) -> None:
+    """Cash is exact: what every fill, fee and payment says, and what the exchange's wallet holds."""
+    ledger, account = rig.ledger, place.exchange.venue.account.ledger
+    ours = ledger.equity_start + sum((trade.pnl for trade in ledger.trades), D(0))
+    for pair_id in ledger.open_pairs:
+        legs = ledger._holdings[pair_id].legs.values()
+        ours += sum((leg.cash + leg.fees + leg.funding for leg in legs), D(0))
+    theirs = account.wallet - sum((position.cost for position in account.positions), D(0))
+    if ours != theirs:
+        place.blame("I5", f"our cash is {ours}, the exchange's {theirs}")
+
+
+def _exits_only_reduce(place: Place, rig: Rig) -> None:
+    intents = {intent.client_order_id: intent for intent in rig.intents()}
+    held: Counter[tuple[str, str]] = Counter()
+    for fill in place.exchange.venue.fills:
+        intent = intents.get(fill.client_order_id)
+        if intent is None:
+            continue
+        before = held[intent.ref, fill.symbol]
+        after = held[intent.ref, fill.symbol] = before + fill.signed_amount
+        is_ours = intent.filled <= intent.amount  # the exchange alone can fill more than was asked for
+        if intent.action != "enter" and is_ours and not (abs(after) <= abs(before) and before * after >= 0):
+            place.blame("I7", f"{fill.client_order_id} took {fill.symbol} from {before} to {after}")
+
+
+def _all_ended(place: Place, rig: Rig, pairs: Iterable[str]) -> None:
+    for intent in rig.journal.unresolved_intents():
+        place.blame("I11", f"{intent.client_order_id} has no end")
+    for pair in pairs:
+        if rig.state(pair).is_busy and pair not in _told_s(place, rig):
+            place.blame("I11", f"{pair} is still {rig.state(pair)}")
+
+
+def _told_s(place: Place, rig: Rig) -> dict[str, float]:
+    """Pairs that are left to a person, and the loop second at which that was told."""
+    alarms = {event.pair_id: event.time for event in rig.of(Alarm) if event.critical and event.pair_id}
+    halted = {pair: time for pair, time in alarms.items() if rig.state(pair) is PairState.HALTED}
+    now_s, now = place.unhedged.now(), rig.now
+    return {pair: now_s - (now - time).total_seconds() for pair, time in halted.items()}

@@ -1,0 +1,75 @@
+"""How long a pair stood on one leg, measured at the exchange, in virtual time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+TOLERANCE = Decimal("0.05")  # of a leg: a rest of the hedge too small to be ordered may be this large
+Span = tuple[float, float]
+
+
+@dataclass
+class Unhedged:
+    """``now``: loop seconds. A pair is unhedged while its legs hold different shares of what was wanted of them.
+
+    Spans in which the process was dead or the exchange did not answer are ``excused``: told beside the others.
+    """
+
+    now: Callable[[], float]
+    excused: list[Span] = field(default_factory=list)
+    _wanted: dict[str, dict[str, Decimal]] = field(default_factory=dict)
+    _held: dict[str, dict[str, Decimal]] = field(default_factory=dict)
+    _since: dict[str, float] = field(default_factory=dict)
+    _spans: list[Span] = field(default_factory=list)
+
+    def expect(self, ref: str, legs: dict[str, Decimal]) -> None:
+        """The signed amounts that an entry wants of each leg."""
+        self._wanted[ref] = legs
+        self._held.setdefault(ref, dict.fromkeys(legs, Decimal(0)))
+
+    def traded(self, ref: str, symbol: str, amount: Decimal) -> None:
+        self._held[ref][symbol] += amount
+        now = self.now()
+        if self._is_unhedged(ref):
+            self._since.setdefault(ref, now)
+        elif ref in self._since:
+            self._spans.append((self._since.pop(ref), now))
+
+    def close(self, told_s: Mapping[str, float]) -> None:
+        """What is unhedged now has been so until now, or until a person was told of its pair."""
+        now = self.now()
+        self._spans += [(since, told_s.get(_pair(ref), now)) for ref, since in self._since.items()]
+        self._since = {ref: now for ref in self._since if _pair(ref) not in told_s}
+
+    @property
+    def unhedged_refs(self) -> tuple[str, ...]:
+        return tuple(self._since)
+
+    @property
+    def worst_s(self) -> float:
+        """The longest, without what is excused."""
+        return max((end - start - _shared((start, end), self.excused) for start, end in self._spans), default=0.0)
+
+    @property
+    def worst_of_all_s(self) -> float:
+        return max((end - start for start, end in self._spans), default=0.0)
+
+    def _is_unhedged(self, ref: str) -> bool:
+        shares = [self._held[ref][symbol] / wanted for symbol, wanted in self._wanted[ref].items()]
+        return max(shares) - min(shares) > TOLERANCE
+
+
+def _pair(ref: str) -> str:
+    return ref.partition(":")[0]
+
+
+def _shared(span: Span, others: Iterable[Span]) -> float:
+    """Seconds of ``span`` that lie in any of the others, each second once."""
+    total, reached = 0.0, span[0]
+    for start, end in sorted(others):
+        start, end = max(start, reached), min(end, span[1])
+        if end > start:
+            total, reached = total + end - start, end
+    return total
