@@ -7,8 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 PROJECT = Path(__file__).resolve().parents[1]
+
+settings.register_profile("soak", max_examples=1_000, deadline=None)  # pytest --hypothesis-profile soak
 
 
 @pytest.fixture

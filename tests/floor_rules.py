@@ -49,6 +49,10 @@ ALLOWED = {
     ("trading/preflight/exchange_sides.py", "time.time"): "compared with the exchange and printed, before a run",
     ("trading/live_trading_bot.py", "time.monotonic"): "uptime, printed and never acted on",
     ("trading/journal/writer.py", "datetime.datetime.now"): "when a journal file was made, never acted on",
+    (
+        "trading/control/command_queue.py",
+        "datetime.datetime.now",
+    ): "how old a person's wish is",
     ("trading/journal/file.py", "time.sleep"): "before the run: an onlooker may touch the writer's lock for a moment",
     ("trading/journal/words.py", "secrets.choice"): "a lost journal's order ids must never come again, seed or not",
 }

@@ -30,17 +30,20 @@ class AccountWish:
 class WirePorts:
     """One account of a real exchange: opened by ``open_binance``, used on the loop that opened it.
 
+    ``emergency``: the same account through clients of its own, which nothing else uses; it tells no events.
     ``notes``: what a person should know of the account, in words.
     """
 
     session: CcxtSession
     market: CcxtMarket
     trading: CcxtTrading
+    emergency: CcxtTrading
     notes: tuple[str, ...]
 
     async def close(self) -> None:
         """May be called again."""
         await self.trading.close()
+        await self.emergency.close()
         await self.market.close()
         await self.session.close()
 
@@ -58,10 +61,11 @@ async def open_binance(
         notes = await refuse_unfit(CcxtAccount(session), wish, symbols)
         trading = CcxtTrading(session, symbols)
         await trading.start()
+        emergency = CcxtTrading(session, symbols, client="emergency")
     except BaseException:
         await session.close()
         raise
-    return WirePorts(session, market, trading, notes)
+    return WirePorts(session, market, trading, emergency, notes)
 
 
 async def refuse_unfit(account: AccountPort, wish: AccountWish, symbols: Sequence[str]) -> tuple[str, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -55,6 +54,11 @@ class BinanceOrders:
         self._stops: set[str] = set()
         self._has_stops = self._endpoints.kind == "usdm"
         self._client_ids = client_ids
+        self._withdrawals = 0
+
+    def withdraw_unsent(self) -> None:
+        """What still waits for the rate limiter is not sent: ``create`` answers that nothing was placed."""
+        self._withdrawals += 1
 
     def name_of(self, market_id: str) -> str:
         return self._names.get(market_id, market_id)
@@ -69,7 +73,7 @@ class BinanceOrders:
         if call.is_stop:
             self._stops.add(request.client_order_id)
         try:
-            reply = await self._send(call, deadline_s=asyncio.get_running_loop().time() + FRESH_S)
+            reply = await self._send_fresh(call)
         except RateBanned as banned:
             return NotPlaced("local", f"not sent: {banned}")
         read = stop_report if call.is_stop else order_report
@@ -163,8 +167,13 @@ class BinanceOrders:
                 log.warning("open_order_unread reason=%r", str(error))
         return listed
 
-    async def _send(self, call: Call, *, deadline_s: float = math.inf) -> Reply:
-        reply = await ask(getattr(self._client, call.method), call.params, deadline_s=deadline_s)
+    async def _send_fresh(self, call: Call) -> Reply:
+        """Now or not at all."""
+        asked_at, deadline_s = self._withdrawals, asyncio.get_running_loop().time() + FRESH_S
+        return await self._send(call, deadline_s=deadline_s, is_wanted=lambda: self._withdrawals == asked_at)
+
+    async def _send(self, call: Call, **terms: Any) -> Reply:
+        reply = await ask(getattr(self._client, call.method), call.params, **terms)
         if reply.code == "-1021":
             self._session.synchronise_soon()
         return reply

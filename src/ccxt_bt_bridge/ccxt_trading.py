@@ -128,6 +128,10 @@ class CcxtTrading:
         log.info("order_sent id=%s outcome=%s", request.client_order_id, type(outcome).__name__)
         return outcome
 
+    def withdraw_unsent(self) -> None:
+        """Orders that have not left this machine yet never will; their senders hear that nothing was placed."""
+        self._orders.withdraw_unsent()
+
     async def cancel_order(self, symbol: str, client_order_id: str) -> CancelOutcome:
         if symbol not in self._markets:
             return NotCancelled("local", f"{symbol} is none of the symbols that this account trades")

@@ -80,12 +80,17 @@ class LoopThread:
 
     def __init__(self, speed: str | float = 1.0) -> None:
         self.is_virtual = speed == "max"
+        self._speed = 1.0 if speed == "max" else float(speed)
         self.hub: Hub = LockStepHub() if self.is_virtual else Hub()
         self.loop = _VirtualLoop(self.hub) if self.is_virtual else _ScaledLoop(float(speed))
         self._thread = threading.Thread(target=self._run, name="exchange-loop", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
+
+    def of_wall_s(self, seconds: float) -> float:
+        """Seconds of the loop's time in ``seconds`` of the wall's; the same in virtual time, which knows no wall."""
+        return seconds * self._speed
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)

@@ -65,7 +65,8 @@ def open_session(url: str | None, ca_file: str | None, hosts: frozenset[str]) ->
 
     Raises ``ValueError`` for an address elsewhere or a CA file that cannot be read.
     """
-    settings: dict[str, Any] = {"keepalive_timeout": KEEP_ALIVE_S, "limit": 100}
+    # No limit of connections: an order or a cancel would stand behind slow answers, below every limiter.
+    settings: dict[str, Any] = {"keepalive_timeout": KEEP_ALIVE_S, "limit": 0}
     if url is not None:
         parts = loopback_address(url, ca_file)
         pinned = hosts if parts.scheme == "https" else frozenset({"localhost"})

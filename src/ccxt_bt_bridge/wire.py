@@ -28,8 +28,12 @@ class TooLate(Exception):
     """A request waited for the rate limiter until it was no longer wanted."""
 
 
+def _always() -> bool:
+    return True
+
+
 PROBLEMS: tuple[tuple[type[BaseException], str], ...] = (
-    (TooLate, "it waited too long for the rate limit and was not sent"),
+    (TooLate, "it was no longer wanted when its turn at the rate limit came, and was not sent"),
     (aiohttp.ClientConnectorCertificateError, "the TLS certificate was not accepted"),
     (aiohttp.ClientConnectorSSLError, "the TLS handshake failed"),
     (aiohttp.ClientConnectorDNSError, "the name of the exchange cannot be resolved; is there a network?"),
@@ -81,13 +85,14 @@ class Attempt:
     """What one call did on the wire so far; filled in by the client below."""
 
     deadline_s: float = math.inf
+    is_wanted: Callable[[], bool] = _always
     was_sent: bool = False
     sent_s: float = 0.0
     reply: Reply | None = None
 
     def check_deadline(self) -> None:
         """Raises ``TooLate``."""
-        if asyncio.get_running_loop().time() > self.deadline_s:
+        if asyncio.get_running_loop().time() > self.deadline_s or not self.is_wanted():
             raise TooLate
 
     def note_sent(self) -> None:
@@ -108,12 +113,17 @@ def current_attempt() -> Attempt | None:
     return _attempt.get()
 
 
-async def ask(method: Callable[..., Awaitable[Any]], *arguments: Any, deadline_s: float = math.inf) -> Reply:
+async def ask(
+    method: Callable[..., Awaitable[Any]],
+    *arguments: Any,
+    deadline_s: float = math.inf,
+    is_wanted: Callable[[], bool] = _always,
+) -> Reply:
     """Make one call of a ccxt client and return what was on the wire. Raises only ``BridgeError`` (banned, closed).
 
-    ``deadline_s``: the loop's time after which it is not sent any more.
+    ``deadline_s``: the loop's time after which it is not sent any more; ``is_wanted`` is asked when it would be.
     """
-    attempt = Attempt(deadline_s)
+    attempt = Attempt(deadline_s, is_wanted)
     token = _attempt.set(attempt)
     problem = ""
     try:

@@ -7,12 +7,17 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
-# verb → (module with ``main(arguments) -> exit code``, what it does); imported only when asked for
+# verb → (module, or module:function, with ``main(arguments) -> exit code``, what it does); imported when asked for
 INTERRUPTED = 130
 
 COMMANDS = {
     "exchange": ("management.exchange_command", "serve a simulated exchange on this machine"),
     "run": ("trading.trading_bot", "run a config as a bot"),
+    "status": ("management.status_command", "what a bot is doing, whether it runs or not"),
+    "halt": ("management.control_command:halt", "let a bot open nothing more"),
+    "resume": ("management.control_command:resume", "let a halted bot trade again"),
+    "flatten": ("management.control_command:flatten", "emergency stop: cancel and close everything"),
+    "close": ("management.control_command:close", "close one pair"),
     "download": ("trading.download_command", "bring a folder of bars up to date from an exchange"),
     "preflight": ("trading.preflight_command", "check config, key, account and market before a bot is started"),
     "backtest": ("trading.backtest_command", "test a config on history"),
@@ -32,7 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("command", choices=sorted(COMMANDS))
     options = parser.parse_args(given[:1])
     try:
-        command: Callable[[Sequence[str]], int] = import_module(COMMANDS[options.command][0]).main
+        module, _, function = COMMANDS[options.command][0].partition(":")
+        command: Callable[[Sequence[str]], int] = getattr(import_module(module), function or "main")
         return command(given[1:])
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -16,16 +16,18 @@ from ccxt_bt_bridge.series import interval_ms
 from feeds.array_feed import backtrader_timeframe
 from pairs.words import entry_ref
 from trading.config.model import Config, LoadedConfig
+from trading.control.command_queue import CommandQueue
+from trading.control.paths import control_paths
 from trading.events import EventBus
 from trading.execution.floor import Floor, build_floor
 from trading.execution.pair_ledger import PairLedger
 from trading.execution.quality import ExecutionQuality
 from trading.execution.settings import ExecutionSettings
-from trading.execution.wire_guard import WireLimits
+from trading.execution.wire_guard import WireGuard, WireLimits
 from trading.journal.writer import Journal
 from trading.live_pair_broker import LivePairBroker
 from trading.live_recorder import LiveRecorder
-from trading.live_session import Alignment, LiveSession
+from trading.live_session import Alignment, LiveSession, Reach
 from trading.pair_gateway import PairGateway, StepView
 from trading.plan_builder import STRATEGIES, risk_limits, strategy_plan
 from trading.progress import Progress
@@ -59,17 +61,23 @@ class LivePath:
         return ms_to_datetime(self.venue.now_ms)
 
 
-def build_live_path(config: LoadedConfig, journal: Journal, venue: Venue, loop: LoopThread) -> LivePath:
+def build_live_path(
+    config: LoadedConfig, journal: Journal, venue: Venue, loop: LoopThread, queue: CommandQueue
+) -> LivePath:
     """Raises JournalRefused when the config no longer fits what is still open."""
-    model = config.model
+    model, paths = config.model, control_paths(config)
     known = kept_terms(journal, venue, config.pairs)
     equity = venue.opening_equity(known)
     bus, statistics = EventBus(), ExecutionQuality()
     ledger = PairLedger(equity, {pair.pair_id: pair for pair in config.pairs})
     guard = RiskGuard(risk_limits(config, backtest=False), float(equity))
+    progress = Progress()
+    wire = WireGuard(
+        venue.trading, venue.clock, _wire_limits(model, equity), network=venue.network, wanted=network_of(model)
+    )
     floor = build_floor(
         market=venue.market,
-        trading=venue.trading,
+        trading=wire,
         journal=journal,
         ledger=ledger,
         guard=guard,
@@ -77,13 +85,13 @@ def build_live_path(config: LoadedConfig, journal: Journal, venue: Venue, loop: 
         bus=bus,
         rules=venue.rules,
         settings=_execution_settings(model),
-        wire=_wire_limits(model, equity),
-        network=venue.network,
         doubts=venue.doubts,
         bot_id=config.bot_id,
+        emergency=venue.emergency,
+        withdraw_unsent=venue.withdraw_unsent,
     )
-    progress = Progress()
-    floor.wire.last_price = lambda symbol: floor.engine.last_price(symbol) or _decimal(progress.prices.get(symbol))
+    engine = floor.engine
+    wire.last_price = lambda symbol: engine.last_price(symbol) or _decimal(progress.prices.get(symbol))
     board = FeedBoard(loop.hub)
     gateway = PairGateway(loop.hub, StepView(None, float(equity), float(equity), {}))
     bus.add(statistics.on_event)
@@ -97,6 +105,7 @@ def build_live_path(config: LoadedConfig, journal: Journal, venue: Venue, loop: 
         statistics=statistics,
         progress=progress,
         alignment=Alignment(interval_ms(model.data.interval), model.data.missing_leg, model.data.grace_s),
+        reach=Reach(queue, paths.halt_flag),
     )
     gateway.connect(session, {(p.pair_id, symbol): (p.pair_id, symbol) for p in config.pairs for symbol in p.symbols})
     return LivePath(config, venue, loop, session, gateway, board, LiveRecorder(journal), statistics)
@@ -126,7 +135,6 @@ def _wire_limits(model: Config, equity: Decimal) -> WireLimits:
     usual = FAR_TOO_MUCH * equity * Decimal(repr(model.risk_management.max_leverage))
     most = _decimal(execution.max_order_notional) or usual
     return WireLimits(
-        network=network_of(model),
         max_orders_per_minute=execution.max_orders_per_minute,
         max_orders_per_trade=execution.max_orders_per_trade,
         max_order_notional=most,

@@ -196,6 +196,8 @@ class BacktestPairBroker:
         if order.action is Action.ENTER:
             self._ledger.set_state(order.pair_id, PairState.OPEN)
         else:
+            when, _, reason = self._ledger.exit_of(order.pair_id)
+            self._guard.pair_left(order.pair_id, reason, when or order.decided_at)
             self._ledger.finish(order.pair_id)
 
     def _mark(self, time: datetime, prices: Mapping[str, float]) -> None:

@@ -11,9 +11,9 @@ from pairs.words import PairOrder, PairState
 from trading.events import BarMarked
 from trading.execution.floor import Floor
 from trading.execution.quality import ExecutionQuality
-from trading.execution.recovery import GUARD_KEY
 from trading.pair_gateway import PairGateway, StepView
 from trading.progress import Progress
+from trading.risk.state import GUARD_KEY
 from trading.risk_guard import RiskExit
 from trading.status import STATUS_KEY, status_row
 
@@ -102,6 +102,9 @@ class BarMarker:
             time=self.progress.time,
             bars=self.progress.bars,
             signals=self.progress.signals,
+            last_bars=self.progress.last_bars,
+            reconciled=self.floor.reconciler.last,
+            is_market_up=self.progress.is_market_up,
         )
 
     def note_progress(self) -> None:

@@ -13,6 +13,7 @@ from feeds.history import HistoryError
 from trading.config.confirmation import NotConfirmed
 from trading.config.credentials import CredentialsError
 from trading.config.loader import ConfigError
+from trading.control.command_queue import CommandsUnreadable
 from trading.journal.errors import JournalError
 from trading.market_input import DataChoice, InputError
 from trading.reports.output_files import OutputPathError
@@ -34,6 +35,7 @@ EXPECTED = (
     NotSupported,
     StoreError,
     JournalError,
+    CommandsUnreadable,
     OutputPathError,
 )
 

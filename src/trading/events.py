@@ -12,6 +12,7 @@ from ccxt_bt_bridge.words import Fill
 from pairs.words import PairOrder, PairPosition
 from trading.journal.words import Intent
 from trading.records import TradeRecord
+from trading.risk.state import RiskNotice
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,7 @@ Event = (
     | StepMissed
     | ConnectionChanged
     | Alarm
+    | RiskNotice
 )
 Listener = Callable[[Event], None]
 

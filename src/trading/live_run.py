@@ -26,8 +26,8 @@ from trading.events import (
     PairOpened,
     StepMissed,
 )
-from trading.execution.recovery import GUARD_KEY
 from trading.records import RunResult, TradeRecord
+from trading.risk.state import GUARD_KEY, BreakerTripped, LimitReached, PairQuarantined
 from trading.run_logs import RunLogs
 from trading.run_terms import kept_terms, write_terms
 from trading.utc_text import parse_utc
@@ -125,6 +125,12 @@ def log_events(bus: EventBus, logs: RunLogs) -> None:
             case ConnectionChanged(stream=stream, is_up=is_up):
                 level = logging.INFO if is_up else logging.WARNING
                 log.log(level, "connection_%s stream=%s %s", "up" if is_up else "down", stream, event.reason)
+            case BreakerTripped(breaker=breaker, reason=reason, until=until):
+                log.error("breaker_tripped state=%s reason=%s until=%s", breaker.value, reason, until)
+            case LimitReached(reason=reason):
+                log.warning("limit_reached limit=%s", reason)
+            case PairQuarantined(until=until):
+                log.warning("quarantined pair=%s stops=%d until=%s", event.pair_id, event.stops, until)
             case Alarm():
                 log.log(logging.ERROR if event.critical else logging.WARNING, "alarm %s", event.message)
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ccxt_bt_bridge.aligner import Step
@@ -20,6 +22,9 @@ from ccxt_bt_bridge.step_driver import KeyedStep, StepDriver, StepTold
 from ccxt_bt_bridge.words import Connection
 from pairs.words import Action, Pair, PairOrder
 from trading.bar_marker import BarMarker
+from trading.control.command_desk import CommandDesk
+from trading.control.command_queue import CommandQueue
+from trading.control.controls import Controls
 from trading.events import Alarm, OrderFailed, StepMissed
 from trading.execution.floor import Floor
 from trading.execution.quality import ExecutionQuality
@@ -29,6 +34,8 @@ from trading.progress import Progress
 from trading.warm_up import WarmUp
 
 STOP_POLL_S = 0.5
+LAST_LOOK_S = 3.0
+COMMAND_POLL_S = 0.5  # of wall time
 STOP_LIMIT_S = 120.0
 
 
@@ -42,6 +49,14 @@ class Alignment:
     interval_ms: int
     missing_leg: str
     grace_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How a person reaches this bot, beside the signal."""
+
+    queue: CommandQueue
+    halt_flag: Path
 
 
 class LiveSession:
@@ -59,6 +74,7 @@ class LiveSession:
         statistics: ExecutionQuality,
         progress: Progress,
         alignment: Alignment,
+        reach: Reach,
     ) -> None:
         self.floor = floor
         self.progress = progress
@@ -80,6 +96,10 @@ class LiveSession:
         self._tasks: set[asyncio.Task[None]] = set()
         self._accepts_entries = True
         self._again: list[KeyedStep] = []
+        self.controls = Controls(
+            floor, pairs, halt_flag=reach.halt_flag, prices=progress.prices, leave=self._execute, keep=self._keep
+        )
+        self._commands = CommandDesk(reach.queue, self.controls, keep=self._keep, alarm=self._alarm)
         floor.bus.add(gateway.on_event)
 
     @property
@@ -97,6 +117,8 @@ class LiveSession:
         if mismatches:
             text = "; ".join(map(str, mismatches))
             self._halt("ledger_mismatch", f"not trading: {text}. Close the difference by hand.")
+        await self.controls.start()
+        await self._commands.start()
         return mismatches
 
     async def load_history(self, *, bars: int, now_ms: int, replays_last_bar: bool) -> None:
@@ -129,9 +151,13 @@ class LiveSession:
         self._on_steps(self._again)
         self._keep(self._pump_bars(), "bars")
         self._keep(self._pump_connections(self.floor.market.connections()), "connections")
-        # Virtual time passes in hours: there, each bar asks for a look.
+        # Virtual time passes in hours: there, each bar asks for a look, and saves what it saw.
+        if not self._loop.is_virtual:
+            self.floor.reconciler.on_agreed = self._marker.save
         self._keep(self.floor.reconciler.run(by_itself=not self._loop.is_virtual), "reconciliation")
         self._keep(market, "market")
+        if not self._loop.is_virtual:  # virtual time has no seconds that a person could wait: it looks at every bar
+            self._keep(self._commands.watch(self._loop.of_wall_s(COMMAND_POLL_S)), "commands")
 
     async def stop(self, *, close_positions: bool) -> None:
         """No new entries; finish what is half-done; close on request; write what waits."""
@@ -140,9 +166,21 @@ class LiveSession:
         if close_positions:
             self._close_all()
         await self._until_idle()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.floor.reconciler.once(), LAST_LOOK_S)
         self._marker.save()
+        await self.floor.kill_switch.close()
         for task in self._tasks:
             task.cancel()
+
+    # any thread
+
+    def stop_everything(self, reason: str, by: str) -> None:
+        """The emergency stop, whatever Backtrader's thread is doing."""
+        self._loop.loop.call_soon_threadsafe(lambda: self._keep(self._stop_everything(reason, by), "emergency stop"))
+
+    async def _stop_everything(self, reason: str, by: str) -> None:
+        await self.controls.flatten(reason, by)
 
     # Backtrader's thread
 
@@ -154,6 +192,7 @@ class LiveSession:
 
     async def _pump_connections(self, stream: AsyncIterator[Connection]) -> None:
         async for connection in stream:
+            self.progress.is_market_up = connection.is_up
             self.floor.note_connection(connection)
 
     async def _pump_bars(self) -> None:
@@ -167,6 +206,8 @@ class LiveSession:
         for time_ms in sorted({step[0].time_ms for _, step in steps}):
             now = [(pair_id, step) for pair_id, step in steps if step[0].time_ms == time_ms]
             self._note_prices([step for _, step in now])
+            if self._loop.is_virtual:
+                self._commands.look()
             self._marker.mark(ms_to_datetime(time_ms))
             self.floor.reconciler.soon()
             self._board.put_step([((pair_id, bar.symbol), bar) for pair_id, step in now for bar in step])
@@ -175,6 +216,7 @@ class LiveSession:
     def _note_prices(self, steps: list[Step]) -> None:
         for bar in (bar for step in steps for bar in step):
             self.progress.prices[bar.symbol] = bar.close
+            self.progress.last_bars[bar.symbol] = ms_to_datetime(bar.time_ms)
             if not bar.synthetic:
                 self.floor.engine.note_liquidity(bar.symbol, bar.volume * bar.close)
 
@@ -206,17 +248,21 @@ class LiveSession:
             self.floor.bus.publish(OrderFailed(ms_to_datetime(self.floor.clock.now_ms()), order, "engine_error"))
 
     def _halt(self, reason: str, message: str) -> None:
-        now = ms_to_datetime(self.floor.clock.now_ms())
-        self.floor.guard.halt(reason, now)
-        self.floor.bus.publish(Alarm(now, message, critical=True))
+        self.floor.guard.halt(reason, ms_to_datetime(self.floor.clock.now_ms()))
+        self._alarm(message)
 
-    def _keep(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def _alarm(self, message: str) -> None:
+        self.floor.bus.publish(Alarm(ms_to_datetime(self.floor.clock.now_ms()), message, critical=True))
+
+    def _keep(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """A stream for as long as the session lives; one that breaks halts the guard and ends the run."""
         task = asyncio.get_running_loop().create_task(work, name=name)
         task.add_done_callback(self._on_stream_done)
         self._tasks.add(task)
+        return task
 
     def _on_stream_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
         if task.cancelled() or task.exception() is None:
             return
         log.error("stream_failed name=%s", task.get_name(), exc_info=task.exception())
@@ -230,17 +276,24 @@ class LiveSession:
                 self._start(position.exit_order(self.progress.prices, now, "shutdown"))
 
     async def _until_idle(self) -> None:
-        """Half-done pairs are finished or unwound before the process ends; the wait has a limit."""
+        """Half-done pairs are finished or unwound before the process ends; the wait has a limit.
+
+        A whole pair that only waits for a halted market stays EXITING: the next start goes on with it.
+        """
         waited = 0.0
         await asyncio.sleep(0)
-        if not self.floor.engine.is_idle:
+        while self._is_half_done and waited < STOP_LIMIT_S:
             await asyncio.sleep(STOP_POLL_S)
+            if not waited and self._is_half_done:
+                limit = f"for {STOP_LIMIT_S:.0f} s at most; Ctrl+C leaves at once"
+                self._note(f"an order is under way: it is finished first, {limit}")
             waited += STOP_POLL_S
-        if not self.floor.engine.is_idle:
-            message = (
-                f"an order is under way: it is finished first, for {STOP_LIMIT_S:.0f} s at most; Ctrl+C leaves at once"
-            )
-            self.floor.bus.publish(Alarm(ms_to_datetime(self.floor.clock.now_ms()), message))
-        while not self.floor.engine.is_idle and waited < STOP_LIMIT_S:
-            await asyncio.sleep(STOP_POLL_S)
-            waited += STOP_POLL_S
+        for pair_id in sorted(self.floor.engine.waiting):
+            self._note(f"{pair_id} waits for a halted market and stays exiting: the next start goes on with it")
+
+    @property
+    def _is_half_done(self) -> bool:
+        return bool(self.floor.engine.half_done) or self.floor.kill_switch.is_under_way
+
+    def _note(self, message: str) -> None:
+        self.floor.bus.publish(Alarm(ms_to_datetime(self.floor.clock.now_ms()), message))

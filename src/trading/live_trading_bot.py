@@ -24,16 +24,17 @@ from trading.config.confirmation import confirm
 from trading.config.environment import process_environment
 from trading.config.loader import load_config
 from trading.config.model import LoadedConfig
+from trading.control.command_queue import BOT_TIMEOUT_S, CommandQueue
+from trading.control.paths import control_paths
+from trading.control.stop_signal import emergency_signal
 from trading.events import Event
-from trading.journal.file import is_held, lock_path
-from trading.journal.reads import JournalReader
 from trading.live_run import begin_run, end_run, live_result, load_history, log_events
 from trading.market_input import DataChoice
 from trading.records import RunResult
 from trading.risk_guard import Breaker
 from trading.run_logs import LogPlan, RunLogs
-from trading.status import STATUS_KEY
-from trading.venues.opening import VenuePlan, open_journal, state_paths, venue_plan
+from trading.status_reading import bot_status
+from trading.venues.opening import VenuePlan, open_journal, venue_plan
 from trading.venues.venue import Venue
 
 START_TIMEOUT_S = 120.0
@@ -94,19 +95,21 @@ class LiveTradingBot:
             log_events(path.floor.bus, logs)
             for listener in self._listeners:
                 path.floor.bus.add(listener)
-            return self._run(path, showing or _unseen)
+            with emergency_signal(path.loop, lambda: path.session.stop_everything("signal", "SIGUSR1")):
+                return self._run(path, showing or _unseen)
 
     def _build(self, config: LoadedConfig, plan: VenuePlan, closing: ExitStack) -> LivePath:
         """Whatever happens, venue, loop and journal are let go of, in this order; the errors log has the why."""
         loop = LoopThread(plan.speed)
         closing.callback(loop.close)
         journal = closing.enter_context(open_journal(config, plan))
+        queue = closing.enter_context(CommandQueue(control_paths(config).commands, timeout_s=BOT_TIMEOUT_S))
         closing.callback(loop.stop)
         loop.start()
         venue = loop.call(plan.open(loop), START_TIMEOUT_S)
         closing.callback(_let_go, loop, venue)
         closing.push(_log_failure)
-        return build_live_path(config, journal, venue, loop)
+        return build_live_path(config, journal, venue, loop, queue)
 
     def stop(self) -> None:
         """Ask a running bot to stop; open pairs are kept or closed as ``trading.on_shutdown`` says."""
@@ -116,14 +119,8 @@ class LiveTradingBot:
             self._wake()
 
     def get_status(self) -> dict[str, Any]:
-        """The last status that the bot wrote to its journal, and whether it is running; {} before the first run."""
-        config = self.load()
-        journal, _ = state_paths(config)
-        if not journal.exists():
-            return {}
-        with JournalReader.open(journal) as reader:
-            status = reader.risk_state(STATUS_KEY) or {}
-            return status | {"bot_id": config.bot_id, "running": is_held(lock_path(journal))}
+        """What its journal says of it, also while it runs; {} before the first run."""
+        return bot_status(self.load()) or {}
 
     def _run(self, path: LivePath, showing: Showing) -> RunResult:
         started = time.monotonic()

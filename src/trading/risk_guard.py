@@ -1,93 +1,61 @@
 """The one gate before any order that adds risk, the same in a backtest and live.
 
 Asked once about the whole pair, never once per leg. Exposure counts what is approved as if it had filled, and what is
-being closed until the next bar shows it gone. A limit that cannot be computed counts as exceeded.
+being closed until the next bar shows it gone. A limit that cannot be computed counts as exceeded; a check that breaks
+halts.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import replace
 from datetime import UTC, date, datetime
-from enum import Enum
+from decimal import Decimal
 from typing import Any
 
-from pairs.words import Action, Approved, PairOrder, PairPosition, Refused
+from pairs.words import Action, Approved, Direction, LegOrder, PairOrder, PairPosition, Refused
+from trading.risk.breaker import CircuitBreaker
+from trading.risk.exposure import Exposure
+from trading.risk.limits import RiskLimits, TrailingStop
+from trading.risk.quarantine import Quarantine
+from trading.risk.state import Breaker, LimitReached, RiskListener, RiskNotice, RiskState, restored
+from trading.risk.stops import RiskExit, liquidation_distance_pct, liquidation_exits, pair_stops, profit_pct
+from trading.risk.usage import usage_rows
 
+__all__ = ["Breaker", "RiskExit", "RiskGuard", "RiskLimits", "RiskState", "TrailingStop"]
 
-@dataclass(frozen=True, slots=True)
-class TrailingStop:
-    """Per cents of the pair's gross notional at entry."""
+STARTING_EQUITY = 10_000.0
+OF_NEW_POSITIONS = ("already_in_position", "max_positions")
+NO_TIME_YET = datetime(1970, 1, 1, tzinfo=UTC)
 
-    activation_pct: float
-    trailing_pct: float
-
-
-@dataclass(frozen=True, slots=True)
-class RiskLimits:
-    """Per cents are 0-100; ``None`` switches a limit off. ``max_exposure`` is a fraction of equity (gross notional).
-
-    ``max_daily_loss`` in quote currency, ``max_daily_loss_pct`` of the equity at the start of the UTC day.
-    ``account_leverage``: initial margin is gross notional divided by it.
-    """
-
-    max_positions: int = 5
-    max_exposure: float | None = 1.0
-    max_leverage: float = 2.0
-    account_leverage: float = 1.0
-    max_drawdown_pct: float | None = 10.0
-    max_daily_loss: float | None = None
-    max_daily_loss_pct: float | None = 2.0
-    max_daily_trades: int | None = None
-    stop_loss_pct: float | None = None
-    take_profit_pct: float | None = None
-    trailing_stop: TrailingStop | None = None
-    maintenance_margin_pct: float = 0.5
-    rearm_daily: bool = False
-
-
-class Breaker(Enum):
-    """CLOSED trades; REDUCE_ONLY only exits; HALTED sends nothing on its own."""
-
-    CLOSED = "closed"
-    REDUCE_ONLY = "reduce_only"
-    HALTED = "halted"
-
-
-@dataclass(frozen=True, slots=True)
-class RiskExit:
-    """A position that must be left now, whatever the strategy says."""
-
-    pair_id: str
-    reason: str
-
-
-@dataclass(slots=True)
-class RiskState:
-    """What must survive a restart."""
-
-    peak_equity: float = 0.0
-    equity: float = 0.0
-    day: str = ""
-    day_start_equity: float = 0.0
-    trades_today: int = 0
-    breaker: str = Breaker.CLOSED.value
-    breaker_reason: str = ""
-    breaker_since: str = ""
-    best_profit_pct: dict[str, float] = field(default_factory=dict)
-    trips: list[tuple[str, str]] = field(default_factory=list)
+log = logging.getLogger(__name__)
 
 
 class RiskGuard:
-    """Limits, their state, and the exits that risk itself demands."""
+    """Limits, their state, and the exits that risk itself demands.
 
-    def __init__(self, limits: RiskLimits, equity: float) -> None:
-        self.limits = limits
-        self.state = RiskState(peak_equity=equity, equity=equity, day_start_equity=equity)
-        self._exposure: dict[str, float] = {}
-        self._reserved: dict[str, float] = {}
-        self._day: date | None = None
+    Single limits may be named beside or instead of ``limits``; ``daily_loss_limit_pct`` is ``max_daily_loss_pct``.
+    ``equity``: quote currency, until ``on_bar`` tells another. Time is what ``on_bar`` and the orders say it is.
+
+    >>> RiskGuard(max_positions=5, max_drawdown_pct=10.0, daily_loss_limit_pct=2.0).limits.max_daily_loss_pct
+    2.0
+    """
+
+    def __init__(self, limits: RiskLimits | None = None, equity: float = STARTING_EQUITY, **named: Any) -> None:
+        if "daily_loss_limit_pct" in named:
+            named["max_daily_loss_pct"] = named.pop("daily_loss_limit_pct")
+        self.limits = replace(limits or RiskLimits(), **named)
+        self.exposure = Exposure()
+        self._listeners: list[RiskListener] = []
+        self._worst_loss_pct = 0.0
+        self._time = NO_TIME_YET
+        self._use(RiskState(peak_equity=equity, equity=equity, day_start_equity=equity))
+
+    def add_listener(self, listener: RiskListener) -> None:
+        """Told of every trip, limit and quarantine; one that raises is not asked to stop anything."""
+        self._listeners.append(listener)
 
     # once per bar
 
@@ -95,19 +63,11 @@ class RiskGuard:
         self, time: datetime, equity: float, positions: Mapping[str, PairPosition], prices: Mapping[str, float]
     ) -> list[RiskExit]:
         """Take the equity and the positions at a bar's close; returns the pairs that must be left."""
-        self._begin_day(time, equity)
-        self.state.equity = equity
-        if not math.isfinite(equity):
-            self._trip(Breaker.HALTED, "equity_unknown", time)
+        try:
+            return self._on_bar(time, equity, positions, prices)
+        except Exception as error:
+            self._broke(error, time)
             return []
-        self.state.peak_equity = max(self.state.peak_equity, equity)
-        self._count_exposure(positions, prices)
-        self._check_drawdown(time)
-        self._check_daily_loss(time)
-        if self._is_margin_call():
-            self._trip(Breaker.REDUCE_ONLY, "margin_call", time)
-            return [RiskExit(pair_id, "margin_call") for pair_id, p in positions.items() if p.is_open]
-        return self._pair_stops(positions, prices)
 
     # once per order
 
@@ -115,184 +75,239 @@ class RiskGuard:
         """Approved (and its exposure reserved) or Refused with every reason. Exits always pass."""
         if order.action is Action.EXIT:
             return Approved(order)
-        reasons = self._reasons_against(order)
+        reasons = self._asked(order)
         if reasons:
             return Refused(order, tuple(reasons))
-        self._exposure[order.pair_id] = self._reserved[order.pair_id] = order.gross_notional
+        self.exposure.reserve(order)
+        self._breaker.entry_approved(order.pair_id)
         self.state.trades_today += 1
         return Approved(order)
 
+    def adopt(self, order: PairOrder) -> None:
+        """The entry of a pair that an earlier process held: it counts in full until a bar shows what it is."""
+        self.exposure.reserve(order)
+
     def release(self, pair_id: str) -> None:
         """An approved entry came to nothing: give its reservation back."""
-        self._exposure.pop(pair_id, None)
-        self._reserved.pop(pair_id, None)
+        self.exposure.release(pair_id)
+        self._breaker.entry_released(pair_id)
+
+    def entry_opened(self) -> None:
+        self._breaker.entry_opened()
+
+    def entry_failed(self, pair_id: str, reason: str, time: datetime) -> None:
+        """An approved entry was refused by the venue, never got there, or was unwound; ``reason`` says which."""
+        self._breaker.entry_failed(pair_id, reason, time)
+
+    def pair_left(self, pair_id: str, reason: str, time: datetime) -> None:
+        """A pair is flat again; ``time``: when its exit was decided."""
+        self.exposure.settle(pair_id)
+        self._begin_day(time)
+        self._quarantine.pair_left(pair_id, reason, time)
+
+    # between bars
+
+    def pair_stops(self, positions: Mapping[str, PairPosition], prices: Mapping[str, float]) -> list[RiskExit]:
+        """Open pairs whose own stop-loss, take-profit or trailing stop is reached at these prices."""
+        losses = [-profit_pct(position, prices) for position in positions.values() if position.is_open]
+        self._worst_loss_pct = max((loss for loss in losses if loss > 0.0), default=0.0)
+        return pair_stops(self.limits, positions, prices, self.state.best_profit_pct)
 
     # breaker
 
     @property
     def breaker(self) -> Breaker:
-        return Breaker(self.state.breaker)
+        return self._breaker.position
 
     def halt(self, reason: str, time: datetime) -> None:
-        self._trip(Breaker.HALTED, reason, time)
+        self._breaker.trip(Breaker.HALTED, reason, time)
+
+    def cool_down(self, reason: str, time: datetime, seconds: float | None = None) -> None:
+        """No entries for a while, then one pair tries. For transport causes only: money causes are a person's."""
+        self._breaker.cool_down(reason, time, self.limits.cooldown_s if seconds is None else seconds)
 
     def rearm(self) -> None:
         """A person has looked: trade again, measuring drawdown from here."""
-        self.state.breaker, self.state.breaker_reason, self.state.breaker_since = Breaker.CLOSED.value, "", ""
+        self._breaker.rearm()
         self.state.peak_equity = self.state.equity
 
     # limits in use
 
     @property
     def drawdown_pct(self) -> float:
-        peak = self.state.peak_equity
-        return 100.0 * (peak - self.state.equity) / peak if peak > 0.0 else 0.0
+        return self.state.drawdown_pct
 
     @property
     def daily_loss(self) -> float:
-        """Quote currency lost since the start of the UTC day (0 when ahead)."""
-        return max(0.0, self.state.day_start_equity - self.state.equity)
+        return self.state.daily_loss
+
+    @property
+    def daily_loss_pct(self) -> float:
+        return self.state.daily_loss_pct
 
     @property
     def gross_exposure(self) -> float:
-        return sum(self._exposure.values())
+        return self.exposure.gross
 
     def usage(self) -> list[tuple[str, float, float]]:
         """``(name, used, limit)`` of every limit in force."""
-        limits, state = self.limits, self.state
-        equity = state.equity or math.nan
-        rows: list[tuple[str, float, float | None]] = [
-            ("max_positions", float(len(self._exposure)), float(limits.max_positions)),
-            ("max_exposure", self.gross_exposure / equity, limits.max_exposure),
-            ("max_leverage", self.gross_exposure / equity, limits.max_leverage),
-            ("initial_margin", self.gross_exposure / equity, limits.account_leverage),
-            ("max_drawdown_pct", self.drawdown_pct, limits.max_drawdown_pct),
-            ("max_daily_loss", self.daily_loss, limits.max_daily_loss),
-            ("max_daily_loss_pct", self.daily_loss_pct, limits.max_daily_loss_pct),
-            ("max_daily_trades", float(state.trades_today), limits.max_daily_trades),
-        ]
-        return [(name, used, float(limit)) for name, used, limit in rows if limit is not None]
+        return usage_rows(self.limits, self.state, self.exposure, self._worst_loss_pct)
+
+    # used alone
+
+    async def check_all_risks(self, *, symbol: str, quantity: float, price: float) -> dict[str, Any]:
+        """``{"passed": bool, "violations": [...]}`` of an order for one symbol; nothing is reserved.
+
+        ``quantity`` in base units, + to buy, - to sell. A symbol that is held may be added to.
+        """
+        leg = LegOrder(symbol, Decimal(str(quantity)), price)
+        direction = Direction.LONG if quantity > 0 else Direction.SHORT
+        asked = PairOrder(symbol, symbol, Action.ENTER, direction, (leg,), self._time, "asked")
+        is_held = symbol in self.exposure.pairs
+        reasons = [reason for reason in self._asked(asked) if not (is_held and reason in OF_NEW_POSITIONS)]
+        for reason in reasons:
+            self._tell(LimitReached(self._time, reason, symbol))
+        return {"passed": not reasons, "violations": reasons}
+
+    def get_risk_status(self) -> dict[str, Any]:
+        """JSON values. Money in quote currency, ``_pct`` 0 to 100."""
+        state = self.state
+        return {
+            "breaker": state.breaker,
+            "breaker_reason": state.breaker_reason,
+            "breaker_since": state.breaker_since or None,
+            "breaker_until": state.breaker_until or None,
+            "equity": state.equity,
+            "peak_equity": state.peak_equity,
+            "current_drawdown_pct": state.drawdown_pct,
+            "daily_loss": state.daily_loss,
+            "daily_loss_pct": state.daily_loss_pct,
+            "trades_today": state.trades_today,
+            "open_positions": len(self.exposure.pairs),
+            "exposure_by_symbol": self.exposure.by_symbol(),
+            "quarantine": dict(state.quarantine),
+            "risk_violations": [reason for _, reason in state.trips],
+            "limits": [{"name": name, "used": used, "limit": limit} for name, used, limit in self.usage()],
+        }
 
     # persistence
 
     def snapshot(self) -> dict[str, Any]:
-        return asdict(self.state)
+        return self.state.snapshot()
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
-        known = RiskState(**snapshot)
-        known.trips = [(when, reason) for when, reason in known.trips]
-        self.state, self._day = known, None
+        self._use(restored(snapshot))
 
     # the parts
 
+    def _use(self, state: RiskState) -> None:
+        self.state = state
+        self._day: date | None = date.fromisoformat(state.day) if state.day else None
+        self._breaker = CircuitBreaker(self.limits, state, self._tell)
+        self._quarantine = Quarantine(self.limits, state, self._tell)
+
+    def _on_bar(
+        self, time: datetime, equity: float, positions: Mapping[str, PairPosition], prices: Mapping[str, float]
+    ) -> list[RiskExit]:
+        self._time = max(time, self._time)
+        if not math.isfinite(equity):
+            self._breaker.trip(Breaker.HALTED, "equity_unknown", time)
+            return []
+        self._begin_day(time, equity)
+        self._breaker.pass_time(time)
+        self.state.equity = equity
+        self.state.peak_equity = max(self.state.peak_equity, equity)
+        self.exposure.mark(positions, prices)
+        self._check_losses(time)
+        return self._exits(time, positions, prices)
+
+    def _exits(
+        self, time: datetime, positions: Mapping[str, PairPosition], prices: Mapping[str, float]
+    ) -> list[RiskExit]:
+        exits = self.pair_stops(positions, prices)
+        if self._distance_pct(self.exposure.gross) <= 0.0:
+            self._breaker.trip(Breaker.REDUCE_ONLY, "margin_call", time)
+            return [RiskExit(pair_id, "margin_call") for pair_id, p in positions.items() if p.is_open]
+        return exits + liquidation_exits(self.limits, self.state.equity, self.exposure, exits)
+
     def _reasons_against(self, order: PairOrder) -> list[str]:
-        limits, state = self.limits, self.state
-        gross = self.gross_exposure + order.gross_notional
+        self._begin_day(order.decided_at)
+        self._breaker.pass_time(order.decided_at)
+        limits, state, exposure = self.limits, self.state, self.exposure
+        gross = exposure.gross + order.gross_notional
+        least = limits.min_liquidation_distance_pct
         tests = (
-            (self.breaker is not Breaker.CLOSED, f"breaker_{state.breaker}:{state.breaker_reason}"),
             (not (math.isfinite(gross) and state.equity > 0.0), "equity_unknown"),
-            (order.pair_id in self._exposure, "already_in_position"),
-            (len(self._exposure) >= limits.max_positions, "max_positions"),
-            (limits.max_exposure is not None and gross > limits.max_exposure * state.equity, "max_exposure"),
-            (gross > limits.max_leverage * state.equity, "max_leverage"),
-            (gross > limits.account_leverage * state.equity, "initial_margin"),
+            (order.pair_id in exposure.pairs, "already_in_position"),
+            (self._quarantine.holds(order.pair_id, order.decided_at), "quarantined"),
+            (len(exposure.pairs) >= limits.max_positions, "max_positions"),
+            (_exceeds(gross, limits.max_exposure, state.equity), "max_exposure"),
+            (_exceeds(order.gross_notional, limits.max_pair_exposure, state.equity), "max_pair_exposure"),
+            (_exceeds(gross, limits.max_leverage, state.equity), "max_leverage"),
+            (_exceeds(gross, limits.account_leverage, state.equity), "initial_margin"),
+            (least is not None and not self._distance_pct(gross) >= least, "min_liquidation_distance_pct"),
             (limits.max_daily_trades is not None and state.trades_today >= limits.max_daily_trades, "max_daily_trades"),
-            (_reaches(self.daily_loss, limits.max_daily_loss), "max_daily_loss"),
-            (_reaches(self.daily_loss_pct, limits.max_daily_loss_pct), "max_daily_loss_pct"),
+            (_reaches(state.daily_loss, limits.max_daily_loss), "max_daily_loss"),
+            (_reaches(state.daily_loss_pct, limits.max_daily_loss_pct), "max_daily_loss_pct"),
         )
-        return [reason for against, reason in tests if against]
+        against = self._breaker.reason_against()
+        return [*([against] if against else []), *(reason for is_against, reason in tests if is_against)]
 
-    def _count_exposure(self, positions: Mapping[str, PairPosition], prices: Mapping[str, float]) -> None:
-        """What is held, and in full what is approved and not yet seen open."""
-        if not positions and not self._reserved:
-            self._exposure = {}
-            return
-        for pair_id in [p for p in self._reserved if p in positions and positions[p].is_open]:
-            del self._reserved[pair_id]
-        held = {p: _gross(position, prices) for p, position in positions.items()}
-        self._exposure = held | {p: max(gross, held.get(p, 0.0)) for p, gross in self._reserved.items()}
+    def _asked(self, order: PairOrder) -> list[str]:
+        try:
+            return self._reasons_against(order)
+        except Exception as error:
+            self._broke(error, order.decided_at)
+            return ["risk_check_failed"]
 
-    def _begin_day(self, time: datetime, equity: float) -> None:
-        day = _utc_day(time)
-        if day == self._day:
+    def _distance_pct(self, gross: float) -> float:
+        return liquidation_distance_pct(self.state.equity, gross, self.limits.maintenance_margin_pct)
+
+    def _begin_day(self, time: datetime, equity: float | None = None) -> None:
+        """A clock that steps back begins no day."""
+        day = time.astimezone(UTC).date()
+        if self._day is not None and day <= self._day:
             return
-        self._day = day
-        if day.isoformat() == self.state.day:
-            return
-        # The day's reference is what the last bar of yesterday left.
-        self.state.day_start_equity = self.state.equity if self.state.day else equity
-        self.state.day = day.isoformat()
-        self.state.trades_today = 0
+        # The day's reference is what the last bar of yesterday left; the very first has its own equity.
+        is_first = self._day is None and equity is not None
+        self.state.day_start_equity = equity if is_first and equity is not None else self.state.equity
+        self._day, self.state.day, self.state.trades_today = day, day.isoformat(), 0
+        self._quarantine.pass_day(time)
         if self.limits.rearm_daily and self.breaker is Breaker.REDUCE_ONLY:
             self.rearm()
 
-    def _check_drawdown(self, time: datetime) -> None:
-        if _reaches(self.drawdown_pct, self.limits.max_drawdown_pct):
-            self._trip(Breaker.REDUCE_ONLY, "max_drawdown", time)
-
-    def _check_daily_loss(self, time: datetime) -> None:
-        """A day's loss refuses entries until the day is over; it is told once a day."""
+    def _check_losses(self, time: datetime) -> None:
+        """A drawdown latches. A day's loss refuses entries until the day is over; it is told once a day."""
+        state, limits = self.state, self.limits
+        if _reaches(state.drawdown_pct, limits.max_drawdown_pct):
+            self._breaker.trip(Breaker.REDUCE_ONLY, "max_drawdown", time)
         for used, limit, reason in (
-            (self.daily_loss, self.limits.max_daily_loss, "max_daily_loss"),
-            (self.daily_loss_pct, self.limits.max_daily_loss_pct, "max_daily_loss_pct"),
+            (state.daily_loss, limits.max_daily_loss, "max_daily_loss"),
+            (state.daily_loss_pct, limits.max_daily_loss_pct, "max_daily_loss_pct"),
         ):
             if _reaches(used, limit) and not self._was_told_today(reason):
-                self.state.trips.append((time.isoformat(), reason))
+                state.trips.append((time.isoformat(), reason))
+                self._tell(LimitReached(time, reason))
 
     def _was_told_today(self, reason: str) -> bool:
         return any(when[:10] == self.state.day and why == reason for when, why in self.state.trips[-4:])
 
-    def _trip(self, breaker: Breaker, reason: str, time: datetime) -> None:
-        order = (Breaker.CLOSED, Breaker.REDUCE_ONLY, Breaker.HALTED)
-        if order.index(breaker) <= order.index(self.breaker):
-            return
-        self.state.breaker, self.state.breaker_reason = breaker.value, reason
-        self.state.breaker_since = time.isoformat()
-        self.state.trips.append((time.isoformat(), reason))
+    def _broke(self, error: Exception, time: datetime) -> None:
+        log.exception("risk_check_failed")
+        self._breaker.trip(Breaker.HALTED, f"risk_check_failed:{type(error).__name__}", time)
 
-    @property
-    def daily_loss_pct(self) -> float:
-        """Of the equity at the start of the UTC day."""
-        start = self.state.day_start_equity
-        return 100.0 * self.daily_loss / start if start > 0.0 else 0.0
+    def _tell(self, notice: RiskNotice) -> None:
+        for listener in tuple(self._listeners):
+            try:
+                listener(notice)
+            except Exception:  # a listener must never stop a trade, nor an exit
+                log.exception("risk_listener_failed")
 
-    def _is_margin_call(self) -> bool:
-        gross = self.gross_exposure
-        return gross > 0.0 and self.state.equity <= gross * self.limits.maintenance_margin_pct / 100.0
 
-    def _pair_stops(self, positions: Mapping[str, PairPosition], prices: Mapping[str, float]) -> list[RiskExit]:
-        best = self.state.best_profit_pct
-        for gone in [pair_id for pair_id in best if pair_id not in positions]:
-            del best[gone]
-        exits = []
-        for pair_id, position in positions.items():
-            if position.is_open and position.gross_notional > 0.0:
-                profit_pct = 100.0 * position.unrealised_price(prices) / position.gross_notional
-                best[pair_id] = max(best.get(pair_id, profit_pct), profit_pct)
-                reason = self._stop_reason(profit_pct, best[pair_id])
-                if reason:
-                    exits.append(RiskExit(pair_id, reason))
-        return exits
-
-    def _stop_reason(self, profit_pct: float, best_pct: float) -> str | None:
-        limits, trailing = self.limits, self.limits.trailing_stop
-        if limits.stop_loss_pct is not None and profit_pct <= -limits.stop_loss_pct:
-            return "stop_loss"
-        if limits.take_profit_pct is not None and profit_pct >= limits.take_profit_pct:
-            return "take_profit"
-        if trailing and best_pct >= trailing.activation_pct and best_pct - profit_pct >= trailing.trailing_pct:
-            return "trailing_stop"
-        return None
+def _exceeds(notional: float, fraction: float | None, equity: float) -> bool:
+    return fraction is not None and not notional <= fraction * equity
 
 
 def _reaches(used: float, limit: float | None) -> bool:
     """True when the limit is reached, or when what is used is not a number."""
     return limit is not None and not used < limit
-
-
-def _gross(position: PairPosition, prices: Mapping[str, float]) -> float:
-    return sum(abs(float(leg.quantity)) * prices.get(leg.symbol, float(leg.entry_price)) for leg in position.legs)
-
-
-def _utc_day(time: datetime) -> date:
-    return time.astimezone(UTC).date()

@@ -1,12 +1,16 @@
-"""What a bot says of itself: written to the journal as it runs, read from there by anyone who asks."""
+"""What a bot says of itself at every bar: written to its journal, read from there by ``status_reading``."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
+from ccxt_bt_bridge.bt_time import ms_to_datetime
 from trading.execution.pair_ledger import PairLedger
 from trading.execution.quality import ExecutionQuality
+from trading.execution.reconciler import Reconciled
 from trading.risk_guard import RiskGuard
 from trading.utc_text import utc_text
 
@@ -23,6 +27,9 @@ def status_row(
     time: Any,
     bars: int,
     signals: int,
+    last_bars: Mapping[str, datetime],
+    is_market_up: bool,
+    reconciled: Reconciled | None,
 ) -> dict[str, Any]:
     """JSON values. Money in quote currency, ``_pct`` 0 to 100."""
     open_records = ledger.open_records(prices)
@@ -30,7 +37,7 @@ def status_row(
     equity = ledger.equity(prices)
     return {
         "time": None if time is None else utc_text(time),
-        "equity": equity,
+        "equity": _known(equity),
         "data_feed_status": {"data_points": bars, "last_bar": None if time is None else utc_text(time)},
         "broker_status": {"cash": equity - sum(gains), "value": equity, "type": mode},
         "engine": {
@@ -50,8 +57,12 @@ def status_row(
             "current_drawdown_pct": guard.drawdown_pct,
             "daily_loss_pct": guard.daily_loss_pct,
             "risk_violations": [reason for _, reason in guard.state.trips],
-            "limits": [{"name": name, "used": used, "limit": limit} for name, used, limit in guard.usage()],
         },
+        "limits": [{"name": name, "used": _known(used), "limit": limit} for name, used, limit in guard.usage()],
+        "last_bars": {symbol: utc_text(when) for symbol, when in last_bars.items()},
+        "is_market_up": is_market_up,
+        "last_reconciled": utc_text(ms_to_datetime(reconciled.time_ms)) if reconciled else None,
+        "exchange": {symbol: float(amount) for symbol, amount in reconciled.exchange.items()} if reconciled else {},
         "monitoring": {
             "execution": {
                 "avg_fill_time_ms": statistics.average_latency_ms,
@@ -62,6 +73,10 @@ def status_row(
         },
         "trades": {"closed": len(ledger.trades), "pnl": float(sum(trade.pnl for trade in ledger.trades))},
     }
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _share(part: int, whole: int) -> float:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from dataclasses import replace
@@ -9,6 +10,7 @@ from decimal import Decimal
 import pytest
 
 from pairs.words import Action, Approved, Direction, LegOrder, LegPosition, PairOrder, PairPosition, PairState, Refused
+from trading.risk.state import BreakerTripped, PairQuarantined
 from trading.risk_guard import Breaker, RiskExit, RiskGuard, RiskLimits, TrailingStop
 
 NOON = datetime(2024, 3, 5, 12, tzinfo=UTC)
@@ -52,6 +54,8 @@ def mark(guard: RiskGuard, equity: float, positions=None, prices=None, *, hours:
         ({"max_exposure": 0.5}, 5_000.0, "max_exposure"),
         ({"max_leverage": 2.0}, 20_000.0, "max_leverage"),
         ({"account_leverage": 1.5}, 15_000.0, "initial_margin"),
+        ({"max_pair_exposure": 0.2}, 2_000.0, "max_pair_exposure"),
+        ({"min_liquidation_distance_pct": 49.5}, 20_000.0, "min_liquidation_distance_pct"),
     ],
 )
 def test_gross_may_come_up_to_the_limit_and_not_past_it(limits, gross, reason):
@@ -245,6 +249,243 @@ def test_a_margin_call_leaves_every_open_pair_and_takes_no_more():
     assert reasons(guard, order("E_F"))[0] == "breaker_reduce_only:margin_call"
 
 
+def test_the_days_loss_begins_anew_at_midnight_and_the_drawdown_does_not():
+    limits = {"max_daily_loss": 60.0, "max_drawdown_pct": 1.0}
+    guard, again = guard_with(**limits), guard_with(1.0, **limits)
+    for hours, equity in ((10, 10_000.0), (11, 9_950.0), (12, 9_941.0)):
+        mark(guard, equity, hours=hours)
+    again.restore(json.loads(json.dumps(guard.snapshot())))
+    assert (again.daily_loss, again.breaker) == (9.0, Breaker.CLOSED)
+    mark(again, 9_900.0, hours=13)
+    assert (again.daily_loss, again.state.breaker_reason) == (50.0, "max_drawdown")
+
+
+# distance to liquidation: 100 x equity / gross - the maintenance margin of 0.5 %
+
+
+def test_the_largest_pairs_are_left_whole_until_the_rest_stands_far_enough_off():
+    guard = guard_with(min_liquidation_distance_pct=49.5)
+    positions = {"A_B": holding("A_B", 6_000.0), "C_D": holding("C_D", 9_000.0), "E_F": holding("E_F", 5_000.0)}
+    assert mark(guard, 10_000.0, positions) == []
+    assert mark(guard, 9_999.0, positions, hours=1) == [RiskExit("C_D", "liquidation_distance")]
+    far, near = RiskExit("C_D", "liquidation_distance"), RiskExit("A_B", "liquidation_distance")
+    assert mark(guard, 5_000.0, positions, hours=2) == [far, near]
+    assert guard.breaker is Breaker.CLOSED
+
+
+def test_a_pair_that_is_being_left_is_not_left_again_nor_another_in_its_place():
+    guard = guard_with(min_liquidation_distance_pct=49.5)
+    leaving = holding("C_D", 9_000.0, PairState.EXITING)
+    assert mark(guard, 5_600.0, {"A_B": holding("A_B", 6_000.0), "C_D": leaving, "E_F": holding("E_F", 5_000.0)}) == []
+
+
+def test_a_pair_stopped_on_the_same_bar_counts_as_gone():
+    guard = guard_with(min_liquidation_distance_pct=49.5, stop_loss_pct=1.0)
+    positions = {"A_B": replace(holding("A_B", 6_000.0), gross_notional=100.0), "C_D": holding("C_D", 9_000.0)}
+    exits = mark(guard, 5_000.0, positions, {"A": 2_990.0, "B": 3_000.0})
+    assert exits == [RiskExit("A_B", "stop_loss")]
+
+
+def test_a_pair_under_way_stands_in_the_way_of_others_but_cannot_be_left():
+    guard = guard_with(min_liquidation_distance_pct=49.5)
+    guard.check(order("C_D", 9_000.0))
+    positions = {"A_B": holding("A_B", 6_000.0), "C_D": holding("C_D", 10.0, PairState.HEDGING)}
+    assert mark(guard, 7_400.0, positions) == [RiskExit("A_B", "liquidation_distance")]
+
+
+# quarantine: the second stop within a UTC day
+
+
+def stopped(guard: RiskGuard, pair: str = "A_B", reason: str = "stop_loss", *, hours: float = 0.0) -> None:
+    guard.pair_left(pair, reason, NOON + timedelta(hours=hours))
+
+
+def at(wanted: PairOrder, hours: float) -> PairOrder:
+    return replace(wanted, decided_at=NOON + timedelta(hours=hours))
+
+
+@pytest.mark.parametrize("reason", ["stop", "stop_z", "stop_loss", "trailing_stop", "liquidation"])
+def test_a_pair_that_was_stopped_too_often_is_quarantined_until_the_day_ends(reason):
+    guard, told = guard_with(max_stops_per_pair=2), []
+    guard.add_listener(told.append)
+    mark(guard, 10_000.0)
+    stopped(guard, reason=reason)
+    assert reasons(guard, at(order(), 1)) == ()
+    stopped(guard, reason=reason, hours=1)
+    midnight = NOON + timedelta(hours=12)
+    assert told == [PairQuarantined(NOON + timedelta(hours=1), "A_B", 2, midnight)]
+    mark(guard, 10_000.0, hours=2)
+    assert reasons(guard, at(order(), 11)) == ("quarantined",)
+    assert reasons(guard, at(order("C_D"), 11)) == (), "the others trade"
+    assert reasons(guard, at(order(), 12)) == ()
+
+
+@pytest.mark.parametrize("reason", ["reversion", "take_profit", "timeout", "unwound:hedge_failed", "shutdown"])
+def test_other_ways_out_are_no_stops(reason):
+    guard = guard_with(max_stops_per_pair=1)
+    stopped(guard, reason=reason)
+    assert reasons(guard, order()) == ()
+
+
+def test_stops_of_two_days_are_not_added_up():
+    guard = guard_with(max_stops_per_pair=2)
+    mark(guard, 10_000.0)
+    stopped(guard, hours=11)
+    mark(guard, 10_000.0, hours=12)
+    stopped(guard, hours=13)
+    assert reasons(guard, at(order(), 14)) == ()
+
+
+def test_a_quarantine_of_hours_outlasts_the_day_and_the_process():
+    limits = {"max_stops_per_pair": 1, "quarantine_hours": 20.0}
+    guard = guard_with(**limits)
+    mark(guard, 10_000.0)
+    stopped(guard)
+    again = guard_with(**limits)
+    again.restore(json.loads(json.dumps(guard.snapshot())))
+    mark(again, 10_000.0, hours=12)
+    assert reasons(again, at(order(), 19.9)) == ("quarantined",)
+    assert reasons(again, at(order(), 20)) == ()
+
+
+# failed orders
+
+
+def failed(guard: RiskGuard, reason: str, *, hours: float = 0.0, pair: str = "A_B") -> None:
+    guard.entry_failed(pair, reason, NOON + timedelta(hours=hours))
+    guard.release(pair)
+
+
+@pytest.mark.parametrize("reason", ["-2019 Margin is insufficient", "unwound:hedge_failed", "rejected"])
+def test_failures_in_a_row_stop_entries_until_a_person_looks(reason):
+    guard, told = guard_with(max_failed_orders=3), []
+    guard.add_listener(told.append)
+    for hour in range(3):
+        assert guard.breaker is Breaker.CLOSED
+        failed(guard, reason, hours=hour)
+    assert told == [BreakerTripped(NOON + timedelta(hours=2), Breaker.REDUCE_ONLY, "failed_orders")]
+    mark(guard, 10_000.0, hours=500)
+    assert reasons(guard, at(order(), 500)) == ("breaker_reduce_only:failed_orders",)
+    guard.rearm()
+    assert reasons(guard, order()) == ()
+
+
+def test_an_entry_that_opens_ends_the_row():
+    guard = guard_with(max_failed_orders=2)
+    failed(guard, "-2019 no")
+    guard.entry_opened()
+    failed(guard, "-2019 no")
+    assert guard.breaker is Breaker.CLOSED
+
+
+def test_failures_long_ago_do_not_count():
+    guard = guard_with(max_failed_orders=2, failed_orders_hours=6.0)
+    failed(guard, "-2019 no")
+    failed(guard, "-2019 no", hours=6)
+    assert guard.breaker is Breaker.CLOSED
+    failed(guard, "-2019 no", hours=11.9)
+    assert guard.breaker is Breaker.REDUCE_ONLY
+
+
+def test_the_row_survives_a_restart():
+    guard, again = guard_with(max_failed_orders=2), guard_with(max_failed_orders=2)
+    failed(guard, "-2019 no")
+    again.restore(json.loads(json.dumps(guard.snapshot())))
+    failed(again, "-2019 no")
+    assert again.state.breaker_reason == "failed_orders"
+
+
+# transport: a cool-down, then one pair tries
+
+
+def unreachable(**limits) -> RiskGuard:
+    guard = guard_with(max_failed_orders=2, cooldown_s=3_600.0, **limits)
+    failed(guard, "local not sent: banned")
+    failed(guard, "absent")
+    return guard
+
+
+def test_orders_that_never_got_there_cool_down_and_one_pair_tries_first():
+    guard = unreachable()
+    assert reasons(guard, at(order(), 0.9)) == ("breaker_reduce_only:unreachable",)
+    assert reasons(guard, at(order("A_B"), 1)) == ()
+    assert reasons(guard, at(order("C_D"), 1)) == ("breaker_half_open",)
+    guard.entry_opened()
+    assert reasons(guard, at(order("C_D"), 1)) == ()
+
+
+def test_a_trial_that_does_not_get_through_cools_down_anew():
+    guard = unreachable()
+    assert reasons(guard, at(order(), 1)) == ()
+    failed(guard, "local not sent: banned", hours=1)
+    assert reasons(guard, at(order(), 1.9)) == ("breaker_reduce_only:unreachable",)
+    assert reasons(guard, at(order(), 2)) == ()
+
+
+def test_a_trial_that_was_never_made_leaves_the_place_to_another():
+    guard = unreachable()
+    assert reasons(guard, at(order(), 1)) == ()
+    guard.release("A_B")
+    assert reasons(guard, at(order("C_D"), 1)) == ()
+
+
+def test_money_latches_what_transport_would_have_let_go():
+    guard = unreachable(max_drawdown_pct=20.0)
+    mark(guard, 8_000.0)
+    mark(guard, 8_000.0, hours=100)
+    assert reasons(guard, at(order(), 100)) == ("breaker_reduce_only:max_drawdown",)
+    guard.cool_down("unreachable", NOON, 1.0)
+    mark(guard, 8_000.0, hours=200)
+    assert guard.state.breaker_reason == "max_drawdown", "a milder cause changes nothing"
+
+
+# a check that breaks
+
+
+class BrokenLimits:
+    def __getattr__(self, name: str) -> float:
+        raise ZeroDivisionError(name)
+
+
+def test_a_check_that_raises_halts_and_refuses():
+    guard = guard_with()
+    guard.limits = BrokenLimits()
+    assert reasons(guard, order()) == ("risk_check_failed",)
+    assert (guard.breaker, guard.state.breaker_reason) == (Breaker.HALTED, "risk_check_failed:ZeroDivisionError")
+
+
+def test_a_bar_whose_risk_cannot_be_computed_halts():
+    guard = guard_with()
+    assert mark(guard, 10_000.0, {"A_B": None}) == []
+    assert guard.breaker is Breaker.HALTED
+
+
+def test_a_listener_that_raises_changes_nothing():
+    guard, told = guard_with(), []
+    guard.add_listener(lambda notice: 1 / 0)
+    guard.add_listener(told.append)
+    guard.halt("a test", NOON)
+    assert told == [BreakerTripped(NOON, Breaker.HALTED, "a test")]
+
+
+def test_a_clock_that_steps_back_begins_no_day():
+    guard = guard_with(max_daily_trades=1)
+    mark(guard, 10_000.0)
+    guard.check(order())
+    mark(guard, 9_000.0, hours=-24)
+    assert guard.state.day == "2024-03-05"
+    assert reasons(guard, at(order("C_D"), -24)) == ("max_daily_trades",)
+
+
+def test_an_order_of_a_new_day_does_not_wait_for_its_first_bar():
+    guard = guard_with(max_daily_trades=1, max_daily_loss=50.0)
+    mark(guard, 10_000.0)
+    guard.check(order())
+    mark(guard, 9_900.0, hours=11)
+    assert reasons(guard, at(order("C_D"), 12.5)) == ()
+    assert guard.state.day_start_equity == 9_900.0
+
+
 # a pair's own stops, in per cent of its gross at entry (1,000)
 
 
@@ -280,6 +521,13 @@ def test_the_best_profit_survives_a_restart_and_is_forgotten_with_the_pair():
     assert mark(again, 10_000.0, {"A_B": holding()}, {"A": 519.0}, hours=3) == []
 
 
+def test_a_price_that_is_no_number_neither_stops_nor_hides_the_best():
+    guard = guard_with(trailing_stop=TrailingStop(3.0, 2.0))
+    mark(guard, 10_000.0, {"A_B": holding()}, {"A": math.nan})
+    mark(guard, 10_000.0, {"A_B": holding()}, {"A": 540.0}, hours=1)
+    assert mark(guard, 10_000.0, {"A_B": holding()}, {"A": 519.0}, hours=2) == [RiskExit("A_B", "trailing_stop")]
+
+
 def test_a_pair_under_way_is_not_stopped_twice():
     guard = guard_with(stop_loss_pct=1.0)
     positions = {"A_B": holding(state=PairState.EXITING)}
@@ -301,7 +549,71 @@ def test_usage_names_every_limit_in_force():
         "max_daily_loss": (100.0, 50.0),
         "max_daily_loss_pct": (1.0, 2.0),
         "max_daily_trades": (1.0, 4.0),
+        "max_failed_orders": (0.0, 5.0),
     }
     assert {name for name, *_ in RiskGuard(replace(FREE, max_leverage=2.0), 1.0).usage()} == {
-        "max_positions", "max_leverage", "initial_margin",
+        "max_positions", "max_leverage", "initial_margin", "max_failed_orders",
     }  # fmt: skip
+
+
+def test_usage_has_a_number_for_everything():
+    guard = RiskGuard(
+        RiskLimits(max_pair_exposure=0.5, min_liquidation_distance_pct=10.0, max_stops_per_pair=2, stop_loss_pct=5.0),
+        10_000.0,
+    )
+    flat = {name: used for name, used, _ in guard.usage()}
+    assert flat["min_liquidation_distance_pct"] == 1e6 and flat["max_pair_exposure"] == 0.0
+    mark(guard, 10_000.0, {"A_B": holding(gross=2_000.0)}, {"A": 980.0, "B": 1_000.0})
+    stopped(guard, "C_D")
+    used = {name: used for name, used, _ in guard.usage()}
+    assert used["max_pair_exposure"] == 0.198
+    assert used["stop_loss_pct"] == 1.0
+    assert used["max_stops_per_pair"] == 1.0
+    assert used["min_liquidation_distance_pct"] == pytest.approx(100 * 10_000 / 1_980 - 0.5)
+    mark(guard, -1.0, {"A_B": holding(gross=2_000.0)}, hours=1)
+    json.dumps(guard.usage(), allow_nan=False)
+
+
+# used alone
+
+
+def ask(guard: RiskGuard, **terms) -> dict:
+    return asyncio.run(guard.check_all_risks(**({"symbol": "BTCUSDT", "quantity": 0.1, "price": 50_000.0} | terms)))
+
+
+def test_alone_it_answers_by_symbol():
+    guard, told = RiskGuard(max_positions=1, max_drawdown_pct=10.0, daily_loss_limit_pct=2.0), []
+    guard.add_listener(told.append)
+    assert ask(guard) == {"passed": True, "violations": []}
+    assert ask(guard) == {"passed": True, "violations": []}, "a question reserves nothing"
+    assert ask(guard, quantity=0.21) == {"passed": False, "violations": ["max_exposure", "initial_margin"]}
+    assert [notice.reason for notice in told] == ["max_exposure", "initial_margin"]
+    assert {notice.pair_id for notice in told} == {"BTCUSDT"}
+    guard.on_bar(NOON, 10_000.0, {"BTCUSDT": holding("BTCUSDT", 2_000.0)}, {})
+    assert ask(guard)["passed"], "what is held may be added to"
+    assert ask(guard, symbol="ETHUSDT", quantity=1, price=100.0)["violations"] == ["max_positions"]
+
+
+@pytest.mark.parametrize(
+    ("equity", "violations"),
+    [(9_800.0, ["max_daily_loss_pct"]), (9_000.0, ["breaker_reduce_only:max_drawdown", "max_daily_loss_pct"])],
+)
+def test_alone_it_knows_the_days_loss_and_the_drawdown(equity, violations):
+    guard = RiskGuard(max_positions=5, max_drawdown_pct=10.0, daily_loss_limit_pct=2.0)
+    mark(guard, 10_000.0)
+    mark(guard, equity, hours=1)
+    assert ask(guard, quantity=0.01)["violations"] == violations
+    status = guard.get_risk_status()
+    assert status["current_drawdown_pct"] == status["daily_loss_pct"] == pytest.approx((10_000.0 - equity) / 100.0)
+    assert status["risk_violations"][-1] == "max_daily_loss_pct"
+    json.dumps(status, allow_nan=False)
+
+
+@pytest.mark.parametrize("terms", [{"quantity": math.nan}, {"price": math.inf}, {"price": None}])
+def test_alone_nonsense_does_not_pass(terms):
+    assert not ask(RiskGuard(), **terms)["passed"]
+
+
+def test_alone_a_limit_that_does_not_exist_is_an_error():
+    with pytest.raises(TypeError, match="max_postions"):
+        RiskGuard(max_postions=5)

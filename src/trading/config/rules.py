@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from trading.config import execution_rules, pair_rules, venue_rules
+from trading.config import execution_rules, pair_rules, risk_rules, venue_rules
 from trading.config.check import Check
 from trading.config.report import Problem
 
@@ -40,6 +40,8 @@ RULES: tuple[Rule, ...] = (
     execution_rules.limit_orders,
     execution_rules.slices,
     venue_rules.trailing,
+    risk_rules.liquidation_distance,
+    risk_rules.quarantine,
     venue_rules.written_paths,
     venue_rules.files_of_their_own,
     venue_rules.percents_and_secrets,

@@ -165,6 +165,7 @@ class Trading(Section):
     max_positions: int = Field(default=5, ge=1, le=10_000)
     max_drawdown_pct: PositivePercent = 20.0
     max_exposure: float = Field(default=1.0, gt=0, le=100, description="gross notional of all positions / equity")
+    max_pair_exposure: float | None = Field(default=None, gt=0, le=100, description="gross notional of a pair / equity")
     on_shutdown: Literal["keep", "close"] = "keep"
     on_stale: Literal["hold", "flatten"] = "hold"
 
@@ -280,6 +281,19 @@ class RiskManagement(Section):
     max_daily_loss: Money | None = Field(default=None, description="quote currency")
     max_daily_loss_pct: PositivePercent | None = Field(default=2.0, description="of equity at the start of the UTC day")
     max_leverage: float = Field(default=2.0, gt=0, le=125)
+    min_liquidation_distance_pct: PositivePercent | None = Field(
+        default=None,
+        description="move of the gross until the maintenance margin; below it whole pairs are left",
+    )
+    max_stops_per_pair: int | None = Field(default=None, ge=1, le=1_000, description="a UTC day; then quarantine")
+    quarantine_hours: float | None = Field(default=None, gt=0, le=8_760, description="default: until the UTC day ends")
+    max_failed_orders: int | None = Field(
+        default=5, ge=1, le=1_000, description="entries in a row that came to nothing, then no more entries"
+    )
+    failed_orders_hours: float = Field(default=24.0, gt=0, le=8_760, description="within which they count")
+    cooldown_s: float = Field(
+        default=900.0, gt=0, le=86_400, description="no entries after failures that never reached the exchange"
+    )
     backtest_rearm: bool | None = Field(default=None, description="let a backtest go on after a tripped limit")
 
 

@@ -186,7 +186,7 @@ def exposure(check: Check) -> Iterator[Problem]:
     size = check.position_size
     if size is None or check.facts.text("strategy", "sizing", "method") != "fixed":
         return
-    for path in (("trading", "max_exposure"), ("risk_management", "max_leverage")):
+    for path in (("trading", "max_exposure"), ("trading", "max_pair_exposure"), ("risk_management", "max_leverage")):
         limit = check.facts.number(*path)
         if limit is not None and size > limit:
             message = f"one position of {size:g} times equity is above {'.'.join(path)}; no entry would pass"

@@ -13,17 +13,17 @@ from ccxt_bt_bridge.words import Account, Connection, Fill, FundingPayment, Mark
 from trading.events import ConnectionChanged, EventBus
 from trading.execution.funding_book import FundingBook
 from trading.execution.funds import Funds
+from trading.execution.kill_switch import KillSwitch
 from trading.execution.leg_orders import LegOrders
 from trading.execution.pair_engine import PairEngine
 from trading.execution.pair_ledger import PairLedger
 from trading.execution.reconciler import Reconciler
 from trading.execution.recovery import Recovery
 from trading.execution.settings import ExecutionSettings
-from trading.execution.wire_guard import WireGuard, WireLimits
+from trading.execution.wire_guard import WireGuard
 from trading.journal.writer import Journal
 from trading.risk_guard import RiskGuard
 
-USUAL_LIMITS = WireLimits()
 ORDERS_OF_AN_ENTRY = 4  # both legs, and two for what may go wrong
 
 
@@ -43,7 +43,7 @@ class Floor:
     bus: EventBus
     reconciler: Reconciler
     recovery: Recovery
-    wire: WireGuard
+    kill_switch: KillSwitch
     funds: Funds
 
     async def follow_account(self, events: AsyncIterator[UserEvent]) -> None:
@@ -72,7 +72,7 @@ class Floor:
 def build_floor(
     *,
     market: MarketPort,
-    trading: TradingPort,
+    trading: WireGuard,
     journal: Journal,
     ledger: PairLedger,
     guard: RiskGuard,
@@ -81,18 +81,16 @@ def build_floor(
     rules: Mapping[str, Market],
     settings: ExecutionSettings,
     bot_id: str,
-    wire: WireLimits = USUAL_LIMITS,
-    network: str = "simulated",
+    emergency: TradingPort,
+    withdraw_unsent: Callable[[], None],
     doubts: Callable[[], tuple[str, ...]] = tuple,
 ) -> Floor:
-    """``rules``: of every symbol that may be traded; ``network``: where the orders of ``trading`` go; ``doubts``: why
-    that venue is not fit for anything new just now.
+    """``rules``: of every symbol that may be traded. Nothing is asked or sent before ``recovery`` is.
 
-    Nothing is asked or sent before ``recovery`` is.
+    ``emergency``, ``withdraw_unsent``: see ``KillSwitch``. ``doubts``: why the venue is not fit for anything new now.
     """
-    guarded = WireGuard(trading, clock, wire, network=network)
-    funds = Funds(guarded, ledger, clock, rules, leverage=Decimal(repr(settings.leverage)))
-    orders = LegOrders(guarded, journal, clock, bus, bot_id=bot_id)
+    funds = Funds(trading, ledger, clock, rules, leverage=Decimal(repr(settings.leverage)))
+    orders = LegOrders(trading, journal, clock, bus, bot_id=bot_id)
     engine = PairEngine(
         market=market,
         orders=orders,
@@ -104,12 +102,12 @@ def build_floor(
         rules=rules,
         settings=settings,
         funds=funds,
-        doubts=lambda: doubts() or (() if guarded.room >= ORDERS_OF_AN_ENTRY else ("order_rate",)),
+        doubts=lambda: doubts() or (() if trading.room >= ORDERS_OF_AN_ENTRY else ("order_rate",)),
     )
-    guarded.on_trip, guarded.last_price = engine.on_wire_guard, engine.last_price
+    trading.on_trip, trading.last_price = engine.on_wire_guard, engine.last_price
     funding = FundingBook(journal=journal, ledger=ledger, clock=clock, bus=bus, on_unwritable=engine.on_unwritable)
     reconciler = Reconciler(
-        trading=guarded,
+        trading=trading,
         orders=orders,
         journal=journal,
         book=engine.book,
@@ -120,7 +118,7 @@ def build_floor(
     )
     recovery = Recovery(
         journal=journal,
-        trading=guarded,
+        trading=trading,
         orders=orders,
         engine=engine,
         ledger=ledger,
@@ -129,19 +127,33 @@ def build_floor(
         reconciler=reconciler,
     )
     engine.on_nothing_to_reduce, reconciler.on_account = reconciler.settle, funds.note
+    kill_switch = KillSwitch(
+        engine=engine,
+        orders=orders,
+        ledger=ledger,
+        guard=guard,
+        reconciler=reconciler,
+        journal=journal,
+        clock=clock,
+        bus=bus,
+        trading=trading,
+        emergency=emergency,
+        withdraw_unsent=withdraw_unsent,
+        symbols=rules,
+    )
     return Floor(
-        market,
-        guarded,
-        engine,
-        orders,
-        funding,
-        ledger,
-        guard,
-        journal,
-        clock,
-        bus,
-        reconciler,
-        recovery,
-        guarded,
-        funds,
+        market=market,
+        trading=trading,
+        engine=engine,
+        orders=orders,
+        funding=funding,
+        ledger=ledger,
+        guard=guard,
+        journal=journal,
+        clock=clock,
+        bus=bus,
+        reconciler=reconciler,
+        recovery=recovery,
+        kill_switch=kill_switch,
+        funds=funds,
     )

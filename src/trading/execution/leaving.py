@@ -14,6 +14,7 @@ from trading.execution.leg_orders import LegOrders, LegOutcome, LegSend
 from trading.execution.pair_book import PairBook
 from trading.execution.quotes import Quotes
 from trading.execution.slicing import Slicing
+from trading.execution.urgency import Urgency
 
 ZERO = Decimal(0)
 FLATTEN_TRIES = 12
@@ -45,10 +46,17 @@ class Leaving:
         rules: Mapping[str, Market],
         slice_pause_s: float,
         on_nothing_to_reduce: Callable[[str], Awaitable[None]],
+        urgency: Urgency,
     ) -> None:
         self._book, self._orders, self._quotes, self._rules = book, orders, quotes, rules
         self._evenness, self._slicing, self._slice_pause_s = evenness, slicing, slice_pause_s
-        self._on_nothing_to_reduce = on_nothing_to_reduce
+        self._on_nothing_to_reduce, self._urgency = on_nothing_to_reduce, urgency
+        self._waiting: set[str] = set()
+
+    @property
+    def waiting(self) -> frozenset[str]:
+        """Whole pairs that wait for a halted market: nothing of theirs is under way."""
+        return frozenset(self._waiting)
 
     async def exit(self, order: PairOrder) -> None:
         if self._book.ledger.state(order.pair_id) is not PairState.OPEN:
@@ -83,6 +91,7 @@ class Leaving:
         self._book.alarm(f"{order.pair_id} is unwound: {reason}", order.pair_id, critical=True)
         self._book.ledger.begin_exit(order.pair_id, when=self._book.now(), zscore=None, reason=f"unwound:{reason}")
         await self.flatten(order.pair_id, PairState.UNWINDING, None, reason)
+        self._book.guard.entry_failed(order.pair_id, f"unwound:{reason}", self._book.now())
         if self._book.ledger.state(order.pair_id) is PairState.FLAT:
             self._book.guard.release(order.pair_id)
         self._book.fail(order, f"unwound:{reason}")
@@ -107,10 +116,8 @@ class Leaving:
         tries = waits = 0
         denied: Counter[str] = Counter()
         while tries < FLATTEN_TRIES:
-            await asyncio.sleep(FLATTEN_WAIT_S[min(waits, len(FLATTEN_WAIT_S) - 1)])
-            outcomes = [
-                await self._close_leg(pair_id, leg, action, order) for leg in await self._legs_to_close(pair_id, denied)
-            ]
+            await self._urgency.sleep(FLATTEN_WAIT_S[min(waits, len(FLATTEN_WAIT_S) - 1)])
+            outcomes = await self._close_legs(await self._legs_to_close(pair_id, denied), pair_id, action, order)
             await self._heed(outcomes, denied)
             # While the exchange wants silence nothing was tried: it is tried for as long as that lasts.
             was_tried = not outcomes or any(not one.reason.startswith(UNSENT) for _, one in outcomes)
@@ -154,7 +161,7 @@ class Leaving:
                 await self._close_part(entry, hedge, hedge.quantity * self._evenness.share(entry, first), order)
             if not self._evenness.is_even(entry):
                 return
-            await asyncio.sleep(self._slice_pause_s)
+            await self._urgency.sleep(self._slice_pause_s)
             if self._book.reasons_against_adding():
                 return  # the bot is stopping, or something is wrong: the rest at once
 
@@ -168,11 +175,19 @@ class Leaving:
     async def _wait_for_quotes(self, order: PairOrder) -> list[str]:
         """A hedged pair is left with both legs or not yet: while one is halted, selling the other would bare it.
 
-        Returns the symbols that will never trade again, if any.
+        Returns the symbols that will never trade again, if any. An emergency waits for none.
         """
-        while not (closed := await self._quotes.closed_for_good(order)) and await self._quotes.without_quote(order):
-            await asyncio.sleep(HALTED_POLL_S)
-        return closed
+        try:
+            while not self._urgency.is_on:
+                if closed := await self._quotes.closed_for_good(order):
+                    return closed
+                if not await self._quotes.without_quote(order):
+                    break
+                self._waiting.add(order.pair_id)
+                await self._urgency.sleep(HALTED_POLL_S)
+        finally:
+            self._waiting.discard(order.pair_id)
+        return []
 
     async def _legs_to_close(self, pair_id: str, denied: Counter[str]) -> list[LegOrder]:
         return [
@@ -180,6 +195,14 @@ class Leaving:
             for leg in await self._quotes.less_liquid_first(self._book.entry(pair_id))
             if self._closable(pair_id, leg) and denied[leg.symbol] < MOST_DENIALS
         ]
+
+    async def _close_legs(
+        self, legs: list[LegOrder], pair_id: str, action: str, order: PairOrder | None
+    ) -> list[tuple[LegOrder, LegOutcome]]:
+        """One after the other; in an emergency both at once, since one whose market is halted may take for ever."""
+        if self._urgency.is_on:
+            return await asyncio.gather(*(self._close_leg(pair_id, leg, action, order) for leg in legs))
+        return [await self._close_leg(pair_id, leg, action, order) for leg in legs]
 
     async def _close_leg(
         self, pair_id: str, leg: LegOrder, action: str, order: PairOrder | None

@@ -19,6 +19,7 @@ from ccxt_bt_bridge.port import TradingPort
 from ccxt_bt_bridge.words import (
     Absent,
     Ambiguous,
+    Cancelled,
     Fill,
     Found,
     LookupOutcome,
@@ -78,6 +79,7 @@ class _Watch:
     created_ms: int
     booked: Decimal = ZERO
     report: OrderReport | None = None
+    is_unwanted: bool = False
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def take(self, report: OrderReport) -> None:
@@ -112,9 +114,24 @@ class LegOrders:
         self.on_fill: Callable[[LegSend, Fill], None] = lambda send, fill: None
         self.on_refused_key: Callable[[str], None] = lambda reason: None
         self.on_unwritable: Callable[[JournalUnwritable], None] = lambda error: None
+        self.reason_against: Callable[[LegSend], str | None] = lambda send: None
+
+    def use(self, port: TradingPort) -> None:
+        """From now on the same account is reached this way."""
+        self._port = port
+
+    def is_own(self, client_order_id: str) -> bool:
+        """True for an order of this bot, whichever process sent it."""
+        return client_order_id.startswith(self.own_prefix)
+
+    def is_under_way(self, client_order_id: str) -> bool:
+        return client_order_id in self._watches
 
     async def send(self, send: LegSend) -> LegOutcome:
         """Send once and wait for the end. Raises JournalUnwritable before anything was sent when the disk refuses."""
+        against = self.reason_against(send)
+        if against:
+            return LegOutcome("", ZERO, False, f"local {against}")
         watch = _watch(send, self._new_id(send), self._clock.now_ms())
         self._journal.write_intent(_intent(watch))
         self._watches[watch.request.client_order_id] = watch
@@ -141,6 +158,25 @@ class LegOrders:
         outcome = await self._resolve(watch, "an earlier process ended before it knew")
         self._finish(watch, outcome)
         return outcome
+
+    async def withdraw(self, *, only_entries: bool = False) -> tuple[str, ...]:
+        """Cancel what is under way, now; an order not yet answered is cancelled as soon as it proves to work.
+
+        The ids that the exchange says it has cancelled.
+        """
+        watches = [w for w in self._watches.values() if w.send.action == "enter" or not only_entries]
+        for watch in watches:
+            watch.is_unwanted = True
+        answers = await asyncio.gather(*(self._cancel(watch) for watch in watches if not watch.is_done))
+        return tuple(answer for answer in answers if answer)
+
+    async def _cancel(self, watch: _Watch) -> str | None:
+        match await self._port.cancel_order(watch.send.symbol, watch.request.client_order_id):
+            case Cancelled(report):
+                watch.take(report)
+                return report.client_order_id
+        watch.changed.set()  # whoever waits for it looks anew, and cancels again what still works
+        return None
 
     def book(self, fill: Fill) -> None:
         """A fill from any source: the user stream, a lookup, recovery. Known ones change nothing."""
@@ -212,6 +248,8 @@ class LegOrders:
     async def _until_settled(self, watch: _Watch) -> LegOutcome:
         """Wait for a terminal report with all its fills booked; the stream may lose, so poll as well."""
         tries = 0
+        if watch.is_unwanted and not watch.is_done:
+            await self._cancel(watch)
         while not watch.is_settled:
             watch.changed.clear()
             try:
@@ -220,7 +258,7 @@ class LegOrders:
                 tries += 1
                 await self._poll(watch)
             if self._is_overdue(watch) and not watch.is_done:
-                await self._port.cancel_order(watch.send.symbol, watch.request.client_order_id)
+                await self._cancel(watch)
                 await self._poll(watch)  # a fill may have come with the cancel, and it counts
         sign = watch.request.side.sign
         report = watch.report
@@ -256,7 +294,7 @@ class LegOrders:
         return self._left_s(watch) <= 0
 
     def _left_s(self, watch: _Watch) -> float:
-        timeout_s = watch.send.timeout_s
+        timeout_s = 0.0 if watch.is_unwanted else watch.send.timeout_s
         return math.inf if timeout_s is None else timeout_s - (self._clock.now_ms() - watch.created_ms) / 1000.0
 
     def _note(self, intent: Intent, report: OrderReport | None = None) -> None:

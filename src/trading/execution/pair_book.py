@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 
 from ccxt_bt_bridge.bt_time import ms_to_datetime
@@ -9,10 +10,12 @@ from ccxt_bt_bridge.clock import Clock
 from pairs.words import PairOrder, PairPosition, PairState
 from trading.events import Alarm, EntryRefused, EventBus, OrderFailed, PairClosed, PairOpened
 from trading.execution.pair_ledger import PairLedger
+from trading.journal.errors import JournalUnwritable
 from trading.journal.words import position_payload
 from trading.journal.writer import Journal
 from trading.records import RefusalRecord
-from trading.risk_guard import Breaker, RiskGuard
+from trading.risk.state import GUARD_KEY, Breaker, RiskNotice
+from trading.risk_guard import RiskGuard
 
 
 class PairBook:
@@ -23,6 +26,7 @@ class PairBook:
         self._journal, self._clock = journal, clock
         self._entries: dict[str, PairOrder] = {}
         self._adds = True
+        guard.add_listener(self._on_risk)
 
     def stop_adding(self) -> None:
         """From now on what is half-done is finished, and nothing more begins."""
@@ -37,6 +41,7 @@ class PairBook:
     def adopt(self, entry: PairOrder) -> None:
         """Recovery: the entry order of a pair that an earlier process held."""
         self._entries[entry.pair_id] = entry
+        self.guard.adopt(entry)
 
     def entry(self, pair_id: str) -> PairOrder:
         return self._entries[pair_id]
@@ -61,11 +66,13 @@ class PairBook:
         self.set_state(order.pair_id, PairState.OPEN)
         position = self.ledger.position(order.pair_id)
         assert position is not None
+        self.guard.entry_opened()
         self.bus.publish(PairOpened(self.now(), order, position))
 
     def drop(self, order: PairOrder, reason: str) -> None:
         """Nothing filled: the pair is flat, as before."""
         self._journal.save_position(order.pair_id, PairState.FLAT, {})
+        self.guard.entry_failed(order.pair_id, reason, self.now())
         self.forget(order)
         self.fail(order, reason)
 
@@ -76,7 +83,10 @@ class PairBook:
 
     def close(self, pair_id: str, order: PairOrder | None) -> None:
         trade = self.ledger.trade_of(pair_id)
+        when, _, reason = self.ledger.exit_of(pair_id)
         with self._journal.transaction():
+            self.guard.pair_left(pair_id, reason, when or self.now())
+            self._journal.save_risk_state(GUARD_KEY, self.guard.snapshot())
             if trade is not None:
                 self._journal.save_trade(trade)
             self._journal.save_position(pair_id, PairState.FLAT, {})
@@ -101,6 +111,12 @@ class PairBook:
 
     def now(self) -> datetime:
         return ms_to_datetime(self._clock.now_ms())
+
+    def _on_risk(self, notice: RiskNotice) -> None:
+        """On disk before it is told; a disk that refuses is told of by whoever sends."""
+        with suppress(JournalUnwritable):
+            self._journal.save_risk_state(GUARD_KEY, self.guard.snapshot())
+        self.bus.publish(notice)
 
     def _save(self, pair_id: str) -> None:
         position = self.ledger.position(pair_id)

@@ -31,9 +31,10 @@ from trading.execution.settings import ExecutionSettings
 from trading.execution.slicing import Slicing
 from trading.execution.strangers import Strangers
 from trading.execution.unhedged import UnhedgedWatch
+from trading.execution.urgency import Urgency
 from trading.journal.errors import JournalUnwritable
 from trading.journal.writer import Journal
-from trading.risk_guard import RiskGuard
+from trading.risk_guard import Breaker, RiskGuard
 
 DISK_POLL_S = 5.0
 
@@ -68,6 +69,7 @@ class PairEngine:
             on_unwritable=self.on_unwritable,
         )
         self._quotes = Quotes(market)
+        self._guard, self.urgency = guard, Urgency()
         self._evenness, slicing = Evenness(ledger, rules), Slicing(rules, settings)
         self._unhedged = UnhedgedWatch(bus, clock, is_even=self._is_even, max_unhedged_s=settings.max_unhedged_s)
         self._leaving = Leaving(
@@ -79,6 +81,7 @@ class PairEngine:
             rules=rules,
             slice_pause_s=settings.slice_pause_s,
             on_nothing_to_reduce=self._ask_why,
+            urgency=self.urgency,
         )
         self._entering = Entering(
             book=self._book,
@@ -99,15 +102,16 @@ class PairEngine:
             evenness=self._evenness,
             slicing=slicing,
             unhedged=self._unhedged,
+            urgency=self.urgency,
             rules=rules,
             settings=settings,
         )
-        self._busy: set[str] = set()
-        self._turns: dict[str, asyncio.Lock] = {}
+        self._busy: dict[str, asyncio.Event] = {}
         self.on_nothing_to_reduce: Callable[[str], Awaitable[None]] = _no_one_knows
         bus.add(self._unhedged.on_event)
         self._broken: dict[str, str] = {}
         self._mending: set[asyncio.Task[None]] = set()
+        orders.reason_against = self._reason_against
         orders.on_fill = self._on_fill
         orders.on_foreign_fill = self._on_foreign_fill
         orders.on_unwritable = self.on_unwritable
@@ -130,6 +134,16 @@ class PairEngine:
     @property
     def is_idle(self) -> bool:
         return not self._busy
+
+    @property
+    def half_done(self) -> frozenset[str]:
+        """Pairs that something is under way for; not those that wait, whole, for a halted market."""
+        return frozenset(self._busy) - self._leaving.waiting
+
+    @property
+    def waiting(self) -> frozenset[str]:
+        """Pairs that are left as soon as both their markets trade."""
+        return self._leaving.waiting
 
     def note_liquidity(self, symbol: str, traded_value: float) -> None:
         """Quote currency traded in the last bar: decides which leg goes first."""
@@ -159,17 +173,18 @@ class PairEngine:
 
     async def finish_interrupted(self, pair_id: str) -> None:
         """Recovery: bring a pair that was under way to OPEN or to FLAT. Needs a market that moves."""
-        async with self._turns.setdefault(pair_id, asyncio.Lock()):
-            if not self._book.knows(pair_id):
-                return  # someone else has finished it meanwhile
-            entry = self._book.entry(pair_id)
-            self._unhedged.look(pair_id, self._clock.now_ms())
-            with self._only_one(pair_id):
-                try:
-                    await self._finish(entry, None)
-                    await self._close_broken(pair_id)
-                except JournalUnwritable as error:
-                    await self._wait_for_disk(entry, error)
+        while pair_id in self._busy:
+            await self._busy[pair_id].wait()
+        if not self._book.knows(pair_id):
+            return  # someone else has finished it meanwhile
+        entry = self._book.entry(pair_id)
+        self._unhedged.look(pair_id, self._clock.now_ms())
+        with self._only_one(pair_id):
+            try:
+                await self._finish(entry, None)
+                await self._close_broken(pair_id)
+            except JournalUnwritable as error:
+                await self._wait_for_disk(entry, error)
 
     def _close_rest(self, pair_id: str, reason: str) -> None:
         """A pair lost a leg, or a part of one, to somebody else: after what is under way, the rest goes too."""
@@ -184,13 +199,50 @@ class PairEngine:
         if reason is not None and self._ledger.state(pair_id) is PairState.OPEN:
             await self._leaving.close_rest(pair_id, reason)
 
+    async def flatten(self, pair_id: str, reason: str) -> None:
+        """An emergency: close what the pair holds, each leg as soon as it can be, after what is under way for it.
+
+        Ends FLAT, or HALTED when it would not close this time.
+        """
+        while pair_id in self._busy:
+            await self._busy[pair_id].wait()
+        if self._ledger.state(pair_id) is PairState.FLAT:
+            return
+        entry = self._book.entry(pair_id)
+        with self._only_one(pair_id):
+            try:
+                if self._ledger.state(pair_id) is PairState.OPEN:
+                    self._ledger.begin_exit(pair_id, when=self._book.now(), zscore=None, reason=reason)
+                    await self._leaving.flatten(pair_id, PairState.EXITING, None, reason)
+                else:
+                    await self._finish(entry, None)
+            except JournalUnwritable as error:
+                self.on_unwritable(error)
+
+    def _reason_against(self, send: LegSend) -> str | None:
+        """Asked before each send. What leaves a pair always goes; a hedge goes unless there is an emergency."""
+        if send.action != "enter":
+            return None
+        if self.urgency.is_on:
+            return "emergency_stop"
+        if self._guard.breaker is Breaker.CLOSED or self._is_hedge(send):
+            return None
+        return f"breaker_{self._guard.breaker.value}"
+
+    def _is_hedge(self, send: LegSend) -> bool:
+        """Another leg has filled more than this one."""
+        entry = self._book.entry(send.pair_id)
+        shares = {leg.symbol: self._evenness.share(entry, leg) for leg in entry.legs}
+        return max(shares.values()) > shares[send.symbol]
+
     @contextmanager
     def _only_one(self, pair_id: str) -> Iterator[None]:
-        self._busy.add(pair_id)
+        free = self._busy[pair_id] = asyncio.Event()
         try:
             yield
         finally:
-            self._busy.discard(pair_id)
+            del self._busy[pair_id]
+            free.set()
 
     async def _finish(self, entry: PairOrder, order: PairOrder | None) -> None:
         """From whatever state the pair is in; ``order`` is the exit that the strategy waits for, if it does."""

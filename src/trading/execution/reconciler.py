@@ -73,6 +73,7 @@ class Reconciler:
         self._rules, self._clock, self._every_s = rules, clock, every_s
         self._suspects: dict[str, Decimal] = {}
         self._told = ""
+        self.on_agreed: Callable[[], None] = lambda: None
         self._wanted = asyncio.Event()
         self._unreachable_since_ms: int | None = None
         self._fills_since_ms = 0
@@ -105,6 +106,10 @@ class Reconciler:
     def _take_over(self, account: Account, symbols: Iterable[str]) -> None:
         held = {m.symbol: m.exchange - m.ledger for m in self._mismatches(account, symbols)}
         self._foreign.add({s: amount for s, amount in held.items() if self._rules[s].kind != "spot"})
+
+    async def compare(self, symbols: Iterable[str]) -> tuple[Mismatch, ...]:
+        """What differs now. Raises ExchangeUnreachable."""
+        return self._mismatches(await self._trading.account(), symbols)
 
     # ever after
 
@@ -144,6 +149,7 @@ class Reconciler:
             await self._explain(repeated)
         elif not differing:
             self._note(account, idle)
+            self.on_agreed()
 
     async def settle(self, symbol: str) -> None:
         """Ask now for the fills behind what the exchange says of a symbol, and adopt them."""

@@ -18,9 +18,9 @@ from trading.execution.reconciler import Mismatch, Reconciler
 from trading.journal.words import StoredPosition, restored_position, restored_targets
 from trading.journal.writer import Journal
 from trading.records import TradeRecord
+from trading.risk.state import GUARD_KEY
 from trading.risk_guard import RiskGuard
 
-GUARD_KEY = "guard"
 LATE_FUNDING = timedelta(days=1)  # trades close in the order of this; asking for what is booked changes nothing
 ZERO = Decimal(0)
 

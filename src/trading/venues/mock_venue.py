@@ -46,6 +46,7 @@ class MockVenue:
         )
         self.market: MarketPort = self._exchange
         self.trading: TradingPort = self._exchange
+        self.emergency: TradingPort = self._exchange
         self.rules: Mapping[str, Market] = market_input.rules
         self.warmup_bars = market_input.warmup_bars
         self.notes = market_input.notes
@@ -87,6 +88,9 @@ class MockVenue:
     def share_done(self, time_ms: int) -> float | None:
         first, last = self._input.source.start_ms(self.warmup_bars), self._input.source.end_ms
         return (time_ms - first) / max(1, last - first)
+
+    def withdraw_unsent(self) -> None:
+        """Nothing waits: an exchange in this process is asked at once."""
 
     async def play(self) -> None:
         await self._exchange.run_market()

@@ -34,6 +34,7 @@ class PaperVenue(EndlessMarket):
         self._initial = Decimal(repr(model.broker.initial_balance))
         self.market: MarketPort = exchange
         self.trading: TradingPort = exchange
+        self.emergency: TradingPort = exchange
         self.clock: Clock = session.clock
         self.rules: Mapping[str, Market] = rules_for(exchange.venue.markets, model)
         self.warmup_bars = model.data.lookback_bars
@@ -80,6 +81,9 @@ class PaperVenue(EndlessMarket):
 
     def terms(self) -> dict[str, str]:
         return {"broker.initial_balance": str(self._initial)}
+
+    def withdraw_unsent(self) -> None:
+        """Nothing waits: an exchange in this process is asked at once."""
 
     async def play(self) -> None:
         """Follow the real market for as long as it is there."""

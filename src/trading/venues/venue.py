@@ -28,6 +28,7 @@ class Venue(Protocol):
 
     market: MarketPort
     trading: TradingPort
+    emergency: TradingPort  # the same account by a way that nothing else uses; its events come through ``trading``
     clock: Clock
     rules: Mapping[str, Market]
     warmup_bars: int
@@ -73,6 +74,9 @@ class Venue(Protocol):
 
     def share_done(self, time_ms: int) -> float | None:
         """How much of the market has passed, 0 to 1; None where it has no end."""
+
+    def withdraw_unsent(self) -> None:
+        """Orders that wait on this machine for their turn are not sent any more."""
 
     async def play(self) -> None:
         """Make the market move, to its end."""

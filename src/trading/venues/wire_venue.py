@@ -29,6 +29,7 @@ class WireVenue(EndlessMarket):
         self._wallet = account.wallet
         self.market: MarketPort = ports.market
         self.trading: TradingPort = ports.trading
+        self.emergency: TradingPort = ports.emergency
         self.clock: Clock = ports.session.clock
         self.rules = rules
         self.warmup_bars = model.data.lookback_bars
@@ -66,6 +67,9 @@ class WireVenue(EndlessMarket):
 
     def terms(self) -> dict[str, str]:
         return {"broker.capital": str(self._capital)}
+
+    def withdraw_unsent(self) -> None:
+        self._ports.trading.withdraw_unsent()
 
     async def play(self) -> None:
         """The market moves by itself: let its bars come, beginning where the history ended."""

@@ -27,13 +27,14 @@ from tests.tasks import end_all
 from trading.events import Alarm, Event, EventBus
 from trading.execution.floor import Floor, build_floor
 from trading.execution.funding_book import FundingBook
+from trading.execution.kill_switch import KillSwitch
 from trading.execution.leg_orders import LegOrders
 from trading.execution.pair_engine import PairEngine
 from trading.execution.pair_ledger import PairLedger
 from trading.execution.reconciler import Mismatch, Reconciler
 from trading.execution.recovery import Recovery
 from trading.execution.settings import ExecutionSettings
-from trading.execution.wire_guard import WireLimits
+from trading.execution.wire_guard import WireGuard, WireLimits
 from trading.journal import schema
 from trading.journal.reads import _intent
 from trading.journal.words import Intent
@@ -240,6 +241,10 @@ class Rig:
         return self.floor.funding
 
     @property
+    def kill_switch(self) -> KillSwitch:
+        return self.floor.kill_switch
+
+    @property
     def reconciler(self) -> Reconciler:
         return self.floor.reconciler
 
@@ -278,6 +283,7 @@ class Rig:
         return mismatches
 
     async def stop(self) -> None:
+        await self.kill_switch.close()
         await end_all(self.tasks)
 
 
@@ -318,9 +324,10 @@ def start_rig(
     bus.add(events.append)
     ledger = PairLedger(D(10_000), {pair.pair_id: pair for pair in pairs})
     guard = RiskGuard(limits, EQUITY)
+    guarded = WireGuard(port, world.clock, wire, network="simulated", wanted="simulated")
     floor = build_floor(
         market=port,
-        trading=port,
+        trading=guarded,
         journal=journal,
         ledger=ledger,
         guard=guard,
@@ -329,9 +336,11 @@ def start_rig(
         rules=RULES,
         settings=settings or ExecutionSettings(),
         bot_id="rig",
-        wire=wire,
+        emergency=port,
+        withdraw_unsent=lambda: None,
     )
-    floor.wire.last_price = lambda symbol: floor.engine.last_price(symbol) or PRICES.get(symbol)
+    engine = floor.engine
+    guarded.last_price = lambda symbol: engine.last_price(symbol) or PRICES.get(symbol)
     pump = asyncio.get_running_loop().create_task(floor.follow_account(world.exchange.events()))
     return Rig(world, port, journal, floor, events, [pump])
 

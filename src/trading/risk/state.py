@@ -1,0 +1,105 @@
+"""What a risk guard remembers, and what it tells when that changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+GUARD_KEY = "guard"
+
+
+class Breaker(Enum):
+    """CLOSED trades; REDUCE_ONLY only exits; HALTED sends nothing on its own."""
+
+    CLOSED = "closed"
+    REDUCE_ONLY = "reduce_only"
+    HALTED = "halted"
+
+
+@dataclass(slots=True)
+class RiskState:
+    """What must survive a restart, in JSON values. Times are ISO texts, empty for none.
+
+    ``breaker_until``: when a breaker that cools down ends by itself. ``probe``: after that, the one pair that may try
+    ("*": none has yet). ``failures``: times of failed entries in a row, and whether they never reached the venue.
+    """
+
+    peak_equity: float = 0.0
+    equity: float = 0.0
+    day: str = ""
+    day_start_equity: float = 0.0
+    trades_today: int = 0
+    breaker: str = Breaker.CLOSED.value
+    breaker_reason: str = ""
+    breaker_since: str = ""
+    breaker_until: str = ""
+    probe: str = ""
+    best_profit_pct: dict[str, float] = field(default_factory=dict)
+    stops_today: dict[str, int] = field(default_factory=dict)
+    quarantine: dict[str, str] = field(default_factory=dict)
+    failures: list[tuple[str, bool]] = field(default_factory=list)
+    trips: list[tuple[str, str]] = field(default_factory=list)
+
+    def snapshot(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @property
+    def drawdown_pct(self) -> float:
+        """From the highest equity ever marked."""
+        peak = self.peak_equity
+        return 100.0 * (peak - self.equity) / peak if peak > 0.0 else 0.0
+
+    @property
+    def daily_loss(self) -> float:
+        """Quote currency lost since the start of the UTC day (0 when ahead)."""
+        return max(0.0, self.day_start_equity - self.equity)
+
+    @property
+    def daily_loss_pct(self) -> float:
+        """Of the equity at the start of the UTC day."""
+        start = self.day_start_equity
+        return 100.0 * self.daily_loss / start if start > 0.0 else 0.0
+
+
+def restored(snapshot: Mapping[str, Any]) -> RiskState:
+    """The state that ``snapshot`` was taken of, also by way of JSON."""
+    known = RiskState(**snapshot)
+    known.trips = [(when, reason) for when, reason in known.trips]
+    known.failures = [(when, is_lost) for when, is_lost in known.failures]
+    return known
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerTripped:
+    """``until``: when it ends by itself; None: when a person re-arms it."""
+
+    time: datetime
+    breaker: Breaker
+    reason: str
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LimitReached:
+    """Entries are refused for this reason; ``pair_id`` None: all of them."""
+
+    time: datetime
+    reason: str
+    pair_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PairQuarantined:
+    """A pair was stopped too often within a day and takes no entries until then."""
+
+    time: datetime
+    pair_id: str
+    stops: int
+    until: datetime
+
+
+RiskNotice = BreakerTripped | LimitReached | PairQuarantined
+RiskListener = Callable[[RiskNotice], None]

@@ -1,0 +1,101 @@
+"""What can be read of a bot from its journal, whether it runs or not.
+
+Breaker, pair states and quantities are as the journal has them now; equity, limits and feeds as of the last bar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from pairs.words import Pair, PairState
+from trading.config.model import LoadedConfig
+from trading.execution.recovery import GUARD_KEY
+from trading.journal.file import is_held, lock_path
+from trading.journal.reads import JournalReader
+from trading.journal.words import StoredPosition
+from trading.risk_guard import Breaker
+from trading.status import STATUS_KEY
+from trading.utc_text import parse_utc
+from trading.venues.opening import state_paths
+
+STALE_AFTER_BARS = 2.5
+SECONDS_PER_HOUR = 3600.0
+
+
+def bot_status(config: LoadedConfig, now: datetime | None = None) -> dict[str, Any] | None:
+    """JSON values; None before the first run. ``now``: the wall's time, for the age of a real market's bars.
+
+    Raises JournalError.
+    """
+    journal, _ = state_paths(config)
+    if not journal.exists():
+        return None
+    with JournalReader.open(journal) as reader:
+        row = reader.risk_state(STATUS_KEY) or {}
+        mode = config.model.broker.type
+        last_bars = row.pop("last_bars", {})
+        return row | {
+            "bot_id": config.bot_id,
+            "mode": mode,
+            "running": is_held(lock_path(journal)),
+            "breaker": _breaker(reader.risk_state(GUARD_KEY) or {}),
+            "equity": row.get("equity"),
+            "pairs": _pairs(config.pairs, reader, row.pop("exchange", {})),
+            "limits": row.get("limits", []),
+            "last_reconciled": row.get("last_reconciled"),
+            "longest_unhedged_s": row.get("longest_unhedged_s", 0.0),
+            "feeds": _feeds(config, last_bars, _clock_of(row, mode, now), is_up=row.pop("is_market_up", False)),
+        }
+
+
+def _breaker(guard: Mapping[str, Any]) -> dict[str, Any]:
+    state = guard.get("breaker", Breaker.CLOSED.value)
+    return {"state": state, "reason": guard.get("breaker_reason", ""), "since": guard.get("breaker_since") or None}
+
+
+def _pairs(pairs: tuple[Pair, ...], reader: JournalReader, exchange: Mapping[str, float]) -> list[dict[str, Any]]:
+    stored, decisions, runs = reader.positions(), reader.last_decisions(), reader.runs()
+    run = runs[-1].number if runs else None
+    rows = []
+    for pair in pairs:
+        known, decision = stored.get(pair.pair_id), decisions.get(pair.pair_id)
+        held = _held(known, reader, run)
+        legs = [
+            {"symbol": symbol, "ledger": float(held.get(symbol, 0)), "exchange": exchange.get(symbol)}
+            for symbol in pair.symbols
+        ]
+        state = (known.state if known else PairState.FLAT).value
+        rows.append({"pair_id": pair.pair_id, "state": state, "z": decision.zscore if decision else None, "legs": legs})
+    return rows
+
+
+def _held(stored: StoredPosition | None, reader: JournalReader, run: int | None) -> dict[str, Decimal]:
+    """Signed quantity by symbol, from the fills of the pair's entry and exit."""
+    held: dict[str, Decimal] = {}
+    if stored is not None and stored.state is not PairState.FLAT:
+        for fill in reader.fills_of(stored.pair_id, stored.payload["ref"], run):
+            held[fill.symbol] = held.get(fill.symbol, Decimal(0)) + fill.position_change
+    return held
+
+
+def _clock_of(row: Mapping[str, Any], mode: str, now: datetime | None) -> datetime | None:
+    """A simulated market has a time of its own: that of its last bar."""
+    written = parse_utc(row["time"]) if row.get("time") else None
+    return written if mode == "mock" or now is None else now
+
+
+def _feeds(
+    config: LoadedConfig, last_bars: Mapping[str, str], now: datetime | None, *, is_up: bool
+) -> list[dict[str, Any]]:
+    """``state``: live, stale (its bars are overdue), down (the connection is lost) or waiting (no bar so far)."""
+    stale_s = STALE_AFTER_BARS * config.model.bar_hours * SECONDS_PER_HOUR
+    feeds = []
+    for symbol in config.symbols:
+        last = last_bars.get(symbol)
+        age_s = (now - parse_utc(last)).total_seconds() if last and now else None
+        state = "waiting" if age_s is None else "down" if not is_up else "stale" if age_s > stale_s else "live"
+        feeds.append({"symbol": symbol, "age_s": age_s, "state": state})
+    return feeds
