@@ -47,6 +47,7 @@ class CcxtMarket:
         self._held: dict[str, list[Bar]] = {}
         self._ready: list[Bar] = []
         self._bars: Stream[tuple[Bar, ...]] = Stream()
+        self._prices: Stream[Quote] = Stream()
         self._connections: Stream[Connection] = Stream()
         self._background = Background(log)
         self._down: set[int] = set()
@@ -69,9 +70,10 @@ class CcxtMarket:
             self._open(at // share, self._symbols[at : at + share])
 
     async def close(self) -> None:
-        """End the streams; ``bars`` and ``connections`` end with them. May be called again."""
+        """End the streams; ``bars``, ``prices`` and ``connections`` end with them. May be called again."""
         await self._background.end()
         self._bars.end()
+        self._prices.end()
         self._connections.end()
 
     # the port
@@ -89,6 +91,13 @@ class CcxtMarket:
 
     def bars(self) -> AsyncIterator[tuple[Bar, ...]]:
         return self._bars.subscribe()
+
+    def prices(self) -> AsyncIterator[Quote]:
+        """Every trade's that the candles tell, and the last one again each second that nothing trades.
+
+        Nothing from an exchange that is polled.
+        """
+        return self._prices.subscribe()
 
     def connections(self) -> AsyncIterator[Connection]:
         return self._connections.subscribe()
@@ -170,6 +179,7 @@ class CcxtMarket:
             lifeline.opened()
         elif kind == "heartbeat" and "E" in message:
             self._session.clock.observe(int(message["E"]))
+            self._repeat_price(message)
 
     def _hear_candle(self, message: dict[str, Any]) -> None:
         candle = message["k"]
@@ -182,9 +192,17 @@ class CcxtMarket:
         if not is_sane(bar):
             return
         if not candle["x"]:  # a closed candle's last price is the past's, however new the message
-            self._quotes[name] = Quote(name, Decimal(candle["c"]), event_ms)
+            quote = self._quotes[name] = Quote(name, Decimal(candle["c"]), event_ms)
+            self._prices.publish(quote)
         elif event_ms >= int(candle["T"]):
             self._take(bar)
+
+    def _repeat_price(self, heartbeat: dict[str, Any]) -> None:
+        """However thin the trade: the price of the last one is still that, now."""
+        name = self._names.get(heartbeat.get("s", ""))
+        last = self._quotes.get(name) if name is not None else None
+        if last is not None:
+            self._prices.publish(Quote(last.symbol, last.price, max(last.time_ms, int(heartbeat["E"]))))
 
     def _take(self, bar: Bar) -> None:
         """A closed bar from the stream. While older ones are being asked for, it waits behind them."""

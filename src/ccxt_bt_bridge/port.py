@@ -42,6 +42,12 @@ class MarketPort(Protocol):
     async def quote(self, symbol: str) -> Quote:
         """The price now."""
 
+    def prices(self) -> AsyncIterator[Quote]:
+        """Last prices as the market tells them of itself, also between bars where it does; a symbol's in time order.
+
+        None while the market is down. A symbol that does not trade tells none, or its last one again.
+        """
+
     def connections(self) -> AsyncIterator[Connection]:
         """When bars stop coming and when they come again. What a gap held has been delivered before "up" is told."""
 

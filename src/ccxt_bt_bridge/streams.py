@@ -25,6 +25,10 @@ class Stream(Generic[Item]):
             queue.put_nowait(_END)
         return self._read(queue)
 
+    @property
+    def has_readers(self) -> bool:
+        return bool(self._queues)
+
     def publish(self, item: Item) -> None:
         for queue in self._queues:
             queue.put_nowait(item)

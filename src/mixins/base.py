@@ -113,6 +113,14 @@ class ExitMixin(RuleMixin):
     stop_level: float = float("inf")
     cooldown_bars: int = 0
 
+    @classmethod
+    def frozen_stop(cls, params: Any, pair: Pair) -> float:
+        """The |z| by the statistics of the entry at which a trade that loses is left; infinite where there is none.
+
+        A live bot watches it between bars too.
+        """
+        return float("inf")
+
     def decide(self) -> ExitAnswer:
         """Called once per closed bar while a position is open."""
         raise TypeError(f"{type(self).__name__} does not decide")

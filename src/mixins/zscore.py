@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from mixins.base import HOLD, EntryAnswer, EntryMixin, ExitAnswer, ExitMixin, View
 from mixins.params import parameter
-from pairs.words import Direction, SpreadStatistics
+from pairs.words import Direction, Pair, SpreadStatistics
 
 HOLD_BARS_WHEN_UNKNOWN = 24.0
 
@@ -118,6 +118,10 @@ class ZScoreExitMixin(ExitMixin):
         self.exit_level = params.x_exit_z
         self.stop_level = view.pair.stop_z or params.x_stop_z
         self.cooldown_bars = params.x_cooldown_bars
+
+    @classmethod
+    def frozen_stop(cls, params: Any, pair: Pair) -> float:
+        return (pair.stop_z or params.x_stop_z) if params.x_statistics == "frozen" else math.inf
 
     def decide(self) -> ExitAnswer:
         position = self.view.position

@@ -23,16 +23,17 @@ from trading.execution.floor import Floor, build_floor
 from trading.execution.pair_ledger import PairLedger
 from trading.execution.quality import ExecutionQuality
 from trading.execution.settings import ExecutionSettings
-from trading.execution.wire_guard import WireGuard, WireLimits
+from trading.execution.wire_guard import WireLimits
 from trading.journal.writer import Journal
 from trading.live_pair_broker import LivePairBroker
 from trading.live_recorder import LiveRecorder
-from trading.live_session import Alignment, LiveSession, Reach
+from trading.live_session import Alignment, LiveSession, Reach, Watch
 from trading.pair_gateway import PairGateway, StepView
-from trading.plan_builder import STRATEGIES, risk_limits, strategy_plan
+from trading.plan_builder import STRATEGIES, risk_limits, stop_levels, strategy_plan
 from trading.progress import Progress
 from trading.risk_guard import RiskGuard
 from trading.run_terms import kept_terms
+from trading.stale_watch import StaleTerms
 from trading.venues.venue import Venue, network_of
 
 FAR_TOO_MUCH = 10
@@ -72,12 +73,9 @@ def build_live_path(
     ledger = PairLedger(equity, {pair.pair_id: pair for pair in config.pairs})
     guard = RiskGuard(risk_limits(config, backtest=False), float(equity))
     progress = Progress()
-    wire = WireGuard(
-        venue.trading, venue.clock, _wire_limits(model, equity), network=venue.network, wanted=network_of(model)
-    )
     floor = build_floor(
         market=venue.market,
-        trading=wire,
+        trading=venue.trading,
         journal=journal,
         ledger=ledger,
         guard=guard,
@@ -85,13 +83,14 @@ def build_live_path(
         bus=bus,
         rules=venue.rules,
         settings=_execution_settings(model),
+        wire=_wire_limits(model, equity),
+        network=venue.network,
         doubts=venue.doubts,
         bot_id=config.bot_id,
         emergency=venue.emergency,
         withdraw_unsent=venue.withdraw_unsent,
     )
-    engine = floor.engine
-    wire.last_price = lambda symbol: engine.last_price(symbol) or _decimal(progress.prices.get(symbol))
+    floor.wire.last_price = lambda symbol: floor.engine.last_price(symbol) or _decimal(progress.prices.get(symbol))
     board = FeedBoard(loop.hub)
     gateway = PairGateway(loop.hub, StepView(None, float(equity), float(equity), {}))
     bus.add(statistics.on_event)
@@ -106,9 +105,22 @@ def build_live_path(
         progress=progress,
         alignment=Alignment(interval_ms(model.data.interval), model.data.missing_leg, model.data.grace_s),
         reach=Reach(queue, paths.halt_flag),
+        watch=_watch(config, venue),
     )
     gateway.connect(session, {(p.pair_id, symbol): (p.pair_id, symbol) for p in config.pairs for symbol in p.symbols})
     return LivePath(config, venue, loop, session, gateway, board, LiveRecorder(journal), statistics)
+
+
+def _watch(config: LoadedConfig, venue: Venue) -> Watch:
+    model, trading = config.model, config.model.trading
+    between = model.stops_between_bars
+    stale = StaleTerms(
+        after_s=trading.stale_after_s,
+        interval_s=interval_ms(model.data.interval) / 1000.0,
+        tells_prices=between and venue.is_endless,
+        flattens=trading.on_stale == "flatten",
+    )
+    return Watch(stop_levels(config), between, trading.max_price_jump_pct, stale)
 
 
 def _execution_settings(model: Config) -> ExecutionSettings:
@@ -135,6 +147,7 @@ def _wire_limits(model: Config, equity: Decimal) -> WireLimits:
     usual = FAR_TOO_MUCH * equity * Decimal(repr(model.risk_management.max_leverage))
     most = _decimal(execution.max_order_notional) or usual
     return WireLimits(
+        network=network_of(model),
         max_orders_per_minute=execution.max_orders_per_minute,
         max_orders_per_trade=execution.max_orders_per_trade,
         max_order_notional=most,

@@ -24,10 +24,12 @@ class LivePairBroker:
         self._strategy = strategy
 
     def begin_step(self, time: datetime, prices: Mapping[str, float]) -> None:
-        """Exits that risk demanded at this bar are on their way already; the desks must know."""
+        """Exits that risk demanded, at this bar or since the last, are on their way already; the desks must know."""
         for pair_id, order in list(self._pending.items()):
             if not self._gateway.is_pending(order.ref):
                 del self._pending[pair_id]
+        for risk_exit in self._gateway.take_exits():
+            self._strategy.desk(risk_exit.pair_id).on_exit(risk_exit.reason)
         view = self._gateway.view
         if view.time == time:
             for risk_exit in view.risk_exits:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,17 +20,22 @@ from ccxt_bt_bridge.feed import FeedBoard
 from ccxt_bt_bridge.loop import LoopThread
 from ccxt_bt_bridge.step_driver import KeyedStep, StepDriver, StepTold
 from ccxt_bt_bridge.words import Connection
-from pairs.words import Action, Pair, PairOrder
+from pairs.words import Action, Pair, PairOrder, PairPosition
 from trading.bar_marker import BarMarker
+from trading.between_bars import BetweenBars
 from trading.control.command_desk import CommandDesk
 from trading.control.command_queue import CommandQueue
 from trading.control.controls import Controls
 from trading.events import Alarm, OrderFailed, StepMissed
 from trading.execution.floor import Floor
+from trading.execution.pair_stops import PairStops
 from trading.execution.quality import ExecutionQuality
 from trading.execution.reconciler import Mismatch
+from trading.live_prices import LivePrices
 from trading.pair_gateway import PairGateway
 from trading.progress import Progress
+from trading.stale_watch import REASON as STALE
+from trading.stale_watch import StaleTerms, StaleWatch
 from trading.warm_up import WarmUp
 
 STOP_POLL_S = 0.5
@@ -59,6 +64,16 @@ class Reach:
     halt_flag: Path
 
 
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """``stop_z``: pair → |z| of its stop, watched ``between_bars`` too; prices that jump so far are doubted."""
+
+    stop_z: Mapping[str, float]
+    between_bars: bool
+    max_price_jump_pct: float
+    stale: StaleTerms
+
+
 class LiveSession:
     """Drives a floor. The journal's waiting rows and the bot's status are written at every bar."""
 
@@ -75,6 +90,7 @@ class LiveSession:
         progress: Progress,
         alignment: Alignment,
         reach: Reach,
+        watch: Watch,
     ) -> None:
         self.floor = floor
         self.progress = progress
@@ -101,6 +117,17 @@ class LiveSession:
         )
         self._commands = CommandDesk(reach.queue, self.controls, keep=self._keep, alarm=self._alarm)
         floor.bus.add(gateway.on_event)
+        self._stops = PairStops(
+            floor.ledger, floor.guard, floor.clock, stop_z=watch.stop_z, leave=self._start, told=gateway
+        )
+        self._stale = StaleWatch(floor, pairs, watch.stale, leave=self._leave_stale)
+        self._between = BetweenBars(
+            pairs,
+            LivePrices(max_jump_pct=watch.max_price_jump_pct, tell=self._note),
+            looks=(self._stops.check,),
+            heard=self._stale.heard_price,
+        )
+        self._looks_between = watch.between_bars
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -134,7 +161,9 @@ class LiveSession:
             self._tell_shortage(pair.pair_id, past, wanted=bars, now_ms=now_ms)
             for number, symbol in enumerate(pair.symbols):
                 self._board.add((pair.pair_id, symbol), [step[number] for step in past])
-            self.progress.prices.update({bar.symbol: bar.close for step in steps[-1:] for bar in step})
+            for step in steps[-1:]:
+                self.progress.prices.update({bar.symbol: bar.close for bar in step})
+                self._between.note_step(step)
             self._again += [(pair.pair_id, step) for step in again]
 
     def _tell_shortage(self, pair_id: str, past: Sequence[Step], *, wanted: int, now_ms: int) -> None:
@@ -149,7 +178,10 @@ class LiveSession:
         for pair_id in self.floor.recovery.interrupted():
             self._keep(self.floor.engine.finish_interrupted(pair_id), f"finish {pair_id}")
         self._on_steps(self._again)
-        self._keep(self._pump_bars(), "bars")
+        watching = self._keep(self._stale.run(), "stale data")
+        if self._looks_between:
+            self._keep(self._between.run(self.floor.market.prices()), "prices")
+        self._keep(self._pump_bars(watching), "bars")
         self._keep(self._pump_connections(self.floor.market.connections()), "connections")
         # Virtual time passes in hours: there, each bar asks for a look, and saves what it saw.
         if not self._loop.is_virtual:
@@ -195,16 +227,20 @@ class LiveSession:
             self.progress.is_market_up = connection.is_up
             self.floor.note_connection(connection)
 
-    async def _pump_bars(self) -> None:
+    async def _pump_bars(self, watching: asyncio.Task[None]) -> None:
         try:
             await self._steps.run()
         finally:
+            watching.cancel()
             self._board.end()
 
     def _on_steps(self, steps: Sequence[KeyedStep]) -> None:
         """Steps of one moment together, those of earlier moments first."""
         for time_ms in sorted({step[0].time_ms for _, step in steps}):
             now = [(pair_id, step) for pair_id, step in steps if step[0].time_ms == time_ms]
+            for pair_id, step in now:
+                self._between.note_step(step)
+                self._stale.heard_step(str(pair_id), step)
             self._note_prices([step for _, step in now])
             if self._loop.is_virtual:
                 self._commands.look()
@@ -231,6 +267,9 @@ class LiveSession:
         if not self._accepts_entries and order.action is Action.ENTER:
             now = ms_to_datetime(self.floor.clock.now_ms())
             self.floor.bus.publish(OrderFailed(now, order, "stopping"))
+            return
+        if order.action is Action.ENTER and self._stale.is_stale(order.pair_id):
+            self.floor.engine.book.refuse(order, (STALE,))
             return
         task = asyncio.get_running_loop().create_task(self._execute(order))
         self._tasks.add(task)
@@ -268,6 +307,9 @@ class LiveSession:
         log.error("stream_failed name=%s", task.get_name(), exc_info=task.exception())
         self._halt(f"stream_failed:{task.get_name()}", f"the {task.get_name()} stream broke: {task.exception()!r}")
         self._board.end()
+
+    def _leave_stale(self, position: PairPosition) -> None:
+        self._stops.leave(position, self.progress.prices, STALE)
 
     def _close_all(self) -> None:
         now = ms_to_datetime(self.floor.clock.now_ms())

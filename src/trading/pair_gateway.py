@@ -7,8 +7,8 @@ values cross.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
@@ -16,7 +16,7 @@ from typing import Protocol
 from ccxt_bt_bridge.broker import CashView, OrderTicket, OrderUpdate, UpdateKind
 from ccxt_bt_bridge.bt_time import datetime_to_ms
 from ccxt_bt_bridge.hub import Hub
-from pairs.words import PairOrder, PairPosition
+from pairs.words import PairOrder, PairPosition, PairState
 from trading.events import EntryRefused, Event, LegFilled, OrderFailed, PairClosed, PairOpened
 from trading.risk_guard import RiskExit
 
@@ -48,6 +48,7 @@ class PairGateway:
         self._orders: PairOrders | None = None
         self._tickets: dict[str, dict[str, OrderTicket]] = {}
         self._keys: dict[tuple[str, str], object] = {}
+        self._exits: deque[RiskExit] = deque()
 
     def connect(self, orders: PairOrders, keys: Mapping[tuple[str, str], object]) -> None:
         """``keys``: the feed key of every (pair_id, symbol)."""
@@ -75,7 +76,20 @@ class PairGateway:
         """True from ``submit`` until the engine is done with the order."""
         return ref in self._tickets
 
+    def take_exits(self) -> Iterator[RiskExit]:
+        """Exits between bars that the strategy has not heard of yet, each once."""
+        while self._exits:
+            yield self._exits.popleft()
+
     # the exchange loop's thread
+
+    def tell_exit(self, risk_exit: RiskExit) -> None:
+        """A pair is being left between bars: from now on no strategy sees it open."""
+        view, pair_id = self.view, risk_exit.pair_id
+        if pair_id in view.positions:
+            leaving = replace(view.positions[pair_id], state=PairState.EXITING)
+            self.view = replace(view, positions={**view.positions, pair_id: leaving})
+        self._exits.append(risk_exit)
 
     def publish_step(self, view: StepView) -> None:
         self.view = view

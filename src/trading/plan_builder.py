@@ -77,6 +77,12 @@ def risk_limits(config: LoadedConfig, *, backtest: bool) -> RiskLimits:
     )
 
 
+def stop_levels(config: LoadedConfig) -> dict[str, float]:
+    """Pair → the |z| at which a trade is stopped, by the statistics of its entry; infinite for none."""
+    spec = config.exit
+    return {pair.pair_id: spec.rule.frozen_stop(spec.params, pair) for pair in config.pairs}  # type: ignore[attr-defined]
+
+
 def sizing_spec(model: Config) -> SizingSpec:
     wanted = model.strategy.sizing
     return SizingSpec(

@@ -35,7 +35,7 @@ class SignalStrength(Enum):
 
     @classmethod
     def of(cls, distance: float, *, entry: float, stop: float) -> SignalStrength:
-        """Of ``|z|``: weak to a quarter of the way, then normal; strong from half of it, extreme from three quarters.
+        """Of ``|z|``: weak up to a quarter of the way, then normal; strong from half, extreme from three quarters.
 
         Without a stop (infinite) the way is one entry level long.
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from pairs.words import Pair, PairState
 from trading.config.model import LoadedConfig
-from trading.execution.recovery import GUARD_KEY
 from trading.journal.file import is_held, lock_path
 from trading.journal.reads import JournalReader
 from trading.journal.words import StoredPosition
+from trading.risk.state import GUARD_KEY
 from trading.risk_guard import Breaker
 from trading.status import STATUS_KEY
 from trading.utc_text import parse_utc

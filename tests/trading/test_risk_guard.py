@@ -293,6 +293,19 @@ def test_a_pair_under_way_stands_in_the_way_of_others_but_cannot_be_left():
     assert mark(guard, 7_400.0, positions) == [RiskExit("A_B", "liquidation_distance")]
 
 
+def test_what_the_account_says_of_itself_counts_where_it_is_worse():
+    guard = guard_with(min_liquidation_distance_pct=49.5)
+    positions = {"A_B": holding("A_B", 6_000.0), "C_D": holding("C_D", 5_000.0)}
+    assert mark(guard, 10_000.0, positions) == []
+    guard.note_margin(9_000.0, 3_555.0)  # somebody else's positions use a part of it: 49.5 % are left
+    assert mark(guard, 10_000.0, positions) == []
+    guard.note_margin(9_000.0, 3_556.0)
+    assert reasons(guard, order("E_F", 1.0)) == ("min_liquidation_distance_pct",)
+    assert mark(guard, 10_000.0, positions) == [RiskExit("A_B", "liquidation_distance")]
+    guard.note_margin(9_000.0, 100.0)
+    assert mark(guard, 10_000.0, positions) == []
+
+
 # quarantine: the second stop within a UTC day
 
 
@@ -519,6 +532,21 @@ def test_the_best_profit_survives_a_restart_and_is_forgotten_with_the_pair():
     assert mark(again, 10_000.0, {"A_B": holding()}, {"A": 519.0}, hours=1) == [RiskExit("A_B", "trailing_stop")]
     mark(again, 10_000.0, hours=2)
     assert mark(again, 10_000.0, {"A_B": holding()}, {"A": 519.0}, hours=3) == []
+
+
+def test_looking_at_one_pair_between_bars_forgets_nothing_of_the_others():
+    guard = guard_with(trailing_stop=TrailingStop(3.0, 2.0))
+    both = {"A_B": holding(), "C_D": holding("C_D")}
+    mark(guard, 10_000.0, both, {"A": 540.0})
+    assert guard.pair_stops({"C_D": both["C_D"]}, {"A": 540.0}) == []
+    assert guard.pair_stops({"A_B": both["A_B"]}, {"A": 519.0}) == [RiskExit("A_B", "trailing_stop")]
+
+
+def test_a_pair_that_left_and_came_back_between_two_bars_begins_anew():
+    guard = guard_with(trailing_stop=TrailingStop(3.0, 2.0))
+    mark(guard, 10_000.0, {"A_B": holding()}, {"A": 540.0})
+    guard.pair_left("A_B", "reversion", NOON)
+    assert mark(guard, 10_000.0, {"A_B": holding()}, {"A": 519.0}, hours=1) == []
 
 
 def test_a_price_that_is_no_number_neither_stops_nor_hides_the_best():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from itertools import groupby
 from typing import Any
@@ -102,6 +102,10 @@ class PaperExchange(SimulatedTrading):
     async def markets(self) -> dict[str, Market]:
         return dict(self.venue.markets)
 
+    def prices(self) -> AsyncIterator[Quote]:
+        """The real market's, except while a fault has this one's stream down."""
+        return self._passed_on(self._market.prices())
+
     async def history(self, symbol: str, *, limit: int) -> list[Bar]:
         return await self._market.history(symbol, limit=limit)
 
@@ -123,6 +127,11 @@ class PaperExchange(SimulatedTrading):
             except ExchangeUnreachable as unreachable:
                 return NotPlaced("-1001", f"no price to fill at: {unreachable}")
         return await super().create_order(request)
+
+    async def _passed_on(self, quotes: AsyncIterator[Quote]) -> AsyncIterator[Quote]:
+        async for quote in quotes:
+            if quote.symbol in self.venue.markets and not self._line.is_down:
+                yield quote
 
     def _see(self, bars: Iterable[Bar], now_ms: int) -> None:
         self._disturb(now_ms)

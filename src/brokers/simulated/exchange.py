@@ -98,7 +98,17 @@ class SimulatedExchange(SimulatedTrading):
             closed = self.venue.step(moment, is_last=moment == moments[-1])
             if closed:
                 self._line.publish(closed)
+            self._tell_prices(moment)
         self._bars.end()
+        self._prices.end()
+
+    def _tell_prices(self, moment_ms: int) -> None:
+        """Of every symbol that trades: a recorded market knows no price between its moments."""
+        if self._prices.has_readers and not self._line.is_down:
+            for symbol in self.venue.markets:
+                price = self.tape.price(symbol)
+                if price is not None:
+                    self._prices.publish(Quote(symbol, price, moment_ms))
 
     # market port
 

@@ -26,6 +26,10 @@ class Line(Generic[Item]):
         self._is_down = False
         self._timers: set[asyncio.TimerHandle] = set()
 
+    @property
+    def is_down(self) -> bool:
+        return self._is_down
+
     def send(self, item: Item) -> None:
         if self._is_down:
             self._held.append(item)
@@ -122,6 +126,10 @@ class BarLine:
     ) -> None:
         self._line: Line[tuple[Bar, ...]] = Line("market", deliver=publish, tell=tell, clock=clock)
         self._faults, self._clock = faults, clock
+
+    @property
+    def is_down(self) -> bool:
+        return self._line.is_down
 
     def publish(self, bars: tuple[Bar, ...]) -> None:
         """Those of one moment together, but for what a fault does to them."""

@@ -31,6 +31,7 @@ from ccxt_bt_bridge.words import (
     NotCancelled,
     OrderReport,
     OrderRequest,
+    Quote,
     Unknown,
     UserEvent,
 )
@@ -47,7 +48,7 @@ SILENT = {
 class SimulatedTrading:
     """A ``TradingPort``, an ``AccountPort`` and the streams of a ``MarketPort``, over one run of ``store``.
 
-    ``make_venue`` receives where its events go; who subclasses publishes bars by ``_line`` and ends ``_bars``.
+    ``make_venue`` receives where its events go; who subclasses publishes bars by ``_line`` and ends what it streams.
     ``latency_ms``: round trip of a call, half on the way there and half on the way back. ``horizon_ms``: how long after
     it was sent an order that the exchange does not know may still turn up.
     """
@@ -70,6 +71,7 @@ class SimulatedTrading:
         self._late: set[asyncio.Task[None]] = set()
         self._events: Stream[UserEvent] = Stream()
         self._bars: Stream[tuple[Bar, ...]] = Stream()
+        self._prices: Stream[Quote] = Stream()
         self._connections: Stream[Connection] = Stream()
         self._user = UserLine(self._events.publish, faults, clock)
         self._line = BarLine(self._bars.publish, self._connections.publish, faults, clock)
@@ -92,7 +94,7 @@ class SimulatedTrading:
             task.cancel()
         for line in (self._line, self._user):
             line.close()
-        for stream in (self._bars, self._connections, self._events):
+        for stream in (self._bars, self._prices, self._connections, self._events):
             stream.end()
         self._store.close()
 
@@ -101,6 +103,9 @@ class SimulatedTrading:
     def bars(self) -> AsyncIterator[tuple[Bar, ...]]:
         """Told once the account has seen them."""
         return self._bars.subscribe()
+
+    def prices(self) -> AsyncIterator[Quote]:
+        return self._prices.subscribe()
 
     def connections(self) -> AsyncIterator[Connection]:
         return self._connections.subscribe()

@@ -81,6 +81,11 @@ class Config(Section):
         return bool(self.broker.testnet or self.broker.use_testnet)
 
     @property
+    def stops_between_bars(self) -> bool:
+        wanted = self.trading.stops_between_bars
+        return self.broker.type in REAL_MARKETS if wanted is None else wanted
+
+    @property
     def backtest_rearm(self) -> bool:
         return bool(self.risk_management.backtest_rearm or self.risk.backtest_rearm)
 
@@ -105,6 +110,7 @@ class Config(Section):
 
 
 LIVE_BROKERS = ("binance", "ibkr")
+REAL_MARKETS = ("binance", "binance_paper")
 
 
 @dataclass(frozen=True, slots=True)

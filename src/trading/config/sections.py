@@ -167,7 +167,14 @@ class Trading(Section):
     max_exposure: float = Field(default=1.0, gt=0, le=100, description="gross notional of all positions / equity")
     max_pair_exposure: float | None = Field(default=None, gt=0, le=100, description="gross notional of a pair / equity")
     on_shutdown: Literal["keep", "close"] = "keep"
-    on_stale: Literal["hold", "flatten"] = "hold"
+    on_stale: Literal["hold", "flatten"] = Field(default="hold", description="what becomes of an open pair then")
+    stale_after_s: float = Field(default=300.0, ge=1, le=86_400, description="a bar so late, or prices silent so long")
+    stops_between_bars: bool | None = Field(
+        default=None, description="stops at every price, not at closes only; default: with a real market's prices"
+    )
+    max_price_jump_pct: PositivePercent = Field(
+        default=5.0, description="a price between bars that jumps further needs a second one to stop a pair"
+    )
 
 
 class Hedge(Section):

@@ -20,10 +20,11 @@ from trading.execution.pair_ledger import PairLedger
 from trading.execution.reconciler import Reconciler
 from trading.execution.recovery import Recovery
 from trading.execution.settings import ExecutionSettings
-from trading.execution.wire_guard import WireGuard
+from trading.execution.wire_guard import WireGuard, WireLimits
 from trading.journal.writer import Journal
 from trading.risk_guard import RiskGuard
 
+USUAL_LIMITS = WireLimits()
 ORDERS_OF_AN_ENTRY = 4  # both legs, and two for what may go wrong
 
 
@@ -44,6 +45,7 @@ class Floor:
     reconciler: Reconciler
     recovery: Recovery
     kill_switch: KillSwitch
+    wire: WireGuard
     funds: Funds
 
     async def follow_account(self, events: AsyncIterator[UserEvent]) -> None:
@@ -72,7 +74,7 @@ class Floor:
 def build_floor(
     *,
     market: MarketPort,
-    trading: WireGuard,
+    trading: TradingPort,
     journal: Journal,
     ledger: PairLedger,
     guard: RiskGuard,
@@ -83,14 +85,18 @@ def build_floor(
     bot_id: str,
     emergency: TradingPort,
     withdraw_unsent: Callable[[], None],
+    wire: WireLimits = USUAL_LIMITS,
+    network: str = "simulated",
     doubts: Callable[[], tuple[str, ...]] = tuple,
 ) -> Floor:
-    """``rules``: of every symbol that may be traded. Nothing is asked or sent before ``recovery`` is.
+    """``rules``: of every symbol that may be traded; ``network``: where the orders of ``trading`` go; ``doubts``: why
+    that venue is not fit for anything new just now; ``emergency``, ``withdraw_unsent``: see ``KillSwitch``.
 
-    ``emergency``, ``withdraw_unsent``: see ``KillSwitch``. ``doubts``: why the venue is not fit for anything new now.
+    Nothing is asked or sent before ``recovery`` is.
     """
-    funds = Funds(trading, ledger, clock, rules, leverage=Decimal(repr(settings.leverage)))
-    orders = LegOrders(trading, journal, clock, bus, bot_id=bot_id)
+    guarded = WireGuard(trading, clock, wire, network=network)
+    funds = Funds(guarded, ledger, clock, rules, leverage=Decimal(repr(settings.leverage)))
+    orders = LegOrders(guarded, journal, clock, bus, bot_id=bot_id)
     engine = PairEngine(
         market=market,
         orders=orders,
@@ -102,12 +108,12 @@ def build_floor(
         rules=rules,
         settings=settings,
         funds=funds,
-        doubts=lambda: doubts() or (() if trading.room >= ORDERS_OF_AN_ENTRY else ("order_rate",)),
+        doubts=lambda: doubts() or (() if guarded.room >= ORDERS_OF_AN_ENTRY else ("order_rate",)),
     )
-    trading.on_trip, trading.last_price = engine.on_wire_guard, engine.last_price
+    guarded.on_trip, guarded.last_price = engine.on_wire_guard, engine.last_price
     funding = FundingBook(journal=journal, ledger=ledger, clock=clock, bus=bus, on_unwritable=engine.on_unwritable)
     reconciler = Reconciler(
-        trading=trading,
+        trading=guarded,
         orders=orders,
         journal=journal,
         book=engine.book,
@@ -118,7 +124,7 @@ def build_floor(
     )
     recovery = Recovery(
         journal=journal,
-        trading=trading,
+        trading=guarded,
         orders=orders,
         engine=engine,
         ledger=ledger,
@@ -136,24 +142,25 @@ def build_floor(
         journal=journal,
         clock=clock,
         bus=bus,
-        trading=trading,
+        trading=guarded,
         emergency=emergency,
         withdraw_unsent=withdraw_unsent,
         symbols=rules,
     )
     return Floor(
-        market=market,
-        trading=trading,
-        engine=engine,
-        orders=orders,
-        funding=funding,
-        ledger=ledger,
-        guard=guard,
-        journal=journal,
-        clock=clock,
-        bus=bus,
-        reconciler=reconciler,
-        recovery=recovery,
-        kill_switch=kill_switch,
-        funds=funds,
+        market,
+        guarded,
+        engine,
+        orders,
+        funding,
+        ledger,
+        guard,
+        journal,
+        clock,
+        bus,
+        reconciler,
+        recovery,
+        kill_switch,
+        guarded,
+        funds,
     )

@@ -117,7 +117,7 @@ class Leaving:
         denied: Counter[str] = Counter()
         while tries < FLATTEN_TRIES:
             await self._urgency.sleep(FLATTEN_WAIT_S[min(waits, len(FLATTEN_WAIT_S) - 1)])
-            outcomes = await self._close_legs(await self._legs_to_close(pair_id, denied), pair_id, action, order)
+            outcomes = await self._close_legs(pair_id, action, order, denied)
             await self._heed(outcomes, denied)
             # While the exchange wants silence nothing was tried: it is tried for as long as that lasts.
             was_tried = not outcomes or any(not one.reason.startswith(UNSENT) for _, one in outcomes)
@@ -197,9 +197,10 @@ class Leaving:
         ]
 
     async def _close_legs(
-        self, legs: list[LegOrder], pair_id: str, action: str, order: PairOrder | None
+        self, pair_id: str, action: str, order: PairOrder | None, denied: Counter[str]
     ) -> list[tuple[LegOrder, LegOutcome]]:
         """One after the other; in an emergency both at once, since one whose market is halted may take for ever."""
+        legs = await self._legs_to_close(pair_id, denied)
         if self._urgency.is_on:
             return await asyncio.gather(*(self._close_leg(pair_id, leg, action, order) for leg in legs))
         return [await self._close_leg(pair_id, leg, action, order) for leg in legs]

@@ -14,8 +14,8 @@ from trading.journal.errors import JournalUnwritable
 from trading.journal.words import position_payload
 from trading.journal.writer import Journal
 from trading.records import RefusalRecord
-from trading.risk.state import GUARD_KEY, Breaker, RiskNotice
-from trading.risk_guard import RiskGuard
+from trading.risk.state import GUARD_KEY, RiskNotice
+from trading.risk_guard import Breaker, RiskGuard
 
 
 class PairBook:

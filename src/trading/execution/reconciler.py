@@ -107,10 +107,6 @@ class Reconciler:
         held = {m.symbol: m.exchange - m.ledger for m in self._mismatches(account, symbols)}
         self._foreign.add({s: amount for s, amount in held.items() if self._rules[s].kind != "spot"})
 
-    async def compare(self, symbols: Iterable[str]) -> tuple[Mismatch, ...]:
-        """What differs now. Raises ExchangeUnreachable."""
-        return self._mismatches(await self._trading.account(), symbols)
-
     # ever after
 
     async def run(self, *, by_itself: bool = True) -> None:
@@ -139,6 +135,8 @@ class Reconciler:
             return
         self._unreachable_since_ms = None
         self.on_account(account)
+        if account.margin is not None:
+            self._book.guard.note_margin(float(account.margin.balance), float(account.margin.maintenance))
         if booked != self._orders.bookings:
             return  # what was read is older than what was booked meanwhile
         idle = [s for s in self._rules if s not in busy and s not in self._orders.working_symbols()]
@@ -150,6 +148,10 @@ class Reconciler:
         elif not differing:
             self._note(account, idle)
             self.on_agreed()
+
+    def differences(self, account: Account, symbols: Iterable[str]) -> tuple[Mismatch, ...]:
+        """Between the ledger now and what was read."""
+        return self._mismatches(account, symbols)
 
     async def settle(self, symbol: str) -> None:
         """Ask now for the fills behind what the exchange says of a symbol, and adopt them."""

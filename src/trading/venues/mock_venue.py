@@ -109,6 +109,6 @@ def _terms(model: Config) -> MockTerms:
         margin_mode=broker.account.margin_mode,
         maintenance_margin_pct=Decimal(repr(broker.maintenance_margin_pct)),
         latency_ms=broker.latency_ms,
-        faults=tuple(fault.model_dump(exclude_none=True) for fault in broker.faults),
+        faults=tuple(fault.model_dump(mode="json", exclude_none=True) for fault in broker.faults),
         fault_seed=model.mock.seed,
     )

@@ -61,7 +61,7 @@ class PaperVenue(EndlessMarket):
                 terms=_terms(model, config.symbols),
                 funding=_funding(model, config.symbols),
                 latency_ms=model.broker.latency_ms,
-                faults=[fault.model_dump(exclude_none=True) for fault in model.broker.faults],
+                faults=[fault.model_dump(mode="json", exclude_none=True) for fault in model.broker.faults],
                 fault_seed=model.mock.seed,
             )
         except BaseException:

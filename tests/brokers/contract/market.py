@@ -81,6 +81,27 @@ class MarketContract(Contract):
         assert (before.price, after.price) == (Decimal(102), Decimal(105))
         assert hours(2) <= before.time_ms < hours(3) and hours(5) <= after.time_ms < hours(6)
 
+    @played()
+    async def test_prices_are_told_without_asking(self, rig: Rig) -> None:
+        for hour in (3, 4):
+            await rig.go_to(hour)
+            told = [await rig.heard_price(symbol, hour) for symbol in (ETH, BTC)]
+            assert [one.price for one in told] == [Decimal(100 + hour), Decimal(200)]
+            assert all(hours(hour) <= one.time_ms < hours(hour + 1) for one in told)
+
+    @played()
+    async def test_prices_of_a_symbol_come_in_the_order_of_their_times(self, rig: Rig) -> None:
+        await rig.go_to(6)
+        await rig.heard_price(ETH, 6)
+        times = [one.time_ms for one in rig.prices if one.symbol == ETH]
+        assert times == sorted(times) and len(times) >= 4
+
+    @played(eth=halted)
+    async def test_a_halted_symbol_tells_no_price_but_its_last(self, rig: Rig) -> None:
+        await rig.go_to(6)
+        await rig.heard_price(BTC, 6)
+        assert {one.price for one in rig.prices if one.symbol == ETH and hours(4) <= one.time_ms} <= {Decimal(103)}
+
     @played(eth=halted)
     async def test_a_halted_symbol_has_no_quote(self, rig: Rig) -> None:
         await rig.go_to(5)

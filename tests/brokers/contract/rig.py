@@ -26,6 +26,7 @@ from ccxt_bt_bridge.words import (
     OrderReport,
     OrderRequest,
     Placed,
+    Quote,
     Side,
     UserEvent,
 )
@@ -121,7 +122,7 @@ class WallClock:
 
 
 class Rig(ABC):
-    """One client's view. ``events`` and ``steps`` (bars of one moment) grow as they arrive."""
+    """One client's view. ``events``, ``steps`` (bars of one moment) and ``prices`` grow as they arrive."""
 
     kind: str
     market: MarketPort
@@ -131,6 +132,7 @@ class Rig(ABC):
         self._world, self._hour = world, START
         self.events: list[UserEvent] = []
         self.steps: list[tuple[Bar, ...]] = []
+        self.prices: list[Quote] = []
         self._news = asyncio.Condition()
         self._pumps: list[asyncio.Task[None]] = []
 
@@ -159,11 +161,12 @@ class Rig(ABC):
     # what every test may use
 
     def listen(self) -> None:
-        """Begin to gather what both streams bring."""
-        self.events, self.steps = [], []
+        """Begin to gather what the streams bring."""
+        self.events, self.steps, self.prices = [], [], []
         self._pumps = [
             asyncio.create_task(self._gather(self.trading.events(), self.events)),
             asyncio.create_task(self._gather(self.market.bars(), self.steps)),
+            asyncio.create_task(self._gather(self.market.prices(), self.prices)),
         ]
 
     async def deafen(self) -> None:
@@ -188,6 +191,15 @@ class Rig(ABC):
 
         await self._until(lambda: bool(matching()), f"a {kind.__name__}")
         return matching()[0]
+
+    async def heard_price(self, symbol: str, since_hour: int) -> Quote:
+        """The first price of a symbol that was told at this hour or later."""
+
+        def told() -> list[Quote]:
+            return [one for one in self.prices if one.symbol == symbol and one.time_ms >= hours(since_hour)]
+
+        await self._until(lambda: bool(told()), f"a price of {symbol}")
+        return told()[0]
 
     async def heard_fills(self, count: int) -> list[Fill]:
         """All fills told so far, once there are so many."""

@@ -63,6 +63,7 @@ def account_of(rig: Rig, free: str | None) -> None:
     ("legs", "reasons"),
     [
         ({"A": D("2.0005"), "B": D(-4)}, ("off_step:A",)),
+        ({"A": D(2), "B": D("NaN")}, ("equity_unknown", "max_leverage", "initial_margin")),
         ({"A": D("0.01"), "B": D("-0.01")}, ("below_minimum:A", "below_minimum:B")),
         ({"A": D("0.2"), "B": D("-0.18")}, ("part_below_minimum:B",)),
         ({"A": D("0.2"), "B": D("-0.2")}, ()),
@@ -71,10 +72,6 @@ def account_of(rig: Rig, free: str | None) -> None:
 def test_both_legs_and_the_hedge_of_a_part_are_what_the_venue_takes(legs, reasons, tmp_path):
     """B at 50: half of 0.18 is worth 4.5, the venue takes 5."""
     assert refused(tmp_path, legs=legs) == reasons
-
-
-def test_an_amount_that_is_no_number_is_refused(tmp_path):
-    assert refused(tmp_path, legs={"A": D(2), "B": D("NaN")})[0] == "equity_unknown"
 
 
 def test_a_single_symbol_needs_no_hedge(tmp_path):
