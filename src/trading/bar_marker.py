@@ -104,9 +104,9 @@ class BarMarker:
             bars=self.progress.bars,
             signals=self.progress.signals,
             last_bars=self.progress.last_bars,
-            reconciled=self.floor.reconciler.last,
             is_market_up=self.progress.is_market_up,
             longest_unhedged_s=max(self._unhedged_before_s, self.floor.engine.longest_unhedged_s),
+            reconciled=self.floor.reconciler.last,
         )
 
     def note_progress(self) -> None:
