@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from trading.events import Alarm, EntryRefused, Event, LegsEven, OrderFinished, PairClosed, PairOpened
+from trading.events import Alarm, EntryRefused, Event, OrderFinished, PairClosed, PairOpened
 from trading.journal.words import Intent
 from trading.records import ExecutionRecord, TradeRecord
 
@@ -62,7 +62,6 @@ class ExecutionQuality:
     slippage: Sampled = field(default_factory=Sampled)
     legging: Sampled = field(default_factory=Sampled)
     legging_cost: Decimal = Decimal(0)
-    longest_unhedged_s: float = 0.0
 
     def on_event(self, event: Event) -> None:
         match event:
@@ -71,8 +70,6 @@ class ExecutionQuality:
                 if intent.filled:
                     self.latency.add(event.latency_ms)
                     self._take_slippage(intent, event.time)
-            case LegsEven():
-                self.longest_unhedged_s = max(self.longest_unhedged_s, event.unhedged_s)
             case PairOpened():
                 self.opened += 1
             case PairClosed(trade=trade):
