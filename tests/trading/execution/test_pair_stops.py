@@ -13,7 +13,7 @@ from pairs.words import PairOrder, PairState, SpreadStatistics
 from tests.brokers.markets import bars, hours, source
 from tests.trading.execution.engine_rig import ENTRY, PAIR, Rig
 from tests.trading.plays import play, run_market
-from trading.between_bars import BetweenBars
+from trading.between_bars import BetweenBars, PairSignals
 from trading.events import Alarm, PairClosed
 from trading.execution.pair_stops import AGAIN_MS, PairStops
 from trading.live_prices import LivePrices
@@ -181,7 +181,8 @@ async def _watch(case: Held, *, max_jump_pct: float) -> None:
         rig.floor.bus.publish(Alarm(rig.now, message))
 
     prices = LivePrices(max_jump_pct=max_jump_pct, tell=tell)
-    between = BetweenBars([PAIR], prices, looks=(case.stops.check,), heard=lambda symbol: None)
+    signals = PairSignals({}, rig.world.clock, rig.floor.bus)
+    between = BetweenBars([PAIR], prices, stops=case.stops, signals=signals, heard=lambda symbol: None)
     rig.tasks.append(asyncio.ensure_future(between.run(rig.world.exchange.prices())))
     await asyncio.sleep(0)
     await run_market(rig, 3.9)
