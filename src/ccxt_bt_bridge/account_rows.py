@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from ccxt_bt_bridge.order_rows import Row, number
-from ccxt_bt_bridge.words import Account, FundingPayment, PositionReport, Side
+from ccxt_bt_bridge.words import Account, FundingPayment, Margin, PositionReport, Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,19 @@ def usdm_account(account: Row, positions: Any, *, quote: str, names: Mapping[str
         PositionReport(names.get(row["symbol"], row["symbol"]), number(row, "positionAmt"), number(row, "entryPrice"))
         for row in positions
     )
-    return Account(time_ms, number(asset, "walletBalance"), held, number(asset, "availableBalance"))
+    return Account(
+        time_ms, number(asset, "walletBalance"), held, number(asset, "availableBalance"), _margin(account, asset, quote)
+    )
+
+
+def _margin(account: Row, asset: Row, quote: str) -> Margin | None:
+    """The totals are USDT's, or in multi-assets mode everything's; another quote has its own row."""
+    try:
+        if quote == "USDT":
+            return Margin(number(account, "totalMarginBalance"), number(account, "totalMaintMargin"))
+        return Margin(number(asset, "marginBalance"), number(asset, "maintMargin"))
+    except ValueError:
+        return None
 
 
 def spot_account(account: Row, *, quote: str, bases: Mapping[str, str], time_ms: int) -> Account:

@@ -28,7 +28,11 @@ class TimeSample:
 
 class ExchangeClock:
     """A ``Clock``. Between measurements it runs as ``loop_time`` (seconds) does; it jumps forward when the exchange
-    is seen to have said a later time, since an exchange on the desk may skip the idle rest of a bar."""
+    is seen to have said a later time, since an exchange on the desk may skip the idle rest of a bar.
+
+    ``correction_ms``: by how much the last measurement differed from what had been believed; ``round_trip_s``: of the
+    quickest of the latest questions, 0 before the first.
+    """
 
     def __init__(self, loop_time: Callable[[], float]) -> None:
         self._loop_time = loop_time
@@ -36,6 +40,9 @@ class ExchangeClock:
         self._last_ms = 0
         self._said_ms = 0  # by the exchange, since the last measurement
         self._sleepers: set[asyncio.Event] = set()
+        self._is_measured = False
+        self.correction_ms = 0.0
+        self.round_trip_s = 0.0
 
     def now_ms(self) -> int:
         self._last_ms = max(self._last_ms, self.signing_ms())
@@ -49,7 +56,9 @@ class ExchangeClock:
         """Set by the median of the quickest answers: a slow one says little. ``samples`` must not be empty."""
         quickest_s = min(sample.round_trip_s for sample in samples)
         quick = [s.offset_ms for s in samples if s.round_trip_s <= 1.5 * quickest_s + 0.001]
-        self._offset_ms = statistics.median(quick)
+        offset_ms = statistics.median(quick)
+        self.correction_ms = offset_ms - self._offset_ms if self._is_measured else 0.0
+        self._offset_ms, self._is_measured, self.round_trip_s = offset_ms, True, quickest_s
         self._said_ms = 0
         self._wake()
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from ccxt_bt_bridge.rate_gate import USED
 from ccxt_bt_bridge.session import CcxtSession
 
 # Weight a minute and address: https://developers.binance.com/docs (general info of either API).
 LIMITS = {"binanceusdm": 2_400, "binance": 6_000}
-USED = "x-mbx-used-weight-1m"
 
 
 def request_weight(session: CcxtSession) -> tuple[int, int] | None:

@@ -28,7 +28,8 @@ log = logging.getLogger(__name__)
 REAL_KEY_LENGTH = 64
 
 BACKEND_TIMEOUT_MS, MARGIN_MS = 10_000, 2_000  # Binance's own, and what a query may lag behind
-RESYNC_S, PING_S, TIME_SAMPLES = 3_600.0, 10.0, 5
+RESYNC_S, PING_S, TIME_SAMPLES = 600.0, 10.0, 5
+DOUBTFUL_MS = 500.0
 WINDOW_MS, USDM_WEIGHT = 60_000, 2_400  # a minute, and what futures allow in it; ccxt assumes half
 
 
@@ -247,6 +248,8 @@ class CcxtSession:
     async def _quietly_synchronise(self) -> None:
         try:
             await self.synchronise()
+            if abs(self.clock.correction_ms) > DOUBTFUL_MS:
+                await self.synchronise()  # whether the first was right
         except ExchangeUnreachable as error:
             log.warning("clock_not_measured reason=%r", str(error))
 
@@ -256,7 +259,9 @@ class CcxtSession:
             return
         ping = getattr(client, self.endpoints.ping)
         while True:
-            await asyncio.gather(ask(ping, {}), ask(ping, {}), return_exceptions=True)
+            answers = await asyncio.gather(ask(ping, {}), ask(ping, {}), return_exceptions=True)
+            times_s = [one.received_s - one.sent_s for one in answers if isinstance(one, Reply) and one.status == 200]
+            self.clock.round_trip_s = min(times_s, default=self.clock.round_trip_s)
             await asyncio.sleep(PING_S)
 
     # the end

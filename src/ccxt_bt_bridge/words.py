@@ -184,16 +184,25 @@ class PositionReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Margin:
+    """Quote currency, as the exchange marks it: the account's equity, and below which it liquidates."""
+
+    balance: Decimal
+    maintenance: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """``wallet``: settled cash in quote currency, without unrealised profit. On spot a holding is a position.
 
-    ``free``: what new orders may use, None where the exchange does not say.
+    ``free``: what new orders may use; it and ``margin`` are None where the exchange does not say.
     """
 
     time_ms: int
     wallet: Decimal
     positions: tuple[PositionReport, ...]
     free: Decimal | None = None
+    margin: Margin | None = None
 
     def amount(self, symbol: str) -> Decimal:
         return sum((p.amount for p in self.positions if p.symbol == symbol), Decimal(0))

@@ -23,7 +23,7 @@ from trading.execution.floor import Floor, build_floor
 from trading.execution.pair_ledger import PairLedger
 from trading.execution.quality import ExecutionQuality
 from trading.execution.settings import ExecutionSettings
-from trading.execution.wire_guard import WireGuard, WireLimits
+from trading.execution.wire_guard import WireLimits
 from trading.journal.writer import Journal
 from trading.live_pair_broker import LivePairBroker
 from trading.live_recorder import LiveRecorder
@@ -73,12 +73,9 @@ def build_live_path(
     ledger = PairLedger(equity, {pair.pair_id: pair for pair in config.pairs})
     guard = RiskGuard(risk_limits(config, backtest=False), float(equity))
     progress = Progress()
-    wire = WireGuard(
-        venue.trading, venue.clock, _wire_limits(model, equity), network=venue.network, wanted=network_of(model)
-    )
     floor = build_floor(
         market=venue.market,
-        trading=wire,
+        trading=venue.trading,
         journal=journal,
         ledger=ledger,
         guard=guard,
@@ -86,12 +83,14 @@ def build_live_path(
         bus=bus,
         rules=venue.rules,
         settings=_execution_settings(model),
+        wire=_wire_limits(model, equity),
+        network=venue.network,
+        doubts=venue.doubts,
         bot_id=config.bot_id,
         emergency=venue.emergency,
         withdraw_unsent=venue.withdraw_unsent,
     )
-    engine = floor.engine
-    wire.last_price = lambda symbol: engine.last_price(symbol) or _decimal(progress.prices.get(symbol))
+    floor.wire.last_price = lambda symbol: floor.engine.last_price(symbol) or _decimal(progress.prices.get(symbol))
     board = FeedBoard(loop.hub)
     gateway = PairGateway(loop.hub, StepView(None, float(equity), float(equity), {}))
     bus.add(statistics.on_event)
@@ -126,11 +125,20 @@ def _watch(config: LoadedConfig, venue: Venue) -> Watch:
 
 
 def _execution_settings(model: Config) -> ExecutionSettings:
+    execution = model.execution
     return ExecutionSettings(
-        model.execution.min_fill_ratio,
-        model.execution.max_unhedged_s,
+        min_fill_ratio=execution.min_fill_ratio,
+        max_unhedged_s=execution.max_unhedged_s,
         longest_decision_age_s=interval_ms(model.data.interval) / 1000.0 + model.data.grace_s + DECISION_SLACK_S,
-        reconcile_s=model.execution.reconcile_s,
+        slice_notional=execution.slice_notional,
+        slice_pause_s=execution.slice_pause_s,
+        max_slices=execution.max_slices,
+        order_type=execution.order_type,
+        limit_offset_bps=execution.limit_offset_bps,
+        limit_timeout_s=execution.limit_timeout_s,
+        limit_fallback=execution.limit_fallback,
+        reconcile_s=execution.reconcile_s,
+        leverage=model.broker.account.leverage if model.market == "usdm" else 1.0,
     )
 
 
@@ -140,6 +148,7 @@ def _wire_limits(model: Config, equity: Decimal) -> WireLimits:
     usual = FAR_TOO_MUCH * equity * Decimal(repr(model.risk_management.max_leverage))
     most = _decimal(execution.max_order_notional) or usual
     return WireLimits(
+        network=network_of(model),
         max_orders_per_minute=execution.max_orders_per_minute,
         max_orders_per_trade=execution.max_orders_per_trade,
         max_order_notional=most,

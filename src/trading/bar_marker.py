@@ -104,6 +104,7 @@ class BarMarker:
             signals=self.progress.signals,
             last_bars=self.progress.last_bars,
             is_market_up=self.progress.is_market_up,
+            reconciled=self.floor.reconciler.last,
         )
 
     def note_progress(self) -> None:

@@ -61,6 +61,15 @@ class PairClosed:
 
 
 @dataclass(frozen=True, slots=True)
+class LegsEven:
+    """A pair's legs match again, ``unhedged_s`` after a fill had parted them."""
+
+    time: datetime
+    pair_id: str
+    unhedged_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class OrderFailed:
     """A pair order came to nothing: the pair is where it was before."""
 
@@ -133,6 +142,7 @@ Event = (
     | LegFilled
     | PairOpened
     | PairClosed
+    | LegsEven
     | OrderFailed
     | FundingBooked
     | BarMarked

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ from trading.stale_watch import StaleTerms, StaleWatch
 from trading.warm_up import WarmUp
 
 STOP_POLL_S = 0.5
+LAST_LOOK_S = 3.0
 COMMAND_POLL_S = 0.5  # of wall time
 STOP_LIMIT_S = 120.0
 
@@ -187,7 +189,9 @@ class LiveSession:
             self._keep(self._between.run(self.floor.market.prices()), "prices")
         self._keep(self._pump_bars(watching), "bars")
         self._keep(self._pump_connections(self.floor.market.connections()), "connections")
-        # Virtual time passes in hours: there, each bar asks for a look.
+        # Virtual time passes in hours: there, each bar asks for a look, and saves what it saw.
+        if not self._loop.is_virtual:
+            self.floor.reconciler.on_agreed = self._marker.save
         self._keep(self.floor.reconciler.run(by_itself=not self._loop.is_virtual), "reconciliation")
         self._keep(market, "market")
         if not self._loop.is_virtual:  # virtual time has no seconds that a person could wait: it looks at every bar
@@ -196,9 +200,12 @@ class LiveSession:
     async def stop(self, *, close_positions: bool) -> None:
         """No new entries; finish what is half-done; close on request; write what waits."""
         self._accepts_entries = False
+        self.floor.engine.stop_adding()
         if close_positions:
             self._close_all()
         await self._until_idle()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.floor.reconciler.once(), LAST_LOOK_S)
         self._marker.save()
         await self.floor.kill_switch.close()
         for task in self._tasks:

@@ -21,7 +21,14 @@ from trading.risk.exposure import Exposure
 from trading.risk.limits import RiskLimits, TrailingStop
 from trading.risk.quarantine import Quarantine
 from trading.risk.state import Breaker, LimitReached, RiskListener, RiskNotice, RiskState, restored
-from trading.risk.stops import RiskExit, liquidation_distance_pct, liquidation_exits, pair_stops, profit_pct
+from trading.risk.stops import (
+    MarginSeen,
+    RiskExit,
+    liquidation_distance_pct,
+    liquidation_exits,
+    pair_stops,
+    worst_loss_pct,
+)
 from trading.risk.usage import usage_rows
 
 __all__ = ["Breaker", "RiskExit", "RiskGuard", "RiskLimits", "RiskState", "TrailingStop"]
@@ -50,6 +57,7 @@ class RiskGuard:
         self.exposure = Exposure()
         self._listeners: list[RiskListener] = []
         self._worst_loss_pct = 0.0
+        self._margin: MarginSeen | None = None
         self._time = NO_TIME_YET
         self._use(RiskState(peak_equity=equity, equity=equity, day_start_equity=equity))
 
@@ -102,14 +110,19 @@ class RiskGuard:
     def pair_left(self, pair_id: str, reason: str, time: datetime) -> None:
         """A pair is flat again; ``time``: when its exit was decided."""
         self.exposure.settle(pair_id)
+        self.state.best_profit_pct.pop(pair_id, None)
         self._begin_day(time)
         self._quarantine.pair_left(pair_id, reason, time)
 
     # between bars
 
     def pair_stops(self, positions: Mapping[str, PairPosition], prices: Mapping[str, float]) -> list[RiskExit]:
-        """Those of these pairs whose own stop-loss, take-profit or trailing stop is reached at these prices."""
+        """Those of ``positions`` whose own stop-loss, take-profit or trailing stop is reached at these prices."""
         return pair_stops(self.limits, positions, prices, self.state.best_profit_pct)
+
+    def note_margin(self, equity: float, maintenance: float) -> None:
+        """What the account says of itself, in quote currency, where an exchange does."""
+        self._margin = MarginSeen(equity, maintenance, self.exposure.gross)
 
     # breaker
 
@@ -149,7 +162,13 @@ class RiskGuard:
 
     def usage(self) -> list[tuple[str, float, float]]:
         """``(name, used, limit)`` of every limit in force."""
-        return usage_rows(self.limits, self.state, self.exposure, self._worst_loss_pct)
+        return usage_rows(
+            self.limits,
+            self.state,
+            self.exposure,
+            worst_loss_pct=self._worst_loss_pct,
+            distance_pct=self._distance_pct(self.exposure.gross),
+        )
 
     # used alone
 
@@ -224,15 +243,15 @@ class RiskGuard:
     ) -> list[RiskExit]:
         self._look_over(positions, prices)
         exits = self.pair_stops(positions, prices)
-        if self._distance_pct(self.exposure.gross) <= 0.0:
+        if self._is_margin_call():
             self._breaker.trip(Breaker.REDUCE_ONLY, "margin_call", time)
             return [RiskExit(pair_id, "margin_call") for pair_id, p in positions.items() if p.is_open]
-        return exits + liquidation_exits(self.limits, self.state.equity, self.exposure, exits)
+        least = self.limits.min_liquidation_distance_pct
+        return exits if least is None else exits + liquidation_exits(least, self._distance_pct, self.exposure, exits)
 
     def _look_over(self, positions: Mapping[str, PairPosition], prices: Mapping[str, float]) -> None:
         """What is kept of pairs: the worst loss now, and no best profit of one that is gone."""
-        losses = [-profit_pct(position, prices) for position in positions.values() if position.is_open]
-        self._worst_loss_pct = max((loss for loss in losses if loss > 0.0), default=0.0)
+        self._worst_loss_pct = worst_loss_pct(positions, prices)
         best = self.state.best_profit_pct
         for gone in [pair_id for pair_id in best if pair_id not in positions]:
             del best[gone]
@@ -267,8 +286,16 @@ class RiskGuard:
             self._broke(error, order.decided_at)
             return ["risk_check_failed"]
 
+    def _is_margin_call(self) -> bool:
+        """By the ledger alone: a margin call by numbers of the exchange is the exchange's."""
+        gross, maintenance = self.exposure.gross, self.limits.maintenance_margin_pct
+        return liquidation_distance_pct(self.state.equity, gross, maintenance) <= 0.0
+
     def _distance_pct(self, gross: float) -> float:
-        return liquidation_distance_pct(self.state.equity, gross, self.limits.maintenance_margin_pct)
+        """By the ledger and the model, or by what the account said of itself where that is less."""
+        maintenance = self.limits.maintenance_margin_pct
+        distance = liquidation_distance_pct(self.state.equity, gross, maintenance)
+        return distance if self._margin is None else min(distance, self._margin.distance_pct(gross, maintenance))
 
     def _begin_day(self, time: datetime, equity: float | None = None) -> None:
         """A clock that steps back begins no day."""

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from ccxt_bt_bridge.bt_time import ms_to_datetime
 from trading.execution.pair_ledger import PairLedger
 from trading.execution.quality import ExecutionQuality
+from trading.execution.reconciler import Reconciled
 from trading.risk_guard import RiskGuard
 from trading.utc_text import utc_text
 
@@ -27,6 +29,7 @@ def status_row(
     signals: int,
     last_bars: Mapping[str, datetime],
     is_market_up: bool,
+    reconciled: Reconciled | None,
 ) -> dict[str, Any]:
     """JSON values. Money in quote currency, ``_pct`` 0 to 100."""
     open_records = ledger.open_records(prices)
@@ -58,8 +61,14 @@ def status_row(
         "limits": [{"name": name, "used": _known(used), "limit": limit} for name, used, limit in guard.usage()],
         "last_bars": {symbol: utc_text(when) for symbol, when in last_bars.items()},
         "is_market_up": is_market_up,
+        "last_reconciled": utc_text(ms_to_datetime(reconciled.time_ms)) if reconciled else None,
+        "exchange": {symbol: float(amount) for symbol, amount in reconciled.exchange.items()} if reconciled else {},
         "monitoring": {
-            "execution": {"avg_fill_time_ms": statistics.average_latency_ms, "orders": statistics.orders},
+            "execution": {
+                "avg_fill_time_ms": statistics.average_latency_ms,
+                "orders": statistics.orders,
+                "longest_unhedged_s": statistics.longest_unhedged_s,
+            },
             "slippage": {"avg_slippage_pct": statistics.average_slippage_pct},
         },
         "trades": {"closed": len(ledger.trades), "pnl": float(sum(trade.pnl for trade in ledger.trades))},

@@ -146,6 +146,59 @@ def test_refusals_agree(trading, risk, reason, tmp_path):
     assert reason in {why for refusal in result.refused for why in refusal.reasons}
 
 
+LARGE = {
+    "execution": {"max_position_size": 1.5},
+    "broker": {"account": {"leverage": 4}},
+    "strategy": {"entry_logic": {"params": {"e_min_edge": 0.0}}},
+}
+
+
+def test_a_cap_on_each_pair_agrees(tmp_path):
+    path = write_config(
+        tmp_path,
+        mock=SHORT,
+        strategy={"sizing": {"method": "volatility"}},
+        execution={"max_position_size": 1.0},
+        trading={"max_pair_exposure": 0.69},
+    )
+    result = agree(path)
+    assert "max_pair_exposure" in {why for refusal in result.refused for why in refusal.reasons}
+    assert result.trades, "some are small enough"
+
+
+def test_a_distance_to_liquidation_agrees_in_what_it_refuses_and_in_what_it_leaves(tmp_path):
+    """1.5 times equity stands 66.2 % off when it is entered: a second pair comes too near, and so does a small loss."""
+    near = {"max_leverage": 4.0, "min_liquidation_distance_pct": 66.0, "max_daily_loss_pct": None}
+    path = write_config(
+        tmp_path,
+        mock=SHORT,
+        trading={"position_size": 1.5, "max_exposure": 4.0, "max_drawdown_pct": 90.0},
+        risk_management=near | {"max_daily_loss": None},
+        **LARGE,
+    )
+    result = agree(path)
+    assert "min_liquidation_distance_pct" in {why for refusal in result.refused for why in refusal.reasons}
+    assert "liquidation_distance" in {trade.exit_reason for trade in result.trades}
+
+
+@pytest.mark.parametrize("hours", [None, 60.0])
+def test_a_quarantine_agrees(hours, tmp_path):
+    tight = {"stop_loss_pct": 0.2, "max_stops_per_pair": 1, "quarantine_hours": hours, "max_daily_loss": None}
+    path = write_config(
+        tmp_path,
+        mock=SHORT,
+        strategy={
+            "entry_logic": {"params": {"e_window": 40, "e_entry_z": 1.6, "e_min_edge": 0.0}},
+            "exit_logic": {"params": {"x_exit_z": 1.4, "x_cooldown_bars": 0}},
+        },
+        risk_management=tight,
+    )
+    result = agree(path)
+    assert "quarantined" in {why for refusal in result.refused for why in refusal.reasons}
+    refused = [refusal.time for refusal in result.refused if "quarantined" in refusal.reasons]
+    assert all(trade.entry_time not in refused for trade in result.trades)
+
+
 def test_a_drawdown_that_latches_agrees(tmp_path):
     result = agree(write_config(tmp_path, mock=SHORT, trading={"max_drawdown_pct": 0.1}))
     assert result.risk_trips and any("breaker" in reason for refusal in result.refused for reason in refusal.reasons)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from trading.config import pair_rules, risk_rules, venue_rules
+from trading.config import execution_rules, pair_rules, risk_rules, venue_rules
 from trading.config.check import Check
 from trading.config.report import Problem
 
@@ -37,6 +37,8 @@ RULES: tuple[Rule, ...] = (
     venue_rules.exposure,
     venue_rules.minimum_sizes,
     venue_rules.known_filters,
+    execution_rules.limit_orders,
+    execution_rules.slices,
     venue_rules.trailing,
     risk_rules.liquidation_distance,
     risk_rules.quarantine,

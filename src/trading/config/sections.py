@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from brokers.simulated.fault_kinds import FOREVER_MS, KINDS, OPERATIONS
 
+ORDERS_A_SLICE = 6  # both legs in and out, and two for what went wrong
 INTERVALS = ("1m", "5m", "15m", "30m", "1h", "4h", "1d")
 INTERVAL_HOURS = {"1m": 1 / 60, "5m": 1 / 12, "15m": 0.25, "30m": 0.5, "1h": 1.0, "4h": 4.0, "1d": 24.0}
 
@@ -59,14 +60,6 @@ def _moment(value: object) -> int | datetime:
     raise PydanticCustomError("moment", "is no moment", {"expected": "the number of a call (from 1) or a time"})
 
 
-def _market_orders_only(value: object) -> str:
-    if value == "limit":
-        raise PydanticCustomError("order_type", "limit orders come with a later version", {"expected": '"market"'})
-    if value != "market":
-        raise PydanticCustomError("order_type", "is no known order type", {"expected": '"market"'})
-    return "market"
-
-
 UtcTime = Annotated[datetime, BeforeValidator(_utc), WithJsonSchema({"type": "string", "format": "date-time"})]
 Speed = Annotated[
     float,
@@ -79,7 +72,6 @@ Moment = Annotated[
     BeforeValidator(_moment),
     WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "format": "date-time"}]}),
 ]
-OrderType = Annotated[str, PlainValidator(_market_orders_only), WithJsonSchema({"const": "market"})]
 Symbol = Annotated[str, Field(pattern=SYMBOL_PATTERN)]
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Text = Annotated[str, Field(max_length=10_000)]
@@ -238,7 +230,14 @@ class Strategy(Section):
 
 
 class Execution(Section):
-    order_type: OrderType = "market"
+    order_type: Literal["market", "limit"] = Field(default="market", description="of the first leg of an entry")
+    limit_offset_bps: float = Field(
+        default=0.0, ge=-1_000, le=1_000, description="better than the last price by so much"
+    )
+    limit_timeout_s: float = Field(default=10.0, gt=0, le=3_600)
+    limit_fallback: Literal["market", "unwind"] = Field(default="market", description="for what did not fill in time")
+    slice_notional: Money | None = Field(default=None, description="gross of a pair per slice, quote currency")
+    slice_pause_s: float = Field(default=2.0, ge=0, le=60, description="between slices")
     risk_per_trade: float = Field(default=0.01, gt=0, le=1, description="fraction of equity")
     max_position_size: float = Field(default=0.1, gt=0, le=100, description="fraction of equity, per pair")
     min_order_value: float = Field(default=10.0, ge=0, le=1e9, description="quote currency")
@@ -250,6 +249,10 @@ class Execution(Section):
     max_order_notional: Money | None = Field(default=None, description="default: 10 x opening equity x max_leverage")
     max_notional_per_minute: Money | None = Field(default=None, description="default: 4 x max_order_notional")
     price_band_pct: PositivePercent = Field(default=10.0, description="limit orders, from the last price")
+
+    @property
+    def max_slices(self) -> int:
+        return max(1, self.max_orders_per_trade // ORDERS_A_SLICE)
 
 
 class Cointegration(Section):

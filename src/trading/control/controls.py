@@ -136,7 +136,7 @@ class Controls:
     async def _refuse_a_difference(self) -> None:
         symbols = dict.fromkeys(symbol for pair in self._pairs.values() for symbol in pair.symbols)
         try:
-            mismatches = await self._floor.reconciler.compare(symbols)
+            mismatches = self._floor.reconciler.differences(await self._floor.trading.account(), symbols)
         except ExchangeUnreachable as error:
             raise CommandRefused(f"the exchange cannot be asked what it holds ({error}); try again") from None
         if mismatches:

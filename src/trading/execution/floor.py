@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 from ccxt_bt_bridge.bt_time import ms_to_datetime
 from ccxt_bt_bridge.clock import Clock
 from ccxt_bt_bridge.port import MarketPort, TradingPort
-from ccxt_bt_bridge.words import Connection, Fill, FundingPayment, Market, OrderReport, UserEvent
+from ccxt_bt_bridge.words import Account, Connection, Fill, FundingPayment, Market, OrderReport, UserEvent
 from trading.events import ConnectionChanged, EventBus
 from trading.execution.funding_book import FundingBook
+from trading.execution.funds import Funds
 from trading.execution.kill_switch import KillSwitch
 from trading.execution.leg_orders import LegOrders
 from trading.execution.pair_engine import PairEngine
@@ -18,9 +20,12 @@ from trading.execution.pair_ledger import PairLedger
 from trading.execution.reconciler import Reconciler
 from trading.execution.recovery import Recovery
 from trading.execution.settings import ExecutionSettings
-from trading.execution.wire_guard import WireGuard
+from trading.execution.wire_guard import WireGuard, WireLimits
 from trading.journal.writer import Journal
 from trading.risk_guard import RiskGuard
+
+USUAL_LIMITS = WireLimits()
+ORDERS_OF_AN_ENTRY = 4  # both legs, and two for what may go wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,8 @@ class Floor:
     reconciler: Reconciler
     recovery: Recovery
     kill_switch: KillSwitch
+    wire: WireGuard
+    funds: Funds
 
     async def follow_account(self, events: AsyncIterator[UserEvent]) -> None:
         """Book what the user stream tells, until it ends. ``events``: subscribed before anything was asked."""
@@ -49,6 +56,8 @@ class Floor:
                     self.orders.book(event)
                 case OrderReport():
                     self.orders.take_report(event)
+                case Account():
+                    self.funds.note(event)
                 case FundingPayment():
                     self.funding.book(event)
                 case Connection():
@@ -65,7 +74,7 @@ class Floor:
 def build_floor(
     *,
     market: MarketPort,
-    trading: WireGuard,
+    trading: TradingPort,
     journal: Journal,
     ledger: PairLedger,
     guard: RiskGuard,
@@ -76,12 +85,18 @@ def build_floor(
     bot_id: str,
     emergency: TradingPort,
     withdraw_unsent: Callable[[], None],
+    wire: WireLimits = USUAL_LIMITS,
+    network: str = "simulated",
+    doubts: Callable[[], tuple[str, ...]] = tuple,
 ) -> Floor:
-    """``rules``: of every symbol that may be traded. Nothing is asked or sent before ``recovery`` is.
+    """``rules``: of every symbol that may be traded; ``network``: where the orders of ``trading`` go; ``doubts``: why
+    that venue is not fit for anything new just now; ``emergency``, ``withdraw_unsent``: see ``KillSwitch``.
 
-    ``emergency``, ``withdraw_unsent``: see ``KillSwitch``.
+    Nothing is asked or sent before ``recovery`` is.
     """
-    orders = LegOrders(trading, journal, clock, bus, bot_id=bot_id)
+    guarded = WireGuard(trading, clock, wire, network=network)
+    funds = Funds(guarded, ledger, clock, rules, leverage=Decimal(repr(settings.leverage)))
+    orders = LegOrders(guarded, journal, clock, bus, bot_id=bot_id)
     engine = PairEngine(
         market=market,
         orders=orders,
@@ -92,11 +107,13 @@ def build_floor(
         bus=bus,
         rules=rules,
         settings=settings,
+        funds=funds,
+        doubts=lambda: doubts() or (() if guarded.room >= ORDERS_OF_AN_ENTRY else ("order_rate",)),
     )
-    trading.on_trip, trading.last_price = engine.on_wire_guard, engine.last_price
+    guarded.on_trip, guarded.last_price = engine.on_wire_guard, engine.last_price
     funding = FundingBook(journal=journal, ledger=ledger, clock=clock, bus=bus, on_unwritable=engine.on_unwritable)
     reconciler = Reconciler(
-        trading=trading,
+        trading=guarded,
         orders=orders,
         journal=journal,
         book=engine.book,
@@ -107,7 +124,7 @@ def build_floor(
     )
     recovery = Recovery(
         journal=journal,
-        trading=trading,
+        trading=guarded,
         orders=orders,
         engine=engine,
         ledger=ledger,
@@ -115,6 +132,7 @@ def build_floor(
         funding=funding,
         reconciler=reconciler,
     )
+    engine.on_nothing_to_reduce, reconciler.on_account = reconciler.settle, funds.note
     kill_switch = KillSwitch(
         engine=engine,
         orders=orders,
@@ -124,11 +142,25 @@ def build_floor(
         journal=journal,
         clock=clock,
         bus=bus,
-        trading=trading,
+        trading=guarded,
         emergency=emergency,
         withdraw_unsent=withdraw_unsent,
         symbols=rules,
     )
     return Floor(
-        market, trading, engine, orders, funding, ledger, guard, journal, clock, bus, reconciler, recovery, kill_switch
+        market,
+        guarded,
+        engine,
+        orders,
+        funding,
+        ledger,
+        guard,
+        journal,
+        clock,
+        bus,
+        reconciler,
+        recovery,
+        kill_switch,
+        guarded,
+        funds,
     )

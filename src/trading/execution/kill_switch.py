@@ -229,7 +229,7 @@ class KillSwitch:
         left = {symbol: f"{pair_id} still holds it" for pair_id, symbol in sorted(self._held())}
         left |= {pair_id: f"is {self._ledger.state(pair_id).value}" for pair_id in self._ledger.open_pairs}
         try:
-            for mismatch in await self._reconciler.compare(self._symbols):
+            for mismatch in self._reconciler.differences(await self._emergency.account(), self._symbols):
                 left.setdefault(mismatch.symbol, str(mismatch))
             if any(self._orders.is_own(order.client_order_id) for order in await self._emergency.open_orders()):
                 left["orders"] = "some of ours still work"

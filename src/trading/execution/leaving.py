@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 
 from ccxt_bt_bridge.words import Market
 from pairs.words import LegOrder, PairOrder, PairState
-from trading.execution.leg_orders import LegOrders, LegSend
+from trading.execution.evenness import Evenness
+from trading.execution.leg_orders import LegOrders, LegOutcome, LegSend
 from trading.execution.pair_book import PairBook
 from trading.execution.quotes import Quotes
+from trading.execution.slicing import Slicing
 from trading.execution.urgency import Urgency
 
 ZERO = Decimal(0)
@@ -18,16 +21,36 @@ FLATTEN_TRIES = 12
 FLATTEN_WAIT_S = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
 HALTED_POLL_S = 30.0
 UNSENT = "local not sent"
+NOTHING_TO_REDUCE = "-2022"
+MOST_DENIALS = 3
+TRIM_TRIES = 4
+# Decided by a rule that has time. A stop, a risk limit and a person have none: those close at once.
+PATIENT = ("reversion", "half_life_timeout", "time", "take_profit", "rsi_reversal", "band_touch")
 
 
 class Leaving:
-    """OPEN → EXITING → FLAT; UNWINDING → FLAT; HALTED when a pair will not close."""
+    """OPEN → EXITING → FLAT; UNWINDING → FLAT; HALTED when a pair will not close.
+
+    ``on_nothing_to_reduce(symbol)`` is asked when the exchange holds nothing that an order could reduce: who
+    can find out why books the truth, and the closing goes on from there.
+    """
 
     def __init__(
-        self, *, book: PairBook, orders: LegOrders, quotes: Quotes, rules: Mapping[str, Market], urgency: Urgency
+        self,
+        *,
+        book: PairBook,
+        orders: LegOrders,
+        quotes: Quotes,
+        evenness: Evenness,
+        slicing: Slicing,
+        rules: Mapping[str, Market],
+        slice_pause_s: float,
+        on_nothing_to_reduce: Callable[[str], Awaitable[None]],
+        urgency: Urgency,
     ) -> None:
         self._book, self._orders, self._quotes, self._rules = book, orders, quotes, rules
-        self._urgency = urgency
+        self._evenness, self._slicing, self._slice_pause_s = evenness, slicing, slice_pause_s
+        self._on_nothing_to_reduce, self._urgency = on_nothing_to_reduce, urgency
         self._waiting: set[str] = set()
 
     @property
@@ -48,6 +71,8 @@ class Leaving:
         closed = await self._wait_for_quotes(entry)
         _, _, reason = self._book.ledger.exit_of(entry.pair_id)
         if not closed:
+            if reason in PATIENT:
+                await self._leave_in_slices(entry, order)
             await self.flatten(entry.pair_id, PairState.EXITING, order, reason)
             return
         # It stays EXITING: asking again at every bar would change nothing.
@@ -71,23 +96,81 @@ class Leaving:
             self._book.guard.release(order.pair_id)
         self._book.fail(order, f"unwound:{reason}")
 
+    async def trim(self, order: PairOrder, lead: LegOrder, hedge: LegOrder, reason: str) -> bool:
+        """Close what of the lead is more than the hedge matches, and nothing else. Whether that is done."""
+        text = f"{order.pair_id} is entered no further ({reason}): what is not hedged is closed, the rest stays"
+        self._book.alarm(text, order.pair_id)
+        for wait_s in FLATTEN_WAIT_S[:TRIM_TRIES]:
+            await asyncio.sleep(wait_s)
+            excess = self._evenness.excess(order, lead, hedge)
+            if not excess:
+                break
+            reference = await self._closing_reference(lead, None)
+            await self._orders.send(self._closing_send(order.pair_id, lead, "unwind", reference, amount=-excess))
+        return not self._evenness.excess(order, lead, hedge)
+
     async def flatten(self, pair_id: str, state: PairState, order: PairOrder | None, reason: str) -> None:
         """Close whatever the pair holds, reduce-only, until it is flat; a pair that will not close is HALTED."""
         action = "exit" if state is PairState.EXITING else "unwind"
         self._book.set_state(pair_id, state)
         tries = waits = 0
+        denied: Counter[str] = Counter()
         while tries < FLATTEN_TRIES:
             await self._urgency.sleep(FLATTEN_WAIT_S[min(waits, len(FLATTEN_WAIT_S) - 1)])
-            was_sent = await self._close_legs(pair_id, action, order)
+            outcomes = await self._close_legs(pair_id, action, order, denied)
+            await self._heed(outcomes, denied)
             # While the exchange wants silence nothing was tried: it is tried for as long as that lasts.
-            tries, waits = tries + (any(was_sent) or not was_sent), waits + 1
+            was_tried = not outcomes or any(not one.reason.startswith(UNSENT) for _, one in outcomes)
+            tries, waits = tries + was_tried, waits + 1
             if not any(self._closable(pair_id, leg) for leg in self._book.entry(pair_id).legs):
                 self._write_off_dust(pair_id)
                 self._book.close(pair_id, order)
                 return
+            if not self._may_go_on(pair_id, denied):
+                break
+        self._halt(pair_id, reason, denied)
+
+    async def _heed(self, outcomes: list[tuple[LegOrder, LegOutcome]], denied: Counter[str]) -> None:
+        """The exchange says that there is nothing to reduce: somebody else has closed it, or our books are wrong."""
+        for leg, outcome in outcomes:
+            if not outcome.placed and outcome.reason.startswith(NOTHING_TO_REDUCE):
+                denied[leg.symbol] += 1
+                await self._on_nothing_to_reduce(leg.symbol)
+
+    def _may_go_on(self, pair_id: str, denied: Counter[str]) -> bool:
+        """Whether any leg is left that the exchange has not denied again and again."""
+        legs = [leg for leg in self._book.entry(pair_id).legs if self._closable(pair_id, leg)]
+        return any(denied[leg.symbol] < MOST_DENIALS for leg in legs)
+
+    def _halt(self, pair_id: str, reason: str, denied: Counter[str]) -> None:
         self._book.set_state(pair_id, PairState.HALTED)
+        for symbol in (symbol for symbol, times in denied.items() if times >= MOST_DENIALS):
+            held = self._book.ledger.quantity(pair_id, symbol)
+            text = f"{symbol}: our books hold {held} for {pair_id}, the exchange has nothing of it to close"
+            self._book.alarm(f"{text}; somebody else closed it, find out who", pair_id, critical=True)
         self._book.halt(f"cannot_close:{pair_id}")
         self._book.alarm(f"{pair_id} could not be closed ({reason}); close it by hand", pair_id, critical=True)
+
+    async def _leave_in_slices(self, entry: PairOrder, order: PairOrder | None) -> None:
+        """All slices but the last; fewer when one does not close both legs alike."""
+        first, *others = await self._quotes.less_liquid_first(entry)
+        for left in range(self._slicing.count(entry) - 1, 0, -1):
+            share = Decimal(left) / (left + 1)
+            await self._close_part(entry, first, self._evenness.held(entry, first) * share, order)
+            for hedge in others:
+                await self._close_part(entry, hedge, hedge.quantity * self._evenness.share(entry, first), order)
+            if not self._evenness.is_even(entry):
+                return
+            await asyncio.sleep(self._slice_pause_s)
+            if self._book.reasons_against_adding():
+                return  # the bot is stopping, or something is wrong: the rest at once
+
+    async def _close_part(self, entry: PairOrder, leg: LegOrder, keep: Decimal, order: PairOrder | None) -> None:
+        held = self._evenness.held(entry, leg)
+        surplus = held - self._rules[leg.symbol].round_amount(keep)
+        if surplus * held > 0:
+            reference = await self._closing_reference(leg, order)
+            await self._orders.send(self._closing_send(entry.pair_id, leg, "exit", reference, amount=-surplus))
 
     async def _wait_for_quotes(self, order: PairOrder) -> list[str]:
         """A hedged pair is left with both legs or not yet: while one is halted, selling the other would bare it.
@@ -106,36 +189,41 @@ class Leaving:
             self._waiting.discard(order.pair_id)
         return []
 
-    async def _legs_to_close(self, pair_id: str) -> list[LegOrder]:
+    async def _legs_to_close(self, pair_id: str, denied: Counter[str]) -> list[LegOrder]:
         return [
             leg
             for leg in await self._quotes.less_liquid_first(self._book.entry(pair_id))
-            if self._closable(pair_id, leg)
+            if self._closable(pair_id, leg) and denied[leg.symbol] < MOST_DENIALS
         ]
 
-    async def _close_legs(self, pair_id: str, action: str, order: PairOrder | None) -> list[bool]:
+    async def _close_legs(
+        self, pair_id: str, action: str, order: PairOrder | None, denied: Counter[str]
+    ) -> list[tuple[LegOrder, LegOutcome]]:
         """One after the other; in an emergency both at once, since one whose market is halted may take for ever."""
-        legs = await self._legs_to_close(pair_id)
+        legs = await self._legs_to_close(pair_id, denied)
         if self._urgency.is_on:
             return await asyncio.gather(*(self._close_leg(pair_id, leg, action, order) for leg in legs))
         return [await self._close_leg(pair_id, leg, action, order) for leg in legs]
 
-    async def _close_leg(self, pair_id: str, leg: LegOrder, action: str, order: PairOrder | None) -> bool:
-        """False when the order could not even be sent."""
+    async def _close_leg(
+        self, pair_id: str, leg: LegOrder, action: str, order: PairOrder | None
+    ) -> tuple[LegOrder, LegOutcome]:
         reference = await self._closing_reference(leg, order)
-        outcome = await self._orders.send(self._closing_send(pair_id, leg, action, reference))
-        return outcome.placed or not outcome.reason.startswith(UNSENT)
+        amount = -self._closable(pair_id, leg)
+        return leg, await self._orders.send(self._closing_send(pair_id, leg, action, reference, amount=amount))
 
-    def _closing_send(self, pair_id: str, leg: LegOrder, action: str, reference_price: Decimal) -> LegSend:
-        entry, held = self._book.entry(pair_id), self._closable(pair_id, leg)
+    def _closing_send(
+        self, pair_id: str, leg: LegOrder, action: str, reference_price: Decimal, *, amount: Decimal
+    ) -> LegSend:
+        entry = self._book.entry(pair_id)
         return LegSend(
             pair_id=pair_id,
             ref=entry.ref,
             action=action,
             leg=entry.legs.index(leg),
             symbol=leg.symbol,
-            amount=-held,
-            reduce_only=self._only_reduces(leg.symbol, held),
+            amount=amount,
+            reduce_only=self._only_reduces(leg.symbol, -amount),
             reference_price=reference_price,
         )
 

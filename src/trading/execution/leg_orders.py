@@ -7,6 +7,7 @@ Fills are booked once, by trade id, whichever way they arrive.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -42,7 +43,10 @@ KEY_REFUSED = ("-2014", "-2015", "-1022", "-1002")
 
 @dataclass(frozen=True, slots=True)
 class LegSend:
-    """One order the engine wants sent. ``amount`` is signed; ``timeout_s`` None: wait until it is done."""
+    """One order the engine wants sent. ``amount`` is signed; ``timeout_s`` None: wait until it is done.
+
+    ``limit_price`` None: a market order.
+    """
 
     pair_id: str
     ref: str
@@ -53,6 +57,7 @@ class LegSend:
     reduce_only: bool
     reference_price: Decimal
     timeout_s: float | None = None
+    limit_price: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,12 +253,13 @@ class LegOrders:
         while not watch.is_settled:
             watch.changed.clear()
             try:
-                await asyncio.wait_for(watch.changed.wait(), POLL_S[min(tries, len(POLL_S) - 1)])
+                await asyncio.wait_for(watch.changed.wait(), self._patience_s(watch, tries))
             except TimeoutError:
                 tries += 1
                 await self._poll(watch)
             if self._is_overdue(watch) and not watch.is_done:
                 await self._cancel(watch)
+                await self._poll(watch)  # a fill may have come with the cancel, and it counts
         sign = watch.request.side.sign
         report = watch.report
         assert report is not None
@@ -278,9 +284,18 @@ class LegOrders:
     async def _look_up(self, watch: _Watch) -> LookupOutcome:
         return await self._port.fetch_order(watch.send.symbol, watch.request.client_order_id)
 
+    def _patience_s(self, watch: _Watch, tries: int) -> float:
+        """Until the next look: no longer than until the order has had its time."""
+        left_s = self._left_s(watch)
+        patience_s = POLL_S[min(tries, len(POLL_S) - 1)]
+        return min(patience_s, left_s) if left_s > 0 else patience_s
+
     def _is_overdue(self, watch: _Watch) -> bool:
+        return self._left_s(watch) <= 0
+
+    def _left_s(self, watch: _Watch) -> float:
         timeout_s = 0.0 if watch.is_unwanted else watch.send.timeout_s
-        return timeout_s is not None and self._clock.now_ms() - watch.created_ms >= timeout_s * 1000.0
+        return math.inf if timeout_s is None else timeout_s - (self._clock.now_ms() - watch.created_ms) / 1000.0
 
     def _note(self, intent: Intent, report: OrderReport | None = None) -> None:
         """What became of something sent. A disk that refuses it costs a look-up at the next start, nothing more."""
@@ -325,6 +340,8 @@ def _watch(send: LegSend, client_id: str, created_ms: int) -> _Watch:
         symbol=send.symbol,
         side=Side.BUY if send.amount > 0 else Side.SELL,
         amount=abs(send.amount),
+        type="market" if send.limit_price is None else "limit",
+        price=send.limit_price,
         reduce_only=send.reduce_only,
         group=send.ref,
     )

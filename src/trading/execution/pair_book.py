@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import datetime
-from decimal import Decimal
 
 from ccxt_bt_bridge.bt_time import ms_to_datetime
 from ccxt_bt_bridge.clock import Clock
-from pairs.words import LegOrder, PairOrder, PairPosition, PairState
+from pairs.words import PairOrder, PairPosition, PairState
 from trading.events import Alarm, EntryRefused, EventBus, OrderFailed, PairClosed, PairOpened
 from trading.execution.pair_ledger import PairLedger
 from trading.journal.errors import JournalUnwritable
@@ -16,7 +15,7 @@ from trading.journal.words import position_payload
 from trading.journal.writer import Journal
 from trading.records import RefusalRecord
 from trading.risk.state import GUARD_KEY, RiskNotice
-from trading.risk_guard import RiskGuard
+from trading.risk_guard import Breaker, RiskGuard
 
 
 class PairBook:
@@ -26,7 +25,18 @@ class PairBook:
         self.ledger, self.guard, self.bus = ledger, guard, bus
         self._journal, self._clock = journal, clock
         self._entries: dict[str, PairOrder] = {}
+        self._adds = True
         guard.add_listener(self._on_risk)
+
+    def stop_adding(self) -> None:
+        """From now on what is half-done is finished, and nothing more begins."""
+        self._adds = False
+
+    def reasons_against_adding(self) -> tuple[str, ...]:
+        """Why nothing may be made larger than it is now, empty when it may."""
+        if self.guard.breaker is not Breaker.CLOSED:
+            return (f"breaker_{self.guard.state.breaker}:{self.guard.state.breaker_reason}",)
+        return () if self._adds else ("stopping",)
 
     def adopt(self, entry: PairOrder) -> None:
         """Recovery: the entry order of a pair that an earlier process held."""
@@ -47,9 +57,6 @@ class PairBook:
 
     def has_filled(self, order: PairOrder) -> bool:
         return any(self.ledger.quantity(order.pair_id, leg.symbol) for leg in order.legs)
-
-    def share_filled(self, order: PairOrder, leg: LegOrder) -> Decimal:
-        return self.ledger.quantity(order.pair_id, leg.symbol) / leg.quantity
 
     def set_state(self, pair_id: str, state: PairState) -> None:
         self.ledger.set_state(pair_id, state)

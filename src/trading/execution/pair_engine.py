@@ -8,7 +8,7 @@ by what the first really filled. Runs on the exchange loop's thread, which is th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from decimal import Decimal
 
@@ -18,7 +18,9 @@ from ccxt_bt_bridge.words import Fill, Market
 from pairs.words import Action, PairOrder, PairState
 from trading.events import EventBus, LegFilled
 from trading.execution.entering import Entering
+from trading.execution.evenness import Evenness
 from trading.execution.foreign_book import ForeignBook
+from trading.execution.funds import Funds
 from trading.execution.leaving import Leaving
 from trading.execution.leg_orders import LegOrders, LegSend
 from trading.execution.pair_book import PairBook
@@ -26,7 +28,9 @@ from trading.execution.pair_ledger import PairLedger
 from trading.execution.pre_trade import PreTrade
 from trading.execution.quotes import Quotes
 from trading.execution.settings import ExecutionSettings
+from trading.execution.slicing import Slicing
 from trading.execution.strangers import Strangers
+from trading.execution.unhedged import UnhedgedWatch
 from trading.execution.urgency import Urgency
 from trading.journal.errors import JournalUnwritable
 from trading.journal.writer import Journal
@@ -50,8 +54,10 @@ class PairEngine:
         bus: EventBus,
         rules: Mapping[str, Market],
         settings: ExecutionSettings,
+        funds: Funds,
+        doubts: Callable[[], tuple[str, ...]],
     ) -> None:
-        self._ledger, self._bus, self._rules = ledger, bus, rules
+        self._ledger, self._bus, self._rules, self._clock = ledger, bus, rules, clock
         self.book = self._book = PairBook(journal=journal, ledger=ledger, guard=guard, bus=bus, clock=clock)
         self.foreign = ForeignBook(journal, rules)
         self._strangers = Strangers(
@@ -64,18 +70,45 @@ class PairEngine:
         )
         self._quotes = Quotes(market)
         self._guard, self.urgency = guard, Urgency()
-        self._leaving = Leaving(book=self._book, orders=orders, quotes=self._quotes, rules=rules, urgency=self.urgency)
+        self._evenness, slicing = Evenness(ledger, rules), Slicing(rules, settings)
+        self._unhedged = UnhedgedWatch(bus, clock, is_even=self._is_even, max_unhedged_s=settings.max_unhedged_s)
+        self._leaving = Leaving(
+            book=self._book,
+            orders=orders,
+            quotes=self._quotes,
+            evenness=self._evenness,
+            slicing=slicing,
+            rules=rules,
+            slice_pause_s=settings.slice_pause_s,
+            on_nothing_to_reduce=self._ask_why,
+            urgency=self.urgency,
+        )
         self._entering = Entering(
             book=self._book,
             orders=orders,
             quotes=self._quotes,
-            checks=PreTrade(self._quotes, rules, settings, self.foreign, self._book.now),
+            checks=PreTrade(
+                self._quotes,
+                rules,
+                settings,
+                self.foreign,
+                funds=funds,
+                slicing=slicing,
+                doubts=doubts,
+                now=self._book.now,
+            ),
+            funds=funds,
             leaving=self._leaving,
+            evenness=self._evenness,
+            slicing=slicing,
+            unhedged=self._unhedged,
             rules=rules,
             settings=settings,
-            clock=clock,
         )
         self._busy: dict[str, asyncio.Event] = {}
+        self._turns: dict[str, asyncio.Lock] = {}
+        self.on_nothing_to_reduce: Callable[[str], Awaitable[None]] = _no_one_knows
+        bus.add(self._unhedged.on_event)
         self._broken: dict[str, str] = {}
         self._mending: set[asyncio.Task[None]] = set()
         orders.reason_against = self._reason_against
@@ -116,6 +149,15 @@ class PairEngine:
         """Quote currency traded in the last bar: decides which leg goes first."""
         self._quotes.note_liquidity(symbol, traded_value)
 
+    @property
+    def longest_unhedged_s(self) -> float:
+        """The longest time that a pair's legs did not match, by the fills of this process."""
+        return self._unhedged.longest_s
+
+    def stop_adding(self) -> None:
+        """A pair under way is finished as far as it is: no further slice, and no market order for the rest of one."""
+        self._book.stop_adding()
+
     def last_price(self, symbol: str) -> Decimal | None:
         """The last quote that was seen, None before the first."""
         return self._quotes.last.get(symbol)
@@ -127,17 +169,21 @@ class PairEngine:
     def is_unfinished(self, pair_id: str) -> bool:
         """Under way, or open with legs that do not belong together: something closed one while nobody looked."""
         state = self._ledger.state(pair_id)
-        return state.is_busy or (state is PairState.OPEN and not self._entering.is_hedged(self._book.entry(pair_id)))
+        return state.is_busy or (state is PairState.OPEN and not self._evenness.is_hedged(self._book.entry(pair_id)))
 
     async def finish_interrupted(self, pair_id: str) -> None:
         """Recovery: bring a pair that was under way to OPEN or to FLAT. Needs a market that moves."""
-        entry = self._book.entry(pair_id)
-        with self._only_one(pair_id):
-            try:
-                await self._finish(entry, None)
-                await self._close_broken(pair_id)
-            except JournalUnwritable as error:
-                await self._wait_for_disk(entry, error)
+        async with self._turns.setdefault(pair_id, asyncio.Lock()):
+            if not self._book.knows(pair_id):
+                return  # someone else has finished it meanwhile
+            entry = self._book.entry(pair_id)
+            self._unhedged.look(pair_id, self._clock.now_ms())
+            with self._only_one(pair_id):
+                try:
+                    await self._finish(entry, None)
+                    await self._close_broken(pair_id)
+                except JournalUnwritable as error:
+                    await self._wait_for_disk(entry, error)
 
     def _close_rest(self, pair_id: str, reason: str) -> None:
         """A pair lost a leg, or a part of one, to somebody else: after what is under way, the rest goes too."""
@@ -169,6 +215,7 @@ class PairEngine:
                     await self._leaving.flatten(pair_id, PairState.EXITING, None, reason)
                 else:
                     await self._finish(entry, None)
+                await self._close_broken(pair_id)
             except JournalUnwritable as error:
                 self.on_unwritable(error)
 
@@ -185,7 +232,7 @@ class PairEngine:
     def _is_hedge(self, send: LegSend) -> bool:
         """Another leg has filled more than this one."""
         entry = self._book.entry(send.pair_id)
-        shares = {leg.symbol: self._book.share_filled(entry, leg) for leg in entry.legs}
+        shares = {leg.symbol: self._evenness.share(entry, leg) for leg in entry.legs}
         return max(shares.values()) > shares[send.symbol]
 
     @contextmanager
@@ -205,9 +252,9 @@ class PairEngine:
                 await self._entering.complete(entry)
             else:
                 self._book.drop(entry, "interrupted")
-        elif state is PairState.EXITING and not self._ledger.has_left(entry.pair_id):
+        elif state is PairState.EXITING and self._book.has_filled(entry) and self._evenness.is_even(entry):
             await self._leaving.leave(entry, order)
-        elif state is PairState.OPEN and not self._entering.is_hedged(entry):
+        elif state is PairState.OPEN and not self._evenness.is_hedged(entry):
             await self._leaving.close_rest(entry.pair_id, self._broken.pop(entry.pair_id, "one_leg_gone"))
         elif state.is_busy:
             _, _, reason = self._ledger.exit_of(entry.pair_id)
@@ -227,6 +274,12 @@ class PairEngine:
             await asyncio.sleep(DISK_POLL_S)
             with suppress(JournalUnwritable):
                 await self._finish(entry, leaving)
+
+    def _is_even(self, pair_id: str) -> bool:
+        return not self._book.knows(pair_id) or self._evenness.is_even(self._book.entry(pair_id))
+
+    async def _ask_why(self, symbol: str) -> None:
+        await self.on_nothing_to_reduce(symbol)
 
     # what is booked and told
 
@@ -262,3 +315,7 @@ class PairEngine:
     def on_unwritable(self, error: JournalUnwritable) -> None:
         self._book.halt("journal_unwritable")
         self._book.alarm(f"nothing more is sent: {error}", None, critical=True)
+
+
+async def _no_one_knows(symbol: str) -> None:
+    """Until someone can find out why there is nothing to reduce."""

@@ -227,10 +227,6 @@ class PairLedger:
             raise ValueError(f"{pair_id} is not flat: {[(leg.symbol, leg.quantity) for leg in holding.legs.values()]}")
         return self._trade_of(holding) if any(leg.entered for leg in holding.legs.values()) else None
 
-    def has_left(self, pair_id: str) -> bool:
-        """True once any part of the pair has been closed again."""
-        return any(leg.left for leg in self._holdings[pair_id].legs.values())
-
     def legging_cost(self, pair_id: str) -> Decimal:
         return self._holdings[pair_id].legging_cost
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trading.events import EntryRefused, Event, LegFilled, OrderFinished, PairOpened
+from trading.events import EntryRefused, Event, LegFilled, LegsEven, OrderFinished, PairOpened
 
 
 @dataclass(slots=True)
@@ -17,6 +17,7 @@ class ExecutionQuality:
     refused: int = 0
     latency_sum_ms: int = 0
     slippage_sum_pct: float = 0.0
+    longest_unhedged_s: float = 0.0
 
     def on_event(self, event: Event) -> None:
         match event:
@@ -26,6 +27,8 @@ class ExecutionQuality:
             case LegFilled(fill=fill, reference_price=reference):
                 self.fills += 1
                 self.slippage_sum_pct += 100.0 * fill.side.sign * float(fill.price / reference - 1)
+            case LegsEven():
+                self.longest_unhedged_s = max(self.longest_unhedged_s, event.unhedged_s)
             case PairOpened():
                 self.opened += 1
             case EntryRefused():

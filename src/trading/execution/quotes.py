@@ -58,6 +58,8 @@ class Quotes:
     async def less_liquid_first(self, order: PairOrder) -> tuple[LegOrder, ...]:
         """The less liquid leg first (one that does not trade now is the least); ``leg_a`` when nothing is known."""
         halted = await self.without_quote(order)
-        return tuple(
-            sorted(order.legs, key=lambda leg: (leg.symbol not in halted, self._traded_value.get(leg.symbol, 0.0)))
-        )
+        return tuple(sorted(self.by_liquidity(order.legs), key=lambda leg: leg.symbol not in halted))
+
+    def by_liquidity(self, legs: tuple[LegOrder, ...]) -> tuple[LegOrder, ...]:
+        """The less liquid first, by what was traded in the last bar."""
+        return tuple(sorted(legs, key=lambda leg: self._traded_value.get(leg.symbol, 0.0)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -67,11 +67,13 @@ class Reconciler:
         every_s: float,
     ) -> None:
         self.last: Reconciled | None = None
+        self.on_account: Callable[[Account], None] = lambda account: None
         self._trading, self._orders, self._journal = trading, orders, journal
         self._book, self._foreign = book, foreign
         self._rules, self._clock, self._every_s = rules, clock, every_s
         self._suspects: dict[str, Decimal] = {}
         self._told = ""
+        self.on_agreed: Callable[[], None] = lambda: None
         self._wanted = asyncio.Event()
         self._unreachable_since_ms: int | None = None
         self._fills_since_ms = 0
@@ -105,10 +107,6 @@ class Reconciler:
         held = {m.symbol: m.exchange - m.ledger for m in self._mismatches(account, symbols)}
         self._foreign.add({s: amount for s, amount in held.items() if self._rules[s].kind != "spot"})
 
-    async def compare(self, symbols: Iterable[str]) -> tuple[Mismatch, ...]:
-        """What differs now. Raises ExchangeUnreachable."""
-        return self._mismatches(await self._trading.account(), symbols)
-
     # ever after
 
     async def run(self, *, by_itself: bool = True) -> None:
@@ -136,6 +134,9 @@ class Reconciler:
             self._note_unreachable(str(error))
             return
         self._unreachable_since_ms = None
+        self.on_account(account)
+        if account.margin is not None:
+            self._book.guard.note_margin(float(account.margin.balance), float(account.margin.maintenance))
         if booked != self._orders.bookings:
             return  # what was read is older than what was booked meanwhile
         idle = [s for s in self._rules if s not in busy and s not in self._orders.working_symbols()]
@@ -146,6 +147,11 @@ class Reconciler:
             await self._explain(repeated)
         elif not differing:
             self._note(account, idle)
+            self.on_agreed()
+
+    def differences(self, account: Account, symbols: Iterable[str]) -> tuple[Mismatch, ...]:
+        """Between the ledger now and what was read."""
+        return self._mismatches(account, symbols)
 
     async def settle(self, symbol: str) -> None:
         """Ask now for the fills behind what the exchange says of a symbol, and adopt them."""

@@ -37,8 +37,11 @@ REMEMBERED = 10_000  # trades and ids
 
 @dataclass(frozen=True, slots=True)
 class WireLimits:
-    """Notionals in quote currency, None: no limit. ``price_band_pct``: of the last price, for limit orders."""
+    """``network``: where the config wants orders to go ("simulated", "desk", "testnet", "live"); nothing is sent
+    elsewhere. Notionals in quote currency, None: no limit. ``price_band_pct``: of the last price, for limit orders.
+    """
 
+    network: str = "simulated"
     max_orders_per_minute: int = 600
     max_orders_per_trade: int = 60
     max_order_notional: Decimal | None = None
@@ -47,15 +50,14 @@ class WireLimits:
 
 
 class WireGuard:
-    """A ``TradingPort`` in front of another one. ``network``: where its orders go ("simulated", "desk", "testnet",
-    "live"); ``wanted``: where the config wants them to go. Nothing is sent while these differ.
+    """A ``TradingPort`` in front of another one, whose orders go to ``network``.
 
     ``on_trip(reason)`` is called for a refused order that adds; ``last_price`` knows the last price of a symbol.
     """
 
-    def __init__(self, port: TradingPort, clock: Clock, limits: WireLimits, *, network: str, wanted: str) -> None:
+    def __init__(self, port: TradingPort, clock: Clock, limits: WireLimits, *, network: str) -> None:
         self._port, self._clock, self._limits = port, clock, limits
-        self._network, self._wanted = network, wanted
+        self._network = network
         self._tokens, self._filled_ms = float(limits.max_orders_per_minute), clock.now_ms()
         self._reserved = int(limits.max_orders_per_minute * RESERVED_SHARE)
         self._of_trade: dict[str, int] = {}
@@ -110,8 +112,8 @@ class WireGuard:
 
     def _malformed(self, request: OrderRequest) -> str | None:
         """What no order may be, whatever it is for."""
-        if self._network != self._wanted:
-            return f"wire_guard:mode: orders go to {self._network}, the config wants {self._wanted}"
+        if self._network != self._limits.network:
+            return f"wire_guard:mode: orders go to {self._network}, the config wants {self._limits.network}"
         if not (request.amount.is_finite() and request.amount > 0):
             return f"wire_guard:amount: {request.symbol} {request.amount}"
         if request.client_order_id in self._ids:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pairs.words import PairPosition
@@ -41,6 +41,12 @@ def pair_stops(
     return exits
 
 
+def worst_loss_pct(positions: Mapping[str, PairPosition], prices: Mapping[str, float]) -> float:
+    """Of the open pair that has lost most; zero when none has."""
+    losses = [-profit_pct(position, prices) for position in positions.values() if position.is_open]
+    return max((loss for loss in losses if loss > 0.0), default=0.0)
+
+
 def profit_pct(position: PairPosition, prices: Mapping[str, float]) -> float:
     """Of the gross notional at entry; NaN for a pair that never had any."""
     gross = position.gross_notional
@@ -56,16 +62,32 @@ def liquidation_distance_pct(equity: float, gross: float, maintenance_margin_pct
     return 100.0 * equity / gross - maintenance_margin_pct if gross > 0.0 else math.inf
 
 
-def liquidation_exits(limits: RiskLimits, equity: float, exposure: Exposure, known: list[RiskExit]) -> list[RiskExit]:
-    """Whole pairs, the largest first, until the rest stands far enough off. Pairs being left count as gone."""
-    least = limits.min_liquidation_distance_pct
-    if least is None:
-        return []
+@dataclass(frozen=True, slots=True)
+class MarginSeen:
+    """An account's own equity and maintenance margin in quote currency, when the gross was that."""
+
+    equity: float
+    maintenance: float
+    gross: float
+
+    def distance_pct(self, gross: float, maintenance_margin_pct: float) -> float:
+        """With ``gross`` in its place: the margin of the difference by the model. Infinite without positions."""
+        margin = self.maintenance + (gross - self.gross) * maintenance_margin_pct / 100.0
+        return 100.0 * (self.equity - margin) / gross if gross > 0.0 else math.inf
+
+
+def liquidation_exits(
+    least: float, distance_pct: Callable[[float], float], exposure: Exposure, known: list[RiskExit]
+) -> list[RiskExit]:
+    """Whole pairs, the largest first, until the rest stands far enough off. Pairs being left count as gone.
+
+    ``distance_pct``: of a gross.
+    """
     leaving = {risk_exit.pair_id for risk_exit in known}
     gross = exposure.gross_to_stay - sum(exposure.of(pair_id) for pair_id in leaving)
     exits = []
     for pair_id in exposure.largest_open():
-        if liquidation_distance_pct(equity, gross, limits.maintenance_margin_pct) >= least:
+        if distance_pct(gross) >= least:
             break
         if pair_id not in leaving:
             exits.append(RiskExit(pair_id, "liquidation_distance"))

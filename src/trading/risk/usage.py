@@ -5,25 +5,23 @@ from __future__ import annotations
 from trading.risk.exposure import Exposure
 from trading.risk.limits import RiskLimits
 from trading.risk.state import RiskState
-from trading.risk.stops import liquidation_distance_pct
 
 WITHOUT_BOUND = 1e6  # told in place of what has no number: JSON knows no infinity
 
 
 def usage_rows(
-    limits: RiskLimits, state: RiskState, exposure: Exposure, worst_loss_pct: float
+    limits: RiskLimits, state: RiskState, exposure: Exposure, *, worst_loss_pct: float, distance_pct: float
 ) -> list[tuple[str, float, float]]:
     """``(name, used, limit)``. Of ``min_liquidation_distance_pct`` more is better, of all others less."""
     of_equity = _share(exposure.gross, state.equity)
     largest = max((exposure.of(pair_id) for pair_id in exposure.pairs), default=0.0)
-    distance = liquidation_distance_pct(state.equity, exposure.gross, limits.maintenance_margin_pct)
     rows: list[tuple[str, float, float | None]] = [
         ("max_positions", len(exposure.pairs), limits.max_positions),
         ("max_exposure", of_equity, limits.max_exposure),
         ("max_pair_exposure", _share(largest, state.equity), limits.max_pair_exposure),
         ("max_leverage", of_equity, limits.max_leverage),
         ("initial_margin", of_equity, limits.account_leverage),
-        ("min_liquidation_distance_pct", distance, limits.min_liquidation_distance_pct),
+        ("min_liquidation_distance_pct", distance_pct, limits.min_liquidation_distance_pct),
         ("max_drawdown_pct", state.drawdown_pct, limits.max_drawdown_pct),
         ("max_daily_loss", state.daily_loss, limits.max_daily_loss),
         ("max_daily_loss_pct", state.daily_loss_pct, limits.max_daily_loss_pct),

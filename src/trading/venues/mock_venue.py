@@ -73,6 +73,9 @@ class MockVenue:
         """Past the warm-up, the bar of the moment may not have been decided."""
         return self.now_ms > self._input.source.start_ms(self.warmup_bars)
 
+    def doubts(self) -> tuple[str, ...]:
+        return ()
+
     def opening_equity(self, known: Mapping[str, Any]) -> Decimal:
         return self._initial
 
@@ -106,6 +109,6 @@ def _terms(model: Config) -> MockTerms:
         margin_mode=broker.account.margin_mode,
         maintenance_margin_pct=Decimal(repr(broker.maintenance_margin_pct)),
         latency_ms=broker.latency_ms,
-        faults=tuple(fault.model_dump(exclude_none=True) for fault in broker.faults),
+        faults=tuple(fault.model_dump(mode="json", exclude_none=True) for fault in broker.faults),
         fault_seed=model.mock.seed,
     )

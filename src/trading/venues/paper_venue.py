@@ -61,7 +61,7 @@ class PaperVenue(EndlessMarket):
                 terms=_terms(model, config.symbols),
                 funding=_funding(model, config.symbols),
                 latency_ms=model.broker.latency_ms,
-                faults=[fault.model_dump(exclude_none=True) for fault in model.broker.faults],
+                faults=[fault.model_dump(mode="json", exclude_none=True) for fault in model.broker.faults],
                 fault_seed=model.mock.seed,
             )
         except BaseException:
@@ -72,6 +72,9 @@ class PaperVenue(EndlessMarket):
     @property
     def run(self) -> int:
         return self._exchange.run
+
+    def doubts(self) -> tuple[str, ...]:
+        return ()
 
     def opening_equity(self, known: Mapping[str, Any]) -> Decimal:
         return self._initial

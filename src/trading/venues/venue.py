@@ -60,6 +60,9 @@ class Venue(Protocol):
     def replays_last_bar(self) -> bool:
         """True when the bar that closed at ``now_ms`` may not have been decided by the process that died."""
 
+    def doubts(self) -> tuple[str, ...]:
+        """Why nothing should be begun there just now; closing is another matter. Empty when all is well."""
+
     def opening_equity(self, known: Mapping[str, Any]) -> Decimal:
         """What a run's books begin with; ``known`` is what its first process wrote down, empty for a new run."""
 

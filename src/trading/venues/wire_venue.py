@@ -10,6 +10,7 @@ from typing import Any, Self
 from brokers.binance import EXCHANGE_IDS, AccountWish, WirePorts, open_binance
 from ccxt_bt_bridge.clock import Clock
 from ccxt_bt_bridge.port import MarketPort, TradingPort
+from ccxt_bt_bridge.readiness import doubts_about
 from ccxt_bt_bridge.session import Credentials, SessionSettings
 from ccxt_bt_bridge.words import Account, Market
 from trading.config.credentials import ApiKey
@@ -54,6 +55,9 @@ class WireVenue(EndlessMarket):
         except BaseException:
             await ports.close()
             raise
+
+    def doubts(self) -> tuple[str, ...]:
+        return doubts_about(self._ports.session)
 
     def opening_equity(self, known: Mapping[str, Any]) -> Decimal:
         """The wallet, or as much of it as ``capital`` allows; a run that goes on keeps what it began with."""

@@ -54,7 +54,7 @@ def test_shipped_configs_pass_the_schema(schema: jsonschema.Draft202012Validator
         {"strategy.entry_logic.params.e_windw": 1},
         {"strategy.entry_logic.params.e_entry_z": 0},
         {"strategy.exit_logic.params.x_statistics": "both"},
-        {"execution.order_type": "limit"},
+        {"execution.order_type": "stop"},
         {"data.market_info": {"BTCUSDT": {"tik": 1}}},
     ],
 )

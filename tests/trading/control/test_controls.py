@@ -16,7 +16,6 @@ from tests.trading.plays import play, run_market
 from trading.control.command_desk import STALE_AFTER_S, CommandDesk
 from trading.control.command_queue import Command, CommandQueue, CommandState, CommandsUnreadable, Verb
 from trading.control.controls import HALT_KEY, CommandRefused, Controls
-from trading.execution.floor import Floor
 from trading.execution.kill_switch import STOP_KEY
 from trading.risk_guard import Breaker
 
@@ -41,13 +40,8 @@ class Desk:
         self.rig, self.wall, self.alarms = rig, wall or Wall(), list[str]()
         self.flag = folder / "bot.mock.halt"
         self.queue = CommandQueue(folder / "bot.commands.sqlite", now=lambda: self.wall.now)
-        floor = Floor(
-            market=rig.port, trading=rig.port, engine=rig.engine, orders=rig.orders, funding=rig.funding,
-            ledger=rig.ledger, guard=rig.guard, journal=rig.journal, clock=rig.world.clock, bus=rig.orders._bus,
-            recovery=rig.recovery, kill_switch=rig.kill_switch,
-        )  # fmt: skip
         self.controls = Controls(
-            floor, (pair,), halt_flag=self.flag, prices={}, leave=rig.engine.execute, keep=self._keep
+            rig.floor, (pair,), halt_flag=self.flag, prices={}, leave=rig.engine.execute, keep=self._keep
         )
         self.desk = CommandDesk(self.queue, self.controls, keep=self._keep, alarm=self.alarms.append)
 

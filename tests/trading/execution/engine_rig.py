@@ -34,7 +34,7 @@ from trading.execution.pair_ledger import PairLedger
 from trading.execution.reconciler import Mismatch, Reconciler
 from trading.execution.recovery import Recovery
 from trading.execution.settings import ExecutionSettings
-from trading.execution.wire_guard import WireGuard, WireLimits
+from trading.execution.wire_guard import WireLimits
 from trading.journal import schema
 from trading.journal.reads import _intent
 from trading.journal.words import Intent
@@ -241,12 +241,12 @@ class Rig:
         return self.floor.funding
 
     @property
-    def kill_switch(self) -> KillSwitch:
-        return self.floor.kill_switch
-
-    @property
     def reconciler(self) -> Reconciler:
         return self.floor.reconciler
+
+    @property
+    def kill_switch(self) -> KillSwitch:
+        return self.floor.kill_switch
 
     def enter(self, pair: str = "A_B", legs: Mapping[str, Decimal] | None = None, **fields: Any) -> PairOrder:
         return entry_order(pair, legs or ENTRY, self.now, **fields)
@@ -324,10 +324,9 @@ def start_rig(
     bus.add(events.append)
     ledger = PairLedger(D(10_000), {pair.pair_id: pair for pair in pairs})
     guard = RiskGuard(limits, EQUITY)
-    guarded = WireGuard(port, world.clock, wire, network="simulated", wanted="simulated")
     floor = build_floor(
         market=port,
-        trading=guarded,
+        trading=port,
         journal=journal,
         ledger=ledger,
         guard=guard,
@@ -338,9 +337,9 @@ def start_rig(
         bot_id="rig",
         emergency=port,
         withdraw_unsent=lambda: None,
+        wire=wire,
     )
-    engine = floor.engine
-    guarded.last_price = lambda symbol: engine.last_price(symbol) or PRICES.get(symbol)
+    floor.wire.last_price = lambda symbol: floor.engine.last_price(symbol) or PRICES.get(symbol)
     pump = asyncio.get_running_loop().create_task(floor.follow_account(world.exchange.events()))
     return Rig(world, port, journal, floor, events, [pump])
 

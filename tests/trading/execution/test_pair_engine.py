@@ -232,7 +232,9 @@ def test_a_rest_of_the_hedge_too_small_to_be_ordered_does_not_pass_for_a_hedge(t
     async def script(rig: Rig) -> None:
         await rig.engine.execute(rig.enter(legs=legs))
 
-    rig = play(tmp_path, script, faults=[fault("partial_fill", "B")])
+    settings = ExecutionSettings(min_fill_ratio=0.7)  # of which the venue would still take the hedge
+    rig = play(tmp_path, script, faults=[fault("partial_fill", "B")], settings=settings)
+    assert rig.port.sent[1].symbol == "B"
     assert rig.state() is PairState.FLAT
     assert rig.world.held("A") == rig.world.held("B") == 0
 
@@ -245,7 +247,10 @@ def test_a_close_that_never_succeeds_halts_and_calls_for_a_person(tmp_path):
     rig = play(tmp_path, script, faults=[fault("reject", "B", at=2, times=99)])
     assert rig.state() is PairState.HALTED
     assert (rig.guard.breaker, rig.guard.state.breaker_reason) == (Breaker.HALTED, "cannot_close:A_B")
-    assert rig.alarms == ["A_B could not be closed (reversion); close it by hand"]
+    assert rig.alarms == [
+        "A_B has had one leg without its hedge for 30 s; it is being mended",
+        "A_B could not be closed (reversion); close it by hand",
+    ]
     assert rig.of(EntryRefused)[0].reasons == ("breaker_halted:cannot_close:A_B",)
     assert (rig.world.held("A"), rig.world.held("B")) == (0, -4)
 

@@ -172,14 +172,6 @@ def test_a_pair_that_holds_something_cannot_be_finished():
     assert ledger.quantity("A_B", "A") == D(2)
 
 
-def test_has_left_tells_whether_anything_was_closed_again():
-    ledger = begun(ledger_of())
-    ledger.apply_fill("A_B", "A", D(2), D(100), fee=D(0), reference_price=D(100))
-    assert not ledger.has_left("A_B")
-    ledger.apply_fill("A_B", "A", D(-1), D(100), fee=D(0), reference_price=D(100))
-    assert ledger.has_left("A_B")
-
-
 def test_finished_trades_of_an_earlier_process_count_in_equity():
     first = begun(ledger_of())
     first.apply_fill("A_B", "A", D(2), D(100), fee=D(1), reference_price=D(100))

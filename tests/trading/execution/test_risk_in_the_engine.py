@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import pytest
 
+from ccxt_bt_bridge.words import Margin
 from pairs.words import PairState
 from tests.trading.execution.engine_rig import (
     OPEN_LIMITS,
@@ -163,10 +164,26 @@ def test_a_deposit_or_a_withdrawal_is_neither_gain_nor_loss(transfer, tmp_path):
         account = rig.world.exchange.venue.account.ledger
         account.totals = replace(account.totals, initial=account.totals.initial + transfer)
         assert (await rig.port.account()).wallet < D(5_001) or transfer > 0, "the exchange knows of it"
-        assert await rig.recovery.compare(("A", "B")) == ()
+        assert rig.reconciler.differences(await rig.port.account(), ("A", "B")) == ()
         rig.guard.on_bar(rig.now, rig.ledger.equity(PRICES), rig.ledger.positions(), PRICES)
         status.append(rig.guard.get_risk_status())
 
     rig = play(tmp_path, script, limits=limits)
     assert status[0] == status[1]
     assert rig.guard.breaker is Breaker.CLOSED
+
+
+def test_what_the_account_says_of_its_margin_keeps_the_distance_to_liquidation(tmp_path):
+    async def script(rig: Rig) -> None:
+        read = rig.port.account
+
+        async def telling():
+            return replace(await read(), margin=Margin(D(300), D(10)))
+
+        rig.port.account = telling
+        await rig.recover()
+        await rig.reconciler.once()
+        await rig.engine.execute(rig.enter())
+
+    rig = play(tmp_path, script, limits=replace(OPEN_LIMITS, min_liquidation_distance_pct=80.0))
+    assert rig.of(EntryRefused)[0].reasons == ("min_liquidation_distance_pct",), "72 % of 400, though 10,000 are booked"

@@ -51,7 +51,7 @@ def guarded(script, *, network="simulated", **limits):
     async def main():
         clock = LoopClock(asyncio.get_running_loop().time, 0)
         wire, trips = Wire(clock), []
-        guard = WireGuard(wire, clock, WireLimits(**limits), network=network, wanted="simulated")
+        guard = WireGuard(wire, clock, WireLimits(**limits), network=network)
         guard.on_trip, guard.last_price = trips.append, PRICES.get
         answers = await script(guard)
         return wire, trips, answers

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from decimal import Decimal
+
+import pytest
+
+from ccxt_bt_bridge.words import NotPlaced, OrderRequest, Side
+from pairs.words import PairState
+from tests.trading.execution.engine_rig import CrashPlan, Rig, fast_files, open_world, start_rig
+from tests.trading.execution.test_crash_matrix import live
+from tests.trading.plays import play, round_trip
+from tests.virtual_time import run_virtual
+from trading.events import LegsEven, OrderFailed
+from trading.execution.settings import ExecutionSettings
+from trading.risk_guard import Breaker
+
+D = Decimal
+
+
+@pytest.fixture(autouse=True)
+def _fast() -> Iterator[None]:
+    with fast_files():
+        yield
+
+
+def fault(symbol: str, at: int, kind: str = "reject", **more) -> dict:
+    return {"kind": kind, "on": "create_order", "symbol": symbol, "at": at} | more
+
+
+async def enter(rig: Rig) -> None:
+    await rig.engine.execute(rig.enter())
+
+
+def a_person_closes(rig: Rig, symbol: str, amount: str) -> None:
+    side = Side.SELL if rig.world.held(symbol) > 0 else Side.BUY
+    request = OrderRequest("by-hand", symbol, side, D(amount))
+    rig.world.exchange.venue.place(request, now_ms=rig.world.clock.now_ms())
+
+
+def lone_life(folder, script, **terms):
+    """As ``play``, without the comparison of both books at the end: here they differ for good."""
+
+    async def main():
+        world = open_world(folder, **terms)
+        try:
+            rig = start_rig(world)
+            await script(rig)
+            await rig.stop()
+            return rig, world.held("A"), world.held("B")
+        finally:
+            world.close()
+
+    return run_virtual(main())
+
+
+# nothing to reduce
+
+
+async def leave_after_a_person(rig: Rig) -> None:
+    """A is closed by hand, the user stream does not tell, and then the pair is to be left."""
+    await enter(rig)
+    rig.tasks[0].cancel()
+    await asyncio.sleep(0)
+    a_person_closes(rig, "A", "2")
+    await rig.engine.execute(rig.leave())
+
+
+def test_an_exit_of_a_leg_that_somebody_else_closed_still_closes_the_other_and_asks_for_a_person(tmp_path):
+    """X28: -2022 is not tried for ever, also when nobody can say what became of the leg."""
+
+    async def no_answer(symbol: str) -> None:
+        return
+
+    async def script(rig: Rig) -> None:
+        rig.engine.on_nothing_to_reduce = no_answer
+        await leave_after_a_person(rig)
+
+    rig, a, b = lone_life(tmp_path, script)
+    assert (a, b) == (0, 0)
+    assert rig.state() is PairState.HALTED
+    assert [one.symbol for one in rig.port.sent[2:]].count("A") == 3
+    assert rig.guard.breaker is Breaker.HALTED
+    assert (
+        "A: our books hold 2 for A_B, the exchange has nothing of it to close; somebody else closed it, find out who"
+    ) in rig.alarms
+
+
+def test_an_exit_of_a_leg_that_somebody_else_closed_adopts_their_trade_and_goes_on_from_there(tmp_path):
+    rig, a, b = lone_life(tmp_path, leave_after_a_person)
+    assert (a, b, rig.state()) == (0, 0, PairState.FLAT)
+    assert [one.symbol for one in rig.port.sent[2:]] == ["A", "B"]
+    assert rig.guard.breaker is Breaker.HALTED
+    assert len(rig.ledger.trades) == 1
+
+
+def test_a_close_that_could_not_be_sent_is_no_try(tmp_path):
+    """While the exchange wants silence (a ban may last days) nothing was tried: the pair is left when it is over."""
+
+    async def script(rig: Rig) -> None:
+        await enter(rig)
+        send, silent_until_ms = rig.world.exchange.create_order, rig.world.clock.now_ms() + 3_600_000
+
+        async def create_order(request: OrderRequest):
+            if rig.world.clock.now_ms() < silent_until_ms:
+                return NotPlaced("local", "not sent: the exchange wants silence")
+            return await send(request)
+
+        rig.port.create_order = create_order
+        await rig.engine.execute(rig.leave())
+
+    rig, a, b = lone_life(tmp_path, script)
+    assert (a, b, rig.state()) == (0, 0, PairState.FLAT)
+    assert rig.guard.breaker is Breaker.CLOSED
+
+
+# how long a leg was without its hedge
+
+
+def test_the_time_without_a_hedge_is_told_for_every_entry_and_exit(tmp_path):
+    rig = play(tmp_path, round_trip, terms={"latency_ms": 200})  # half of it there, half of it back
+    times = [event.unhedged_s for event in rig.of(LegsEven)]
+    assert times == [pytest.approx(0.2, abs=0.11)] * 2
+    assert rig.engine.longest_unhedged_s == max(times)
+
+
+def test_an_uncertain_hedge_is_an_alarm_at_once_and_another_when_the_time_is_up(tmp_path):
+    """The order that nobody answers for is resolved first; then the rest is done as soon as it is known."""
+    settings = ExecutionSettings(max_unhedged_s=5.0)
+    when = []
+
+    async def script(rig: Rig) -> None:
+        begun_ms = rig.world.clock.now_ms()
+        rig.engine._bus.add(lambda event: when.append((rig.world.clock.now_ms() - begun_ms, type(event).__name__)))
+        await enter(rig)
+
+    rig = play(tmp_path, script, settings=settings, faults=[fault("B", 1, "timeout_before_execution")])
+    alarms = [ms / 1000 for ms, kind in when if kind == "Alarm"]
+    assert alarms[0] < 5.0
+    assert "A_B has had one leg without its hedge for 5 s; it is being mended" in rig.alarms
+    assert rig.state() is PairState.FLAT, "the time was up when it was known: no further try"
+    assert [event.reason for event in rig.of(OrderFailed)] == ["unwound:hedge_failed"]
+    (told,) = rig.of(LegsEven)
+    assert 5.0 < told.unhedged_s < 30.0
+
+
+def test_a_hedge_within_its_time_is_no_alarm(tmp_path):
+    async def script(rig: Rig) -> None:
+        await round_trip(rig)
+        await asyncio.sleep(120)
+
+    assert play(tmp_path, script).alarms == []
+
+
+def test_a_pair_that_is_uneven_at_a_restart_counts_from_there(tmp_path):
+    async def main():
+        world = open_world(tmp_path)
+        try:
+            crash = CrashPlan()
+            rig = start_rig(world, crash=crash)
+            rig.port.before = lambda request: crash.died.set() if request.symbol == "B" else None
+            assert await live(rig, crash, enter(rig))
+            await asyncio.sleep(3600)
+            again = start_rig(world)
+            assert await again.recover() == ()
+            await again.stop()
+            return again
+        finally:
+            world.close()
+
+    rig = run_virtual(main())
+    assert rig.state() is PairState.OPEN
+    assert rig.engine.longest_unhedged_s < 30.0
+
+
+# legs that hedge each other
+
+
+@pytest.mark.parametrize(("a", "b", "even"), [("2", "-4", True), ("1", "-2", True), ("0", "0", True),
+                                              ("2", "0", False), ("1", "-4", False), ("2", "-3.9", False),
+                                              ("2", "-3.95", True)])  # fmt: skip
+def test_legs_are_even_when_no_order_could_make_them_evener(a, b, even, tmp_path):
+    """B at 50: 0.05 of it is 2.5, under the 5 that the venue takes, and a small part of the leg."""
+
+    async def script(rig: Rig) -> None:
+        order = rig.enter()
+        rig.ledger.begin(order)
+        for symbol, amount in (("A", a), ("B", b)):
+            if D(amount):
+                rig.ledger.apply_fill("A_B", symbol, D(amount), D(1), fee=D(0), reference_price=D(1))
+        assert rig.engine._evenness.is_even(order) is even
+        rig.ledger.write_off("A_B", "A"), rig.ledger.write_off("A_B", "B")
+
+    lone_life(tmp_path, script)
