@@ -16,10 +16,12 @@ from tests.trading.patient_desk import patient_desk
 from tests.trading.runs import backtest, write_config
 from tests.trading.test_wire import Run as WireRun
 from trading.config.loader import load_config
-from trading.events import Alarm, Event, PairClosed
+from trading.events import Alarm, Event, PairClosed, PairSignal
 from trading.live_trading_bot import LiveTradingBot
 from trading.market_input import DataChoice, market_input
 from trading.records import RunResult
+from trading.signals import SignalType
+from trading.stale_watch import StaleWatch
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
 HISTORY, ENTRY_BAR, JUMP_BAR, BARS = 80, 100, 104, 140
@@ -191,3 +193,34 @@ def test_over_the_wire_the_exchanges_own_prices_stop_a_pair_without_being_asked_
     assert reason == "stop"
     assert T0 + timedelta(hours=JUMP_BAR) <= left_at < T0 + timedelta(hours=JUMP_BAR + 1)
     assert result.open == ()
+
+
+def test_a_pair_whose_data_are_stale_enters_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(StaleWatch, "is_stale", lambda watch, pair_id: True)
+    market = write_market(tmp_path / "bars", leg_a(0.0))
+    result = Run(config_of(tmp_path), market).result()
+    assert result.trades == () == result.open
+    assert {refusal.reasons for refusal in result.refused} == {("stale_data",)}
+
+
+def test_a_bot_tells_the_signals_of_its_pairs(tmp_path):
+    market = write_market(tmp_path / "bars", leg_a(1.5))
+    run = Run(config_of(tmp_path, stops_between_bars=True), market)
+    trade = run.result().trades[0]
+    signals = [event for event in run.events if isinstance(event, PairSignal)]
+    first, second = signals[0], next(one for one in signals if one.signal.signal_type is SignalType.EXIT)
+    assert (first.pair_id, first.signal.signal_type) == ("ETH_BTC", SignalType.SELL)
+    # A bar's open is a price too: the strategy decides when the bar has closed.
+    assert trade.entry_time - first.time == timedelta(hours=1)
+    assert (second.signal.reason, second.time) == ("stop", trade.exit_time)
+
+
+def test_the_stops_of_a_real_market_are_watched_between_bars_unless_the_config_says_no(tmp_path):
+    def wanted(**changes: object) -> bool:
+        return load_config(write_config(tmp_path, **changes), environ={}).model.stops_between_bars
+
+    real = {"broker": {"type": "binance_paper"}, "data": {"data_source": "binance"}}
+    assert not wanted()
+    assert wanted(**real)
+    assert wanted(trading={"stops_between_bars": True})
+    assert not wanted(**real, trading={"stops_between_bars": False})
