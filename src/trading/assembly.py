@@ -29,7 +29,7 @@ from trading.live_pair_broker import LivePairBroker
 from trading.live_recorder import LiveRecorder
 from trading.live_session import Alignment, LiveSession, Reach, Watch
 from trading.pair_gateway import PairGateway, StepView
-from trading.plan_builder import STRATEGIES, risk_limits, stop_levels, strategy_plan
+from trading.plan_builder import STRATEGIES, risk_limits, signal_terms, stop_levels, strategy_plan
 from trading.progress import Progress
 from trading.risk_guard import RiskGuard
 from trading.run_terms import kept_terms
@@ -121,7 +121,8 @@ def _watch(config: LoadedConfig, venue: Venue) -> Watch:
         tells_prices=between and venue.is_endless,
         flattens=trading.on_stale == "flatten",
     )
-    return Watch(stop_levels(config), between, trading.max_price_jump_pct, stale)
+    terms = signal_terms(config) if between else {}
+    return Watch(stop_levels(config), between, trading.max_price_jump_pct, stale, terms)
 
 
 def execution_settings(model: Config) -> ExecutionSettings:

@@ -34,7 +34,10 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def config_of(folder: Path, url: str | None, broker: str = "binance", **changes) -> Path:
-    """The shipped config on a short market: for its backtest, or at an exchange on this machine."""
+    """The shipped config on a short market: for its backtest, or at an exchange on this machine.
+
+    Over the wire with stops at closes only, which is when a backtest sees them.
+    """
     data = {"lookback_bars": HISTORY, "funding_rate_8h": 0.0}
     if url is None:
         return write_config(folder, name="plan.json", mock={"bars": BARS, "seed": 7}, data=data, **changes)
@@ -44,6 +47,7 @@ def config_of(folder: Path, url: str | None, broker: str = "binance", **changes)
         mock={"bars": BARS, "seed": 7},
         broker={"type": broker, "exchange_url": url},
         data=data | {"data_source": "binance"},
+        trading={"stops_between_bars": False},
         **changes,
     )
 
