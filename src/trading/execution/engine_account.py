@@ -127,7 +127,7 @@ class EngineAccount:
         self._background.keep(floor.follow_account(self.ports.trading.events()))
         for pair_id, stored in floor.journal.positions().items():
             if stored.state is not PairState.FLAT:
-                self.pairs[pair_id] = Pair(pair_id, *_two(stored.payload["targets"]))
+                self.pairs[pair_id] = Pair(pair_id, *_two(leg["symbol"] for leg in stored.payload["legs"]))
         floor.recovery.restore(floor.journal.run or 1)
         mismatches = await floor.recovery.reconcile(self.rules)
         if mismatches:
