@@ -103,8 +103,8 @@ class BarMarker:
             bars=self.progress.bars,
             signals=self.progress.signals,
             last_bars=self.progress.last_bars,
-            reconciled=self.floor.reconciler.last,
             is_market_up=self.progress.is_market_up,
+            reconciled=self.floor.reconciler.last,
         )
 
     def note_progress(self) -> None:

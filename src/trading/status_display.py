@@ -17,6 +17,7 @@ from rich.table import Table
 from ccxt_bt_bridge.bt_time import datetime_to_ms
 from trading.assembly import LivePath
 from trading.events import Alarm, BarMarked, Event, PairClosed, PairOpened
+from trading.risk.state import BreakerTripped, LimitReached, PairQuarantined
 
 REFRESH_PER_S = 8
 PLAIN_PARTS = 10
@@ -56,6 +57,8 @@ class StatusDisplay:
                 )
             case Alarm():
                 self._line(f"{event.time:%Y-%m-%d %H:%M}  {'ALARM' if event.critical else 'note'}: {event.message}")
+            case BreakerTripped() | LimitReached() | PairQuarantined():
+                self._line(f"{event.time:%Y-%m-%d %H:%M}  risk: {event}")
             case BarMarked() if not self._console.is_terminal:
                 self._plain_status(event)
 

@@ -215,6 +215,7 @@ class PairEngine:
                     await self._leaving.flatten(pair_id, PairState.EXITING, None, reason)
                 else:
                     await self._finish(entry, None)
+                await self._close_broken(pair_id)
             except JournalUnwritable as error:
                 self.on_unwritable(error)
 

@@ -81,6 +81,10 @@ class BreakerTripped:
     reason: str
     until: datetime | None = None
 
+    def __str__(self) -> str:
+        end = f"until {self.until:%Y-%m-%d %H:%M}" if self.until else "until a person re-arms it"
+        return f"the breaker is {self.breaker.value} ({self.reason}) {end}"
+
 
 @dataclass(frozen=True, slots=True)
 class LimitReached:
@@ -89,6 +93,9 @@ class LimitReached:
     time: datetime
     reason: str
     pair_id: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.reason} is reached: no more entries{f' of {self.pair_id}' if self.pair_id else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +106,9 @@ class PairQuarantined:
     pair_id: str
     stops: int
     until: datetime
+
+    def __str__(self) -> str:
+        return f"no more entries of {self.pair_id} until {self.until:%Y-%m-%d %H:%M}: stops today {self.stops}"
 
 
 RiskNotice = BreakerTripped | LimitReached | PairQuarantined

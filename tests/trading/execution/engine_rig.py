@@ -241,12 +241,12 @@ class Rig:
         return self.floor.funding
 
     @property
-    def kill_switch(self) -> KillSwitch:
-        return self.floor.kill_switch
-
-    @property
     def reconciler(self) -> Reconciler:
         return self.floor.reconciler
+
+    @property
+    def kill_switch(self) -> KillSwitch:
+        return self.floor.kill_switch
 
     def enter(self, pair: str = "A_B", legs: Mapping[str, Decimal] | None = None, **fields: Any) -> PairOrder:
         return entry_order(pair, legs or ENTRY, self.now, **fields)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -35,15 +36,34 @@ HELD, WANTED = Pair("HELD", "BTCUSDT", None), Pair("WANTED", "ETHUSDT", None)
 TICKS, ORDERS, QUESTIONS = 10_000, 100, 100
 ROOM, WEIGHT = 20, 2  # so many of the orders pass the rate limit at first; what ccxt charges for each
 TICK = json.dumps({"e": "trade", "s": "BTCUSDT", "p": "60000.1", "q": "0.001", "T": 1_704_067_200_000})
-ATTEMPTS = 3  # the machine may be busy with something else
 FAR_BELOW = D("50000.0")
+
+
+class OwnTime:
+    """Seconds that the running loop has computed or waited; not those in which the machine ran something else."""
+
+    def __init__(self) -> None:
+        self._waited_s = 0.0
+        selector = asyncio.get_running_loop()._selector
+        self._select, selector.select = selector.select, self._timed
+
+    def now_s(self) -> float:
+        return time.thread_time() + self._waited_s
+
+    def _timed(self, timeout: float | None = None) -> list:
+        begun_s, computed_s = time.monotonic(), time.thread_time()
+        try:
+            return self._select(timeout)
+        finally:
+            self._waited_s += time.monotonic() - begun_s - (time.thread_time() - computed_s)
 
 
 @dataclass
 class WireLog:
-    """What reached the exchange, and when (seconds of the machine's clock)."""
+    """What reached the exchange, and when (in the loop's own time)."""
 
     rows: list[tuple[float, str, Params]] = field(default_factory=list)
+    now_s: Callable[[], float] = time.monotonic
 
     def orders(self, method: str, *, since_s: float) -> list[tuple[float, Params]]:
         return [(at, params) for at, verb, params in self.rows if verb == method and at >= since_s]
@@ -56,7 +76,7 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> WireLog:
     async def noted(self: RestDoor, request: web.Request) -> web.StreamResponse:
         if request.path == "/fapi/v1/order":
             params = Params.parse(request.rel_url.raw_query_string, await request.text())
-            log.rows.append((time.monotonic(), request.method, params))
+            log.rows.append((log.now_s(), request.method, params))
         return await serve(self, request)
 
     monkeypatch.setattr(RestDoor, "serve", noted)
@@ -128,9 +148,10 @@ async def jam(ports, floor: Floor) -> list[asyncio.Task]:
 
 async def stopped_after(folder: Path, wire: WireLog) -> float:
     """Jam, stop, and look at the wire. Seconds from the trigger to the last cancel of what worked then."""
+    wire.now_s = OwnTime().now_s
     async with jammed_floor(folder) as (ports, floor):
         tasks = await jam(ports, floor)
-        begun_s = time.monotonic()
+        begun_s = wire.now_s()
         report = await floor.kill_switch.trigger("test", "test")
         outcomes = await asyncio.wait_for(asyncio.gather(*tasks[:ORDERS], tasks[-1]), 30.0)
 
@@ -142,22 +163,14 @@ async def stopped_after(folder: Path, wire: WireLog) -> float:
         assert (await ports.emergency.account()).positions == ()
         assert await ports.emergency.open_orders() == []
         cancels = [at for at, _ in wire.orders("DELETE", since_s=begun_s)]
-        assert len(report.cancelled_orders) == ROOM
-        assert len(cancels) >= ROOM  # an entry that was just under way may be cancelled besides
+        assert len(report.cancelled_orders) == ROOM <= len(cancels)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        return cancels[ROOM - 1] - begun_s
+        return cancels[-1] - begun_s
 
 
 def test_a_stop_cancels_within_a_second_and_adds_nothing_while_everything_is_jammed(tmp_path, wire):
-    took_s: list[float] = []
-    for attempt in range(ATTEMPTS):
-        wire.rows.clear()
-        folder = tmp_path / str(attempt)
-        folder.mkdir()
-        took_s.append(run(stopped_after(folder, wire)))
-        if took_s[-1] <= 1.0:
-            break
-    print(f"emergency stop: {ROOM} cancels on the wire after {took_s[-1]:.3f} s, 0 adding orders ({len(took_s)} tries)")
-    assert min(took_s) <= 1.0
+    took_s = run(stopped_after(tmp_path, wire))
+    print(f"emergency stop: {ROOM} cancels on the wire after {took_s:.3f} s, 0 orders that add")
+    assert took_s <= 1.0
