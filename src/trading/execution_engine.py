@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,6 +25,7 @@ from trading.execution.price_watch import PriceWatch
 from trading.execution.settings import ExecutionSettings
 from trading.execution.signal_desk import ExecutionResult, SignalDesk
 from trading.execution.tracked import follow_positions, take_over_positions
+from trading.execution.wire_guard import WireLimits
 from trading.execution_models import ExecutionMode
 from trading.journal.errors import JournalError
 from trading.order_manager import OrderManager
@@ -53,8 +55,9 @@ class ExecutionEngine:
     for each exchange; None keeps nothing, which is refused for real exchanges.
 
     ``watch_s``: between two looks at prices, None: nobody looks. ``position_size``: gross notional / equity of a signal
-    that names no size. ``start`` before the first signal, ``stop`` at the end: positions are kept, and known again by
-    the next ``start`` with the same ``state_dir`` and ``bot_id``.
+    that names no size. ``wire_limits``: see ``AccountTerms``. ``opening`` opens exchanges of its own at the start.
+    ``start`` before the first signal, ``stop`` at the end: positions are kept, and known again by the next ``start``
+    with the same ``state_dir`` and ``bot_id``.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class ExecutionEngine:
         settings: ExecutionSettings | None = None,
         position_size: float = POSITION_SIZE,
         watch_s: float | None = 1.0,
+        wire_limits: Callable[[Decimal], WireLimits] | None = None,
         opening: Callable[[], Awaitable[Opened]] | None = None,
     ) -> None:
         self.mode = execution_mode
@@ -81,7 +85,7 @@ class ExecutionEngine:
         self._exchanges = dict(exchanges or {})
         self._state_dir = None if state_dir is None else Path(state_dir)
         self._bot_id, self._settings = bot_id, settings or ExecutionSettings()
-        self._watch_s, self._opening = watch_s, opening
+        self._watch_s, self._wire_limits, self._opening = watch_s, wire_limits, opening
         self._opened: Opened | None = None
         self._accounts: dict[str, EngineAccount] = {}
         self._background = Background(log)
@@ -105,6 +109,7 @@ class ExecutionEngine:
             "bot_id": known.bot_id,
             "settings": known.settings,
             "position_size": known.position_size,
+            "wire_limits": known.wire_limits,
             "order_monitor": OrderMonitor(alert_pct=known.alert_pct),
         }
         return cls(**(wanted | more), opening=known.open)
@@ -244,7 +249,7 @@ class ExecutionEngine:
             raise ValueError(f"{name} is a {network} exchange; {self.mode.value} mode trades on {wanted} ones only")
         if self._state_dir is None and network in ("testnet", "live"):
             raise ValueError(f"{name} needs a journal: give a state_dir")
-        return AccountTerms(name, self._bot_id, self.mode.value, self._state_dir, self._settings)
+        return AccountTerms(name, self._bot_id, self.mode.value, self._state_dir, self._settings, self._wire_limits)
 
     def _leave_beside(self, account: EngineAccount, pair_id: str, reason: str) -> None:
         self._background.keep(self._desk.leave(account, pair_id, reason))

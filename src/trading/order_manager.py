@@ -12,7 +12,7 @@ import inspect
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -199,7 +199,7 @@ class OrderManager:
             self._ids[order.order_id] = order.client_order_id
         if len(self._orders) > REMEMBERED:
             self._forget(self._orders.popitem(last=False)[1])
-        self._writer.put_order(order.client_order_id, asdict(order), is_done=order.status.is_done)
+        self._writer.put_order(order)
         self._tell(order)
         return order
 

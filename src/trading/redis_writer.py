@@ -19,7 +19,10 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, Protocol
+
+from trading.execution_models import ExecutionOrder
 
 QUEUE = 1_000
 WEEK_S = 7 * 86_400
@@ -27,14 +30,16 @@ BACK_OFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 LAST_WORDS_S, FLUSH_POLL_S = 2.0, 0.01
 ORDER, OPEN_ORDERS, CHANNEL, EXECUTION = "tandem:order:{}", "tandem:orders:open", "tandem:orders", "tandem:execution"
 
+State = ExecutionOrder | Mapping[str, Any]
+
 log = logging.getLogger(__name__)
 
 
 class StateWriter(Protocol):
     """Takes what may be told and returns at once."""
 
-    def put_order(self, client_order_id: str, state: Mapping[str, Any], *, is_done: bool) -> None:
-        """The order as it is now."""
+    def put_order(self, order: ExecutionOrder) -> None:
+        """As it is now."""
 
     def put_execution(self, summary: Mapping[str, Any]) -> None:
         """The figures as they are now."""
@@ -46,7 +51,7 @@ class StateWriter(Protocol):
 class NoWriter:
     """Nobody reads along."""
 
-    def put_order(self, client_order_id: str, state: Mapping[str, Any], *, is_done: bool) -> None:
+    def put_order(self, order: ExecutionOrder) -> None:
         pass
 
     def put_execution(self, summary: Mapping[str, Any]) -> None:
@@ -67,18 +72,18 @@ class RedisWriter:
         if inspect.iscoroutinefunction(getattr(redis_conn, "execute_command", None)):
             raise TypeError("redis.Redis was wanted, found an asyncio client: the writer has a thread of its own")
         self._redis = redis_conn
-        self._waiting: OrderedDict[str, tuple[str, bool]] = OrderedDict()
+        self._waiting: OrderedDict[str, State] = OrderedDict()
         self._changed = threading.Condition()
         self._is_writing, self._is_up = False, True
         self.dropped = 0
         # A daemon: a process that ends does not wait for a Redis that hangs.
         threading.Thread(target=self._run, name="redis writer", daemon=True).start()
 
-    def put_order(self, client_order_id: str, state: Mapping[str, Any], *, is_done: bool) -> None:
-        self._put(client_order_id, state, is_done)
+    def put_order(self, order: ExecutionOrder) -> None:
+        self._put(order.client_order_id, order)
 
     def put_execution(self, summary: Mapping[str, Any]) -> None:
-        self._put(EXECUTION, summary, True)
+        self._put(EXECUTION, summary)
 
     async def flush(self) -> None:
         waited_s = 0.0
@@ -86,10 +91,9 @@ class RedisWriter:
             await asyncio.sleep(FLUSH_POLL_S)
             waited_s += FLUSH_POLL_S
 
-    def _put(self, key: str, state: Mapping[str, Any], is_done: bool) -> None:
-        text = json.dumps(dict(state), allow_nan=False, default=str)
+    def _put(self, key: str, state: State) -> None:
         with self._changed:
-            self._waiting[key] = text, is_done
+            self._waiting[key] = state
             self._drop_the_oldest()
             self._changed.notify_all()
 
@@ -110,7 +114,7 @@ class RedisWriter:
             if tries:
                 threading.Event().wait(BACK_OFF_S[min(tries, len(BACK_OFF_S)) - 1])
 
-    def _next_batch(self) -> dict[str, tuple[str, bool]]:
+    def _next_batch(self) -> dict[str, State]:
         with self._changed:
             self._changed.wait_for(lambda: bool(self._waiting))
             batch = dict(self._waiting)
@@ -118,7 +122,7 @@ class RedisWriter:
             self._is_writing = True
             return batch
 
-    def _end_batch(self, unwritten: Mapping[str, tuple[str, bool]]) -> None:
+    def _end_batch(self, unwritten: Mapping[str, State]) -> None:
         """What could not be written and has not changed since is tried again, before what is newer."""
         with self._changed:
             newer = self._waiting
@@ -127,11 +131,11 @@ class RedisWriter:
             self._is_writing = False
             self._changed.notify_all()
 
-    def _wrote(self, batch: Mapping[str, tuple[str, bool]]) -> bool:
+    def _wrote(self, batch: Mapping[str, State]) -> bool:
         try:
             with self._redis.pipeline(transaction=False) as pipeline:
-                for key, (text, is_done) in batch.items():
-                    self._add(pipeline, key, text, is_done)
+                for state in batch.values():
+                    _add(pipeline, state)
                 pipeline.execute()
         except Exception as error:  # of whatever kind: it is nobody's business who trades
             self._note(False, repr(error))
@@ -139,18 +143,20 @@ class RedisWriter:
         self._note(True, "")
         return True
 
-    def _add(self, pipeline: Any, key: str, text: str, is_done: bool) -> None:
-        if key == EXECUTION:
-            pipeline.set(EXECUTION, text, ex=WEEK_S)
-            return
-        pipeline.set(ORDER.format(key), text, ex=WEEK_S)
-        (pipeline.srem if is_done else pipeline.sadd)(OPEN_ORDERS, key)
-        pipeline.publish(CHANNEL, text)
-
     def _note(self, is_up: bool, reason: str) -> None:
         if is_up != self._is_up:
             self._is_up = is_up
             log.warning("redis_%s %s", "up" if is_up else "down", reason)
+
+
+def _add(pipeline: Any, state: State) -> None:
+    if not isinstance(state, ExecutionOrder):
+        pipeline.set(EXECUTION, json.dumps(state, allow_nan=False), ex=WEEK_S)
+        return
+    text = json.dumps(asdict(state), allow_nan=False)
+    pipeline.set(ORDER.format(state.client_order_id), text, ex=WEEK_S)
+    (pipeline.srem if state.status.is_done else pipeline.sadd)(OPEN_ORDERS, state.client_order_id)
+    pipeline.publish(CHANNEL, text)
 
 
 def state_writer(redis_conn: Any) -> StateWriter:

@@ -7,7 +7,10 @@ import pytest
 
 from pairs.words import SpreadStatistics
 from tests.trading.engines import BTC, ETH, WIDE, D, market, open_exchange, started
+from tests.trading.runs import write_config
 from tests.virtual_time import run_virtual
+from trading.config.confirmation import NotConfirmed
+from trading.config.loader import load_config
 from trading.execution_engine import ExecutionEngine, ExecutionMode, SignalAction, SignalType, TradingSignal
 from trading.execution_models import ExecutionOrder, ExecutionStatus
 from trading.risk_guard import RiskGuard
@@ -404,3 +407,40 @@ def test_the_order_manager_of_an_engine_knows_its_orders_and_places_through_it(t
             assert await engine.order_manager.place_order(limit, exchange) is None
 
     run_virtual(main())
+
+
+# from a config
+
+
+def test_an_engine_of_a_config_connects_trades_and_disconnects(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = write_config(tmp_path, mock={"bars": 700, "seed": 7, "speed": 1})
+    loaded = load_config(path, environ={})
+    first = loaded.pairs[0]
+
+    async def main():
+        engine = ExecutionEngine.from_config(path, risk_guard=RiskGuard(WIDE))
+        assert engine.mode is ExecutionMode.PAPER
+        assert await engine.connect()
+        signal = TradingSignal(pair_x=first.leg_a, pair_y=first.leg_b, signal_type=SignalType.SELL)
+        result = await engine.execute_signal(signal)
+        assert result.success, result.error
+        assert engine.get_summary()["open_positions"] == [result.position.symbol]
+        await engine.disconnect()
+        again = ExecutionEngine.from_config(path)
+        assert await again.connect()
+        assert again.get_summary()["open_positions"] == [result.position.symbol]
+        assert (await again.close_position(result.position)).success
+        await again.disconnect()
+
+    asyncio.run(main())
+
+
+def test_a_config_for_real_money_needs_a_confirmation(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BINANCE_API_KEY", "k" * 64)
+    monkeypatch.setenv("BINANCE_API_SECRET", "s" * 64)
+    path = write_config(tmp_path, broker={"type": "binance"}, data={"data_source": "binance"})
+    with pytest.raises(NotConfirmed):
+        ExecutionEngine.from_config(path)
+    assert ExecutionEngine.from_config(path, live=True).mode is ExecutionMode.LIVE

@@ -20,6 +20,7 @@ import pytest
 
 from tests.trading.engines import BTC, market, open_exchange, started
 from trading.execution_engine import SignalAction, TradingSignal
+from trading.execution_models import ExecutionOrder, ExecutionStatus
 from trading.order_manager import OrderManager
 from trading.order_monitor import OrderMonitor
 from trading.redis_writer import EXECUTION, OPEN_ORDERS, ORDER, QUEUE, RedisWriter
@@ -195,19 +196,24 @@ class Gate:
         self.is_open.wait(PATIENCE_S)
 
 
+def order(number: int, status: ExecutionStatus = ExecutionStatus.OPEN) -> ExecutionOrder:
+    return ExecutionOrder(BTC, "BUY", 1.0, client_order_id=f"order-{number}", status=status)
+
+
 def test_what_waits_is_bounded_and_each_order_waits_in_its_last_version():
     gate = Gate()
     writer = RedisWriter(gate)
-    writer.put_order("first", {"n": 0}, is_done=False)
+    writer.put_order(order(-1))
     until(lambda: not writer._waiting)  # the writer has it, and hangs
     for number in range(QUEUE + 10):
-        writer.put_order(f"order-{number}", {"n": 1}, is_done=False)
-        writer.put_order(f"order-{number}", {"n": 2}, is_done=True)
+        writer.put_order(order(number))
+        writer.put_order(order(number, ExecutionStatus.FILLED))
     assert writer.dropped == 10
     gate.is_open.set()
     asyncio.run(writer.flush())
     assert len(gate.written) == QUEUE + 1
-    assert ORDER.format("order-9") not in gate.written and gate.written[ORDER.format("order-10")] == {"n": 2}
+    assert ORDER.format("order-9") not in gate.written
+    assert gate.written[ORDER.format("order-10")]["status"] == "filled"
 
 
 def test_an_asyncio_client_is_refused_with_what_is_wanted():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,7 +42,7 @@ from trading.risk_guard import RiskGuard
 from trading.run_terms import EXCHANGE_RUN, OPENING_EQUITY, RUN_KEY
 
 LEVELS_KEY = "signal_levels"
-FAR_TOO_MUCH = 10  # times what limits of leverage allow: only a defect sends it
+FAR_TOO_MUCH = 10  # times what the leverage allows
 STOP_POLL_S, STOP_LIMIT_S = 0.05, 120.0
 
 log = logging.getLogger(__name__)
@@ -50,14 +50,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class AccountTerms:
-    """``state_dir``: where the journal lies, None: nowhere that lasts. ``mode``: paper, demo or live."""
+    """``state_dir``: where the journal lies, None: nowhere that lasts. ``mode``: paper, demo or live.
+
+    ``wire_limits``: by the equity that the books begin with; None: so much that only a defect sends it.
+    """
 
     name: str
     bot_id: str
     mode: str
     state_dir: Path | None
     settings: ExecutionSettings = ExecutionSettings()
-    wire_limits: WireLimits | None = None
+    wire_limits: Callable[[Decimal], WireLimits] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +93,6 @@ class EngineAccount:
         self._orders: dict[str, list[ExecutionOrder]] = {}
         self._last_ref_ms = 0
         self.bus.add(self._on_event)
-        usual = FAR_TOO_MUCH * equity * Decimal(repr(guard.limits.max_leverage))
-        limits = terms.wire_limits or WireLimits(max_order_notional=usual, max_notional_per_minute=4 * usual)
         self.floor: Floor = build_floor(
             market=ports.market,
             trading=ports.trading,
@@ -105,7 +106,7 @@ class EngineAccount:
             bot_id=terms.bot_id,
             emergency=ports.emergency,
             withdraw_unsent=ports.withdraw_unsent,
-            wire=limits,
+            wire=self._wire_limits(terms, equity, guard),
             network=ports.network,
             doubts=ports.doubts,
         )
@@ -126,7 +127,7 @@ class EngineAccount:
         self._background.keep(floor.follow_account(self.ports.trading.events()))
         for pair_id, stored in floor.journal.positions().items():
             if stored.state is not PairState.FLAT:
-                self.pairs[pair_id] = Pair(pair_id, *_two(stored.payload["targets"]))
+                self.pairs[pair_id] = Pair(pair_id, *_two(leg["symbol"] for leg in stored.payload["legs"]))
         floor.recovery.restore(floor.journal.run or 1)
         mismatches = await floor.recovery.reconcile(self.rules)
         if mismatches:
@@ -209,6 +210,12 @@ class EngineAccount:
         self.bus.publish(Alarm(self.now, f"{self.name}: {message}", critical=True))
 
     # the parts
+
+    def _wire_limits(self, terms: AccountTerms, equity: Decimal, guard: RiskGuard) -> WireLimits:
+        if terms.wire_limits is not None:
+            return terms.wire_limits(equity)
+        most = FAR_TOO_MUCH * equity * Decimal(repr(guard.limits.max_leverage))
+        return WireLimits(self.ports.network, max_order_notional=most, max_notional_per_minute=4 * most)
 
     async def _price(self, symbol: str) -> float | None:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from trading.config.environment import process_environment
 from trading.config.loader import load_config
 from trading.config.model import LoadedConfig
 from trading.execution.settings import ExecutionSettings
+from trading.execution.wire_guard import WireLimits
 from trading.execution_models import ExecutionMode
 from trading.market_input import DataChoice
 from trading.risk_guard import RiskLimits
@@ -46,6 +48,7 @@ class EngineConfig:
     limits: RiskLimits
     settings: ExecutionSettings
     position_size: float
+    wire_limits: Callable[[Decimal], WireLimits]
     alert_pct: float | None
     open: Callable[[], Awaitable[Opened]]
 
@@ -61,7 +64,7 @@ class CallersLoop:
 
 def opening_of(path: str | Path, *, live: bool) -> EngineConfig:
     """Raises ConfigError, NotConfirmed, CredentialsError, InputError or BrokerUnavailable."""
-    from trading.assembly import execution_settings  # loads Backtrader: only for who has a config
+    from trading.assembly import execution_settings, wire_limits  # loads Backtrader: only for who has a config
     from trading.plan_builder import risk_limits
 
     environ = process_environment()
@@ -76,6 +79,7 @@ def opening_of(path: str | Path, *, live: bool) -> EngineConfig:
         limits=risk_limits(config, backtest=False),
         settings=execution_settings(model),
         position_size=min(model.position_size, model.execution.max_position_size),
+        wire_limits=lambda equity: wire_limits(model, equity),
         alert_pct=model.execution.slippage_alert_pct,
         open=lambda: _opened(model.broker.type, plan),
     )
