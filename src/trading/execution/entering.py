@@ -152,15 +152,23 @@ class Entering:
         for _ in range(HEDGE_TRIES):
             missing = self._evenness.missing(order, first, hedge)
             if not missing:
-                return ""
+                return await self._without_excess(order, first, hedge)
             outcome = await self._orders.send(self._hedge_send(order, hedge, missing))
             price_after = await self._quotes.price_soon(hedge.symbol)
             self._note_legging(order.pair_id, outcome, await price_before, price_after)
             if self._unhedged.lasting_s(order.pair_id) > self._settings.max_unhedged_s:
                 break
         if not self._evenness.missing(order, first, hedge):
-            return ""
+            return await self._without_excess(order, first, hedge)
         return await self._give_back(order, first, hedge, kept=kept, reason="hedge_failed")
+
+    async def _without_excess(self, order: PairOrder, first: LegOrder, hedge: LegOrder) -> str:
+        """The venue may have filled more of the hedge than it was asked for: that much goes back."""
+        too_much = self._evenness.missing(order, hedge, first)
+        if not too_much or await self._leaving.trim(order, hedge, first, "overfilled"):
+            return ""
+        await self._leaving.unwind(order, "overfilled")
+        return "overfilled"
 
     async def _give_back(
         self, order: PairOrder, first: LegOrder, hedge: LegOrder, *, kept: Decimal, reason: str

@@ -214,6 +214,19 @@ def test_a_hedge_that_fills_in_parts_is_topped_up(tmp_path):
     assert rig.state() is PairState.OPEN
 
 
+@pytest.mark.parametrize("leg", ["A", "B"])
+def test_what_the_exchange_fills_beyond_the_order_is_hedged_or_given_back(leg, tmp_path):
+    async def script(rig: Rig) -> None:
+        rig.engine.note_liquidity("A", 2e6)
+        rig.engine.note_liquidity("B", 1e6)
+        await rig.engine.execute(rig.enter())
+
+    rig = play(tmp_path, script, faults=[fault("overfill", leg, factor=1.25)])
+    assert rig.state() is PairState.OPEN
+    assert is_hedged_or_flat(rig)
+    assert rig.ledger.quantity("A_B", "A") == (D("2.5") if leg == "B" else D(2))
+
+
 def test_a_hedge_that_cannot_be_had_unwinds_both_legs(tmp_path):
     async def script(rig: Rig) -> None:
         await rig.engine.execute(rig.enter())
