@@ -62,7 +62,7 @@ class CcxtTrading:
         self._session, self.purpose = session, client
         self._client = session.new_client()
         self._markets = {name: session.market_of(name) for name in symbols}
-        self._names = {session.raw_market(name)["id"]: name for name in symbols}
+        self._names = session.names_by_id(symbols)
         # ccxt's limiter is one queue for all: no order may stand behind a reconciliation.
         self._stream = session.new_client()
         self._client_ids = ClientIds()

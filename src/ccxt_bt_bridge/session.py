@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -127,6 +127,15 @@ class CcxtSession:
             hint = f"did you mean {', '.join(near)}?" if near else f"it lists {len(self._by_compact)} others"
             raise MarketUnknown(f"{self.settings.exchange_id} has no market {name}; {hint}")
         return found
+
+    def names_by_id(self, names: Sequence[str]) -> dict[str, str]:
+        """These names by the exchange's ids. Raises ``MarketUnknown``, also for two names of one market."""
+        by_id: dict[str, str] = {}
+        for name in names:
+            known = by_id.setdefault(self.raw_market(name)["id"], name)
+            if known != name:
+                raise MarketUnknown(f"{known} and {name} are one market: use one name for it throughout")
+        return by_id
 
     # clients
 

@@ -203,7 +203,7 @@ def _restore_positions(broker: BridgeBroker, path: LivePath) -> None:
     path.gateway.publish_step(StepView(None, equity, equity, positions))
     for pair_id, position in positions.items():
         for leg in position.legs:
-            broker.restore((pair_id, leg.symbol), float(leg.quantity), float(leg.entry_price))
+            broker.restore((pair_id, leg.symbol), leg.quantity, leg.entry_price)
 
 
 def _decided(path: LivePath) -> frozenset[str]:

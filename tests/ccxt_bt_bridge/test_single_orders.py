@@ -291,6 +291,18 @@ def test_amounts_and_prices_are_on_the_venues_steps():
     assert accepted == D("-0.123")
 
 
+@pytest.mark.parametrize(
+    ("size", "sent"), [(0.3 - 0.28, "0.020"), (-(0.1 + 0.2), "0.300"), (0.0199999, "0.019"), (0.0209, "0.020")]
+)
+def test_a_size_that_is_dust_away_from_a_step_is_that_step(size, sent):
+    async def act(desk: Desk):
+        desk.order(size)
+        await asyncio.sleep(0.01)
+        return desk.trading.requests[0].amount
+
+    assert on_desk(act) == D(sent)
+
+
 def test_what_the_caller_asked_for_by_name_is_sent():
     async def act(desk: Desk):
         desk.order(1.0, info={"reduce_only": True, "time_in_force": "PO"}, type="limit", price=90.0)

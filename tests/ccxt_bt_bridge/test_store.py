@@ -161,6 +161,17 @@ def test_a_symbol_that_does_not_exist_is_named_with_those_that_are_near():
         refused(MarketUnknown, "no market BTX/USDT:USDT; did you mean BTCUSDT", desk, "BTX/USDT:USDT")
 
 
+@pytest.mark.parametrize("groups", [(None, None), ("one", "other")])
+def test_two_names_of_one_market_are_refused(groups):
+    with DeskThread() as desk, store_at(desk) as store:
+        cerebro = bt.Cerebro()
+        for name, group in zip((BTC, "BTCUSDT"), groups, strict=True):
+            cerebro.adddata(store.getdata(name, "1m", history=5, group=group))
+        cerebro.setbroker(store.getbroker())
+        with pytest.raises(MarketUnknown, match=f"{BTC} and BTCUSDT are one market: use one name"):
+            cerebro.run()
+
+
 def test_no_network_is_a_sentence():
     refused(ExchangeUnreachable, "no exchange answers at", url="http://127.0.0.1:9")
 
