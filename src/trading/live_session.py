@@ -251,7 +251,8 @@ class LiveSession:
             if self._loop.is_virtual:
                 self._commands.look()
             self._marker.mark(ms_to_datetime(time_ms))
-            self.floor.reconciler.soon()
+            if self._loop.is_virtual:
+                self.floor.reconciler.soon()
             self._board.put_step([((pair_id, bar.symbol), bar) for pair_id, step in now for bar in step])
             self._board.hub.kick()
 
