@@ -210,7 +210,11 @@ def test_no_network_is_a_sentence():
         ({"url": "http://127.0.0.1:1", "testnet": True}, "exclude each other"),
         ({"api_key": "alone"}, "belong together"),
         ({"id_prefix": "much-too-long-a-prefix"}, "1 to 16"),
-        ({"group_policy": "hope"}, "hope"),
+        ({"group_policy": "hope"}, "'hope' is no policy .* use one of wait, skip, carry"),
+        ({"grace_s": -1}, "grace_s is -1; it must be 0 or more"),
+        ({"grace_s": float("nan")}, "grace_s is nan"),
+        ({"api_key": "", "secret": " "}, "the API key and the secret are empty: .* environment variable"),
+        ({"api_key": "a", "secret": ""}, "the secret is empty"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_at_once(options, words):
@@ -323,6 +327,7 @@ def test_the_example_trades_on_an_exchange_in_another_process():
         (["--symbol", "BTCUSD"], "desk-key", "has no market BTCUSD; did you mean BTCUSDT"),
         (["--interval", "7m"], "desk-key", "unknown interval '7m'"),
         ([], "wrong", "does not accept this API key"),
+        ([], "", "the API key is empty"),
     ],
 )
 def test_what_the_example_cannot_run_is_one_sentence(arguments, key, said, monkeypatch):
