@@ -222,7 +222,8 @@ class CcxtTrading:
         if account is None:
             self._background.keep(self._reconcile_soon())
             return
-        self._tell_account(account)
+        if not self._tell_account(account) and account.free is not None:
+            self._events.publish(account)  # what is free may have changed alone: an order rests, or does no more
         if message.get("a", {}).get("m") == "FUNDING_FEE":
             self._background.keep(self._funding_soon())
 

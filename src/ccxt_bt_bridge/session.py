@@ -35,10 +35,18 @@ WINDOW_MS, USDM_WEIGHT = 60_000, 2_400  # a minute, and what futures allow in it
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """An API key. Neither part is in any repr, log or error."""
+    """An API key. Neither part is in any repr, log or error. Raises ``ValueError`` for an empty one."""
 
     api_key: str = field(repr=False)
     secret: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        empty = [name for name, text in (("API key", self.api_key), ("secret", self.secret)) if not text.strip()]
+        if empty:
+            raise ValueError(
+                f"the {' and the '.join(empty)} {'is' if len(empty) == 1 else 'are'} empty: give what the exchange "
+                "issued, or look whether the environment variable that it is read from is set"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -465,6 +465,23 @@ def test_after_a_fill_the_account_is_read_until_it_answers():
     assert on_desk(act) == 999
 
 
+def test_what_a_resting_order_locks_is_asked_for_once_for_all_orders_of_a_moment():
+    async def act(desk: Desk):
+        trading, asked, cash = desk.trading, desk.trading.asked("account"), []
+        for wallet, status in ((D(800), "open"), (D(1000), "canceled")):
+            trading.wallet = wallet
+            if status == "open":
+                for _ in range(3):
+                    desk.order(1.0, type="limit", price=90.0)
+            else:
+                await desk.hear(*(trading.report(which, status) for which in range(3)))
+            await asyncio.sleep(5)
+            cash.append(desk.gateway.cash_view().cash)
+        return cash, trading.asked("account") - asked
+
+    assert on_desk(act) == ([800, 1000], 2)
+
+
 def test_after_a_silence_what_the_port_told_counts_once_and_what_no_fill_explains_is_told():
     async def act(desk: Desk):
         trading = desk.trading
