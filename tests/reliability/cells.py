@@ -71,6 +71,7 @@ class Operation:
     first: Call
     second: Call
     leaves: bool = False
+    stops: bool = False
     first_rests: bool = False
 
     def faults(self, outcomes: tuple[str, str]) -> list[dict[str, Any]]:
@@ -95,6 +96,7 @@ OPERATIONS = {
         Call(HEDGE, 4),
     ),
     "exit_in_parts": Operation((Call(FIRST, 2).struck_by(PARTIAL),), Call(HEDGE, 2), Call(FIRST, 3), leaves=True),
+    "emergency_stop": Operation((), Call(FIRST, 2), Call(HEDGE, 2), stops=True),
     "cancel": Operation((), Call(FIRST, 1, "cancel_order"), Call(HEDGE, 1), first_rests=True),
     "unheard": Operation(({"kind": "event_lost", "rate": 1.0},), Call(FIRST, 2), Call(HEDGE, 2), leaves=True),
     "heard_twice": Operation(({"kind": "event_twice", "rate": 1.0},), Call(FIRST, 2), Call(HEDGE, 2), leaves=True),
@@ -160,7 +162,7 @@ async def _play(folder: Path, cell: Cell) -> Played:
 
 
 async def _trade(rig: Rig, operation: Operation, entered) -> None:
-    """Enter, and leave again where the operation says so."""
+    """Enter, and leave or stop where the operation says so."""
     rig.engine.note_liquidity(HEDGE, 2e6)
     rig.engine.note_liquidity(FIRST, 1e6)
     if operation.first_rests:
@@ -169,6 +171,8 @@ async def _trade(rig: Rig, operation: Operation, entered) -> None:
     entered()
     if operation.leaves:
         await rig.engine.execute(rig.leave())
+    if operation.stops:
+        await rig.kill_switch.trigger("tested", "a person")
 
 
 def _halt_once(place: Place, request: OrderRequest) -> None:
@@ -188,7 +192,8 @@ def cells(folder: Path, template: Path, operation: str, outcomes: tuple[str, str
     whole = Cell(operation, outcomes)
     played = play(folder, template, whole)
     yield whole, played
-    begin = played.entry_points + 1 if OPERATIONS[operation].leaves else 1
+    goes_on = OPERATIONS[operation].leaves or OPERATIONS[operation].stops
+    begin = played.entry_points + 1 if goes_on else 1
     for first in range(begin, played.points + 1):
         cell = Cell(operation, outcomes, first)
         yield cell, play(folder, template, cell)

@@ -219,9 +219,7 @@ class OrderMachine(RuleBasedStateMachine):
         self.journal.die()
         self._begin_life()
         self.booked = Counter(booked_trades(self.journal))
-        self.sending = [
-            self.loop.create_task(self.orders.resume(intent)) for intent in self.journal.unresolved_intents()
-        ]
+        self.sending = [self.loop.create_task(self.orders.resume(self.journal.unresolved_intents()))]
         self._pass(0.0)
 
     def _open(self) -> list[str]:

@@ -196,6 +196,9 @@ async def recover_life(place: Place, crash: CrashPlan, *, dead_s: float, **terms
 
     async def work() -> None:
         await reconcile(place, rig)
+        await rig.kill_switch.resume()
+        while rig.kill_switch.is_under_way:
+            await asyncio.sleep(1.0)
         await asyncio.gather(*(rig.engine.finish_interrupted(pair) for pair in rig.recovery.interrupted()))
 
     return rig, await live(rig, crash, work())

@@ -30,6 +30,7 @@ TWICE = {
     "exit": [("ok", "timeout_after"), ("late", "reject")],
     "top_up": [("timeout_after", "ok")],
     "unwind_one": [("timeout_after", "ok")],
+    "emergency_stop": [("timeout_after", "ok")],
     "cancel": [("filled_before_cancel", "timeout_after")],
 }
 ONCE = {
@@ -39,6 +40,7 @@ ONCE = {
     "unwind_one": EITHER,
     "unwind_both": EITHER[::2],
     "exit_in_parts": EITHER,
+    "emergency_stop": [*EITHER[::2], ("reject", "late")],
     "cancel": CANCELS,
     "unheard": STREAM,
     "heard_twice": STREAM,

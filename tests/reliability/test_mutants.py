@@ -8,8 +8,9 @@ import pytest
 
 from tests.reliability import naive
 from tests.reliability.cells import ORDER_OUTCOMES, Cell
+from tests.reliability.checks import CHECKS
 from tests.reliability.conftest import Desk
-from tests.reliability.mutants import CHECKS, MUTANTS, Mutant
+from tests.reliability.mutants import MUTANTS, Mutant
 
 
 @pytest.mark.parametrize("name", CHECKS)

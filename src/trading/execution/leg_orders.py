@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
@@ -140,8 +140,15 @@ class LegOrders:
         self._finish(watch, outcome)
         return outcome
 
-    async def resume(self, intent: Intent) -> LegOutcome:
-        """Bring an intent of an earlier process to its end: looked up, cancelled if it still works, never resent."""
+    async def resume(self, intents: Sequence[Intent]) -> None:
+        """Bring intents of an earlier process to their ends: looked up, cancelled if they still work, never resent.
+
+        All of them are listened for before the first is asked about: any may still fill.
+        """
+        for watch in [self._taken_up(intent) for intent in intents]:
+            self._finish(watch, await self._resolve(watch, "an earlier process ended before it knew"))
+
+    def _taken_up(self, intent: Intent) -> _Watch:
         send = LegSend(
             pair_id=intent.pair_id,
             ref=intent.ref,
@@ -156,9 +163,7 @@ class LegOrders:
         watch = self._watches[intent.client_order_id] = _watch(send, intent.client_order_id, intent.created_ms)
         known = self._journal.fills_of(intent.pair_id, intent.ref)
         watch.booked = sum((f.amount for f in known if f.client_order_id == intent.client_order_id), ZERO)
-        outcome = await self._resolve(watch, "an earlier process ended before it knew")
-        self._finish(watch, outcome)
-        return outcome
+        return watch
 
     async def withdraw(self, *, only_entries: bool = False) -> tuple[str, ...]:
         """Cancel what is under way, now; an order not yet answered is cancelled as soon as it proves to work.

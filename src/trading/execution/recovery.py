@@ -63,8 +63,7 @@ class Recovery:
 
     async def reconcile(self, symbols: Iterable[str]) -> tuple[Mismatch, ...]:
         """Resolve what was under way, then compare with the exchange, exactly. Sends nothing but cancels."""
-        for intent in self._journal.unresolved_intents():
-            await self._orders.resume(intent)
+        await self._orders.resume(self._journal.unresolved_intents())
         await self._adopt_funding()
         mismatches = await self._reconciler.begin(symbols)
         self._agrees = not mismatches
