@@ -117,6 +117,20 @@ def test_the_example_runs(working_folder: Path) -> None:
     assert done.stdout.splitlines()[-1].startswith("equity")
 
 
+def test_the_example_of_an_engine_alone_runs(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(PROJECT / "examples" / "execution_engine.py")],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(PROJECT / "src")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "success rate 100 %" in done.stdout and "closed: end_of_the_example" in done.stdout
+    assert not list(tmp_path.iterdir()), "an exchange in memory leaves nothing behind"
+
+
 # what is written
 
 

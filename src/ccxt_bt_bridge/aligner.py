@@ -30,6 +30,10 @@ class MissingLeg(StrEnum):
     SKIP = "skip"
     CARRY = "carry"
 
+    @classmethod
+    def _missing_(cls, value: object) -> MissingLeg:
+        raise ValueError(f"{value!r} is no policy for a missing leg; use one of {', '.join(cls)}")
+
 
 @dataclass(frozen=True, slots=True)
 class IncompleteStep:

@@ -19,10 +19,11 @@ class Background:
     def is_idle(self) -> bool:
         return not self._tasks
 
-    def keep(self, work: Coroutine[Any, Any, Any]) -> None:
+    def keep(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._on_done)
+        return task
 
     async def end(self) -> None:
         """Cancel what is left and wait for it. May be called again."""

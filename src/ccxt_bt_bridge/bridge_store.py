@@ -184,7 +184,7 @@ class BridgeStore:
         if self._broker is not None and run.gateway is not None:
             self._broker.connect(run.gateway)
             for position in run.positions:
-                self._broker.restore(position.symbol, float(position.amount), float(position.entry_price))
+                self._broker.restore(position.symbol, position.amount, position.entry_price)
 
     def _say(self, sentence: str) -> None:
         log.warning("%s", sentence)

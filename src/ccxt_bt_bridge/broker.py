@@ -95,7 +95,8 @@ class BridgeBroker(bt.BrokerBase):
         super().__init__()
         self._on_refused = on_refused
         self._orders: dict[int, bt.Order] = {}
-        self._positions: dict[object, bt.Position] = {}
+        self._held: dict[object, Decimal] = {}
+        self._positions: dict[object, bt.Position] = {}  # the sums in floats, as Backtrader's trades make them
         self._notifications: deque[bt.Order] = deque()
         self.connect(gateway)
 
@@ -111,12 +112,14 @@ class BridgeBroker(bt.BrokerBase):
         return self._gateway.cash_view().value
 
     def getposition(self, data: Any, clone: bool = True) -> bt.Position:
-        position = self._position(_feed_of(data).holding)
-        return position.clone() if clone else position
+        """Exact: the float of the decimal sum of all fills. Always a copy."""
+        key = _feed_of(data).holding
+        return bt.Position(size=float(self._held.get(key, 0)), price=self._position(key).price)
 
-    def restore(self, key: object, amount: float, price: float) -> None:
+    def restore(self, key: object, amount: Decimal, price: Decimal) -> None:
         """A position that existed before this process."""
-        self._positions[key] = bt.Position(size=amount, price=price)
+        self._held[key] = amount
+        self._positions[key] = bt.Position(size=float(amount), price=float(price))
 
     def get_notification(self) -> bt.Order | None:
         return self._notifications.popleft() if self._notifications else None
@@ -174,9 +177,10 @@ class BridgeBroker(bt.BrokerBase):
 
     def _apply_fill(self, order: bt.Order | None, update: OrderUpdate) -> None:
         amount, price, fee = float(update.amount), float(update.price), float(update.fee)
-        position = self._position(update.key)
-        # Fills of 0.1, three times, are not 0.3 in floats: dust would keep a closed position and its trade open.
-        if math.isclose(-amount, position.size, rel_tol=DUST):
+        position, held = self._position(update.key), self._held.get(update.key, Decimal(0)) + update.amount
+        self._held[update.key] = held - update.base_fee
+        # Fills of 0.1, three times, are not 0.3 in floats: dust would keep a closed position's trade open.
+        if not held:
             amount = -position.size
         entry_price = position.price
         size, average, opened, closed = position.update(amount, price)

@@ -33,14 +33,14 @@ AGAIN_MS = (200, 400, 800)  # a candle may be listed a moment after it has close
 class CcxtMarket:
     """A ``MarketPort`` of ``symbols`` (in the caller's spelling) at ``interval``. Nothing streams before ``start``.
 
-    Raises ``MarketUnknown`` for a symbol or interval that the exchange lacks.
+    Raises ``MarketUnknown`` for a symbol or interval that the exchange lacks, and for two names of one market.
     """
 
     def __init__(self, session: CcxtSession, symbols: Sequence[str], interval: str) -> None:
         self._session, self._symbols, self._interval = session, tuple(symbols), interval
         self._length_ms = known_interval(session, interval)
         self._client = session.new_client()
-        self._names = {session.raw_market(name)["id"]: name for name in self._symbols}
+        self._names = session.names_by_id(self._symbols)
         self._pages = {name: CandlePages(session, self._client, name, interval) for name in self._symbols}
         self._closed = ClosedBars(self._length_ms)
         self._quotes: dict[str, Quote] = {}

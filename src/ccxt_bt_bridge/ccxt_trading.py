@@ -62,7 +62,7 @@ class CcxtTrading:
         self._session, self.purpose = session, client
         self._client = session.new_client()
         self._markets = {name: session.market_of(name) for name in symbols}
-        self._names = {session.raw_market(name)["id"]: name for name in symbols}
+        self._names = session.names_by_id(symbols)
         # ccxt's limiter is one queue for all: no order may stand behind a reconciliation.
         self._stream = session.new_client()
         self._client_ids = ClientIds()
@@ -222,7 +222,8 @@ class CcxtTrading:
         if account is None:
             self._background.keep(self._reconcile_soon())
             return
-        self._tell_account(account)
+        if not self._tell_account(account) and account.free is not None:
+            self._events.publish(account)  # what is free may have changed alone: an order rests, or does no more
         if message.get("a", {}).get("m") == "FUNDING_FEE":
             self._background.keep(self._funding_soon())
 

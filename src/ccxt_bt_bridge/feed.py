@@ -74,6 +74,14 @@ class FeedBoard:
             return queue.popleft() if queue else None
 
 
+class LiveClone(bt.feed.DataClone):
+    """A live feed once more, to be resampled beside itself."""
+
+    def _check(self, forcedata: bt.feed.DataBase | None = None) -> None:
+        if forcedata is not None:  # see LiveFeed
+            super()._check(forcedata=forcedata)
+
+
 class LiveFeed(bt.feed.DataBase):
     """One symbol of a board. ``leader`` is set on the first feed added: it alone waits.
 
@@ -178,6 +186,20 @@ class LiveFeed(bt.feed.DataBase):
         (bar, status), self._taken = self._taken, None
         self.put_notification(status)
         return ms_to_num(bar.time_ms), bar.open, bar.high, bar.low, bar.close, bar.volume, 0.0
+
+    def _check(self, forcedata: bt.feed.DataBase | None = None) -> None:
+        # While nothing comes Backtrader would end resampled bars by ``utcnow``: before their last part has come, or at
+        # once where the market's time is another. They are over by the bars that come.
+        if forcedata is not None:
+            super()._check(forcedata=forcedata)
+
+    def clone(self, **params: Any) -> LiveClone:
+        return LiveClone(dataname=self, **params)
+
+    def copyas(self, name: str, **params: Any) -> LiveClone:
+        copy = self.clone(**params)
+        copy._dataname = copy._name = name
+        return copy
 
     # what Backtrader does for every feed and cycle, without the search for what is not there
 

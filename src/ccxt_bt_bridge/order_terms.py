@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,7 @@ ORDER_WORDS = (
     "parent",
     "transmit",
 )
+PRICES = {"market": (), "limit": ("price",), "stop": ("price",), "stop_limit": ("price", "plimit")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,11 @@ def refusal(asked: Mapping[str, Any]) -> str | None:
         )
     if asked.get("trailamount") or asked.get("trailpercent"):
         return "trailing orders do not exist at the exchange; move a Stop order yourself"
-    if asked.get("exectype") == bt.Order.StopLimit and not (asked.get("price") and asked.get("plimit")):
+    for word in PRICES[TYPES[asked.get("exectype")]]:
+        price = asked.get(word)
+        if price is not None and not 0 < price < math.inf:
+            return f"{word} is {price}; it must be a number above 0"
+    if asked.get("exectype") == bt.Order.StopLimit and None in (asked.get("price"), asked.get("plimit")):
         return "a StopLimit order needs price, where it is triggered, and plimit, the price of its limit order"
     return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -35,10 +35,18 @@ WINDOW_MS, USDM_WEIGHT = 60_000, 2_400  # a minute, and what futures allow in it
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """An API key. Neither part is in any repr, log or error."""
+    """An API key. Neither part is in any repr, log or error. Raises ``ValueError`` for an empty one."""
 
     api_key: str = field(repr=False)
     secret: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        empty = [name for name, text in (("API key", self.api_key), ("secret", self.secret)) if not text.strip()]
+        if empty:
+            raise ValueError(
+                f"the {' and the '.join(empty)} {'is' if len(empty) == 1 else 'are'} empty: give what the exchange "
+                "issued, or look whether the environment variable that it is read from is set"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +135,15 @@ class CcxtSession:
             hint = f"did you mean {', '.join(near)}?" if near else f"it lists {len(self._by_compact)} others"
             raise MarketUnknown(f"{self.settings.exchange_id} has no market {name}; {hint}")
         return found
+
+    def names_by_id(self, names: Sequence[str]) -> dict[str, str]:
+        """These names by the exchange's ids. Raises ``MarketUnknown``, also for two names of one market."""
+        by_id: dict[str, str] = {}
+        for name in names:
+            known = by_id.setdefault(self.raw_market(name)["id"], name)
+            if known != name:
+                raise MarketUnknown(f"{known} and {name} are one market: use one name for it throughout")
+        return by_id
 
     # clients
 

@@ -213,6 +213,8 @@ class SingleOrderGateway:
 
     def _take_report(self, report: OrderReport) -> None:
         order = self._ledger.take_report(report)
+        if order is None or order.request.type != "market":
+            self._follower.has_changed(report.time_ms + 1)  # a resting order locks cash: USD-M tells no balance then
         if order is not None and order.lacks_fills and order not in self._asking:
             self._asking.add(order)
             self._keep(self._ask_for_fills(order), f"fills of {order.client_order_id}")

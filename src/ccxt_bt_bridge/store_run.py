@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -57,11 +58,15 @@ class FeedGroup:
 
 @dataclass(frozen=True, slots=True)
 class StoreTerms:
-    """How missing legs are treated, and what our order ids begin with."""
+    """How missing legs are treated, and what our order ids begin with. Raises ``ValueError``."""
 
     policy: MissingLeg
     grace_s: float
     id_prefix: str
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.grace_s < math.inf:
+            raise ValueError(f"grace_s is {self.grace_s}; it must be 0 or more seconds")
 
 
 class StoreRun:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
-from ccxt_bt_bridge.broker import OrderTicket
+from ccxt_bt_bridge.broker import DUST, OrderTicket
 from ccxt_bt_bridge.words import TIMES_IN_FORCE, Market, OrderRequest, Side
 
 
@@ -34,7 +34,7 @@ def request_for(
         client_order_id,
         ticket.symbol,
         Side.BUY if ticket.amount > 0 else Side.SELL,
-        market.round_amount(_decimal(abs(ticket.amount))),
+        _on_step(abs(ticket.amount), market),
         type=ticket.terms.type,
         price=_on_tick(ticket.terms.price, market),
         reduce_only=bool(ticket.info.get("reduce_only")),
@@ -54,6 +54,13 @@ def _objection(ticket: OrderTicket, request: OrderRequest, market: Market, last_
         return f"{market.symbol}: amount {request.amount} is over the maximum {market.max_amount}"
     price = request.price or request.trigger_price or last_price
     return None if request.reduce_only or price is None else market.shortfall(request.amount, price)
+
+
+def _on_step(amount: float, market: Market) -> Decimal:
+    """Down onto the step; but 0.1 + 0.2 is 0.3, and 0.3 - 0.28 is 0.02."""
+    exact = _decimal(amount)
+    nearest = (exact / market.amount_step).to_integral_value(rounding=ROUND_HALF_EVEN) * market.amount_step
+    return nearest if math.isclose(nearest, exact, rel_tol=DUST) else market.round_amount(exact)
 
 
 def _on_tick(price: float | None, market: Market) -> Decimal | None:

@@ -24,7 +24,7 @@ from brokers.simulated.faults import Fault
 from brokers.simulated.source import MarketSource
 from brokers.simulated.store import ExchangeStore, StoreError
 from feeds.history import HistoryError
-from management.exchange_market import account_terms, market_source
+from management.exchange_market import account_terms, is_real_time, market_source
 from management.exchange_options import exchange_parser
 
 OK, BAD_USAGE = 0, 2
@@ -98,7 +98,7 @@ async def _serve(options: argparse.Namespace) -> None:
 
 def _desk(options: argparse.Namespace, faults: Faults) -> Desk:
     try:
-        source = market_source(options, int(time.time() * 1000))
+        source = market_source(options, _wall_ms())
         terms = account_terms(options, source) | {"faults": faults.inside, "fault_seed": options.seed}
         store = ExchangeStore(options.state, fingerprint=_fingerprint(source, options))
         return Desk(
@@ -107,6 +107,7 @@ def _desk(options: argparse.Namespace, faults: Faults) -> Desk:
             ports={options.dialect: options.port},
             speed=options.speed,
             wait_for_client=options.wait_for_client,
+            now_ms=_wall_ms() if is_real_time(options) else None,
             terms=terms,
             server_terms={
                 "backend_timeout_ms": options.backend_timeout_ms,
@@ -119,6 +120,10 @@ def _desk(options: argparse.Namespace, faults: Faults) -> Desk:
         raise UsageError(str(error)) from error
     except OSError as error:
         raise UsageError(f"{error.filename}: {error.strerror}; choose a place that can be written") from None
+
+
+def _wall_ms() -> int:
+    return int(time.time() * 1000)
 
 
 def _ready(desk: Desk, options: argparse.Namespace) -> Mapping[str, Any]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 from brokers.funding import FundingSchedule
 from brokers.market_rules import markets_for
-from brokers.mock_market import START_MS, MockMarket, MockPair
+from brokers.mock_market import MockMarket, MockPair
 from brokers.simulated.source import MarketSource
-from ccxt_bt_bridge.series import BarSeries, interval_ms
+from ccxt_bt_bridge.series import BarSeries
 from feeds.history import load_bars, symbols_in
 from pairs.symbols import compact_symbol
 
@@ -19,10 +20,16 @@ KINDS = {"binanceusdm": "usdm", "binance": "spot"}
 FUNDING_RATE_8H = Decimal("0.0001")
 
 
+def is_real_time(options: argparse.Namespace) -> bool:
+    """A made-up market is now, unless a file holds an account of an earlier one."""
+    return options.speed == 1.0 and options.state is None and not options.data
+
+
 def market_source(options: argparse.Namespace, now_ms: int) -> MarketSource:
-    """The bars of ``--data``, or made up by ``--seed``. Raises ``HistoryError`` or ``ValueError`` as a sentence."""
-    series = _from_files(options) if options.data else _made_up(options, now_ms)
-    return MarketSource(series)
+    """The bars of ``--data``, or made up by ``--seed``: in real time, so that the bar after the history is the one of
+    ``now_ms``. Raises ``HistoryError`` or ``ValueError`` as a sentence."""
+    source = MarketSource(_from_files(options) if options.data else _made_up(options))
+    return _now(source, options.history, now_ms) if is_real_time(options) else source
 
 
 def account_terms(options: argparse.Namespace, source: MarketSource) -> dict[str, Any]:
@@ -47,21 +54,20 @@ def _from_files(options: argparse.Namespace) -> Mapping[str, BarSeries]:
     return {symbol: load_bars(options.data, symbol, options.interval) for symbol in symbols}
 
 
-def _made_up(options: argparse.Namespace, now_ms: int) -> Mapping[str, BarSeries]:
+def _made_up(options: argparse.Namespace) -> Mapping[str, BarSeries]:
     market = MockMarket(
         options.seed,
         options.history + options.bars,
         options.interval,
         pairs=[MockPair(*pair) for pair in options.pairs],
         symbols=options.symbols,
-        start_ms=_start_ms(options, now_ms),
     )
     return market.series()
 
 
-def _start_ms(options: argparse.Namespace, now_ms: int) -> int:
-    """In real time the market is now, unless a file holds an account of an earlier one."""
-    if options.speed != 1.0 or options.state is not None:
-        return START_MS
-    length = interval_ms(options.interval)
-    return (now_ms // length - options.history) * length
+def _now(source: MarketSource, history: int, now_ms: int) -> MarketSource:
+    """The same market at another time. Its holes count: it has fewer bars than time has passed in it."""
+    length, last = source.interval_ms, len(source.closes_ms) - 1
+    open_ms = int(source.closes_ms[min(history, last)]) - length
+    shift_ms = now_ms // length * length - open_ms
+    return MarketSource({name: replace(one, time_ms=one.time_ms + shift_ms) for name, one in source.series.items()})

@@ -12,8 +12,9 @@ import backtrader as bt
 import numpy as np
 
 from ccxt_bt_bridge.bt_time import num_to_ms
-from pairs.hedge import Hedges, HedgeTracker, hedge_series
-from pairs.spread import RollingSpread, rolling_statistics, transform
+from pairs.hedge import hedge_series
+from pairs.spread import transform
+from pairs.spread_tracker import SpreadTracker, SpreadWindow
 
 LINES = ("spread", "zscore", "hedge_ratio", "intercept", "mean", "std")
 
@@ -34,7 +35,8 @@ class SpreadLines(bt.Indicator):
 
     def __init__(self) -> None:
         super().__init__()
-        self._hedges = HedgeTracker(self.p.hedge, keep=self.p.window + 1)
+        self._window = SpreadWindow(self.p.window, self.p.inclusive, self.p.ddof)
+        self._tracker = SpreadTracker(self.p.hedge, self._window)
         self._seen = 0
 
     def once(self, start: int, end: int) -> None:
@@ -46,7 +48,7 @@ class SpreadLines(bt.Indicator):
         )
         y, x = transform(close_a, self.p.hedge.prices), transform(close_b, self.p.hedge.prices)
         hedges = hedge_series(self.p.hedge, y, x, self._bar_numbers(stamps))
-        result = self._statistics(y, x, hedges)
+        result = self._window.statistics(self.p.hedge, y, x, hedges)
         columns = (hedges.errors, result.zscore, hedges.ratios, hedges.intercepts, result.mean, result.std)
         for line, column in zip(self.lines, columns, strict=True):
             line.array = array.array("d", np.ascontiguousarray(column, dtype="f8").tobytes())
@@ -63,12 +65,8 @@ class SpreadLines(bt.Indicator):
         if self.data0.datetime[0] != self.data1.datetime[0]:
             raise ValueError(MISALIGNED)
         self._seen = len(self.data0)
-        y, x, numbers = self._tail(max(self.p.window + 1, self.p.hedge.window))
-        now = self._hedges.step(y, x, numbers)
-        y, x = y[-self.p.window - 1 :], x[-self.p.window - 1 :]
-        hedges = self._hedges.last_hedges(y, x)
-        result = self._statistics(y, x, hedges)
-        values = (hedges.errors[-1], result.zscore[-1], now.ratio, now.intercept, result.mean[-1], result.std[-1])
+        now = self._tracker.step(*self._tail(self._tracker.bars_needed))
+        values = (now.spread, now.zscore, now.hedge_ratio, now.intercept, now.mean, now.std)
         for line, value in zip(self.lines, values, strict=True):
             line[0] = value
 
@@ -78,16 +76,6 @@ class SpreadLines(bt.Indicator):
         """The last ``size`` bars' spread by the hedge in force now (fewer bars when there are fewer)."""
         y, x, _ = self._tail(size)
         return y - self.lines.intercept[0] - self.lines.hedge_ratio[0] * x
-
-    def _statistics(self, y: np.ndarray, x: np.ndarray, hedges: Hedges) -> RollingSpread:
-        """One hedge for a whole window; with kalman each bar's own error, as the filter saw it."""
-        if self.p.hedge.method == "kalman":
-            y, x, intercepts = hedges.errors, np.zeros(len(y)), np.zeros(len(y))
-        else:
-            intercepts = hedges.intercepts
-        return rolling_statistics(
-            y, x, hedges.ratios, intercepts, self.p.window, inclusive=self.p.inclusive, ddof=self.p.ddof
-        )
 
     def _tail(self, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         count = min(size, len(self.data0))

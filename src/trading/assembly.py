@@ -29,7 +29,7 @@ from trading.live_pair_broker import LivePairBroker
 from trading.live_recorder import LiveRecorder
 from trading.live_session import Alignment, LiveSession, Reach, Watch
 from trading.pair_gateway import PairGateway, StepView
-from trading.plan_builder import STRATEGIES, risk_limits, stop_levels, strategy_plan
+from trading.plan_builder import STRATEGIES, risk_limits, signal_terms, stop_levels, strategy_plan
 from trading.progress import Progress
 from trading.risk_guard import RiskGuard
 from trading.run_terms import kept_terms
@@ -69,7 +69,8 @@ def build_live_path(
     model, paths = config.model, control_paths(config)
     known = kept_terms(journal, venue, config.pairs)
     equity = venue.opening_equity(known)
-    bus, statistics = EventBus(), ExecutionQuality()
+    bus = EventBus()
+    statistics = ExecutionQuality(model.execution.slippage_alert_pct, bus.publish)
     ledger = PairLedger(equity, {pair.pair_id: pair for pair in config.pairs})
     guard = RiskGuard(risk_limits(config, backtest=False), float(equity))
     progress = Progress()
@@ -82,8 +83,8 @@ def build_live_path(
         clock=venue.clock,
         bus=bus,
         rules=venue.rules,
-        settings=_execution_settings(model),
-        wire=_wire_limits(model, equity),
+        settings=execution_settings(model),
+        wire=wire_limits(model, equity),
         network=venue.network,
         doubts=venue.doubts,
         bot_id=config.bot_id,
@@ -120,10 +121,11 @@ def _watch(config: LoadedConfig, venue: Venue) -> Watch:
         tells_prices=between and venue.is_endless,
         flattens=trading.on_stale == "flatten",
     )
-    return Watch(stop_levels(config), between, trading.max_price_jump_pct, stale)
+    terms = signal_terms(config) if between else {}
+    return Watch(stop_levels(config), between, trading.max_price_jump_pct, stale, terms)
 
 
-def _execution_settings(model: Config) -> ExecutionSettings:
+def execution_settings(model: Config) -> ExecutionSettings:
     execution = model.execution
     return ExecutionSettings(
         min_fill_ratio=execution.min_fill_ratio,
@@ -141,7 +143,7 @@ def _execution_settings(model: Config) -> ExecutionSettings:
     )
 
 
-def _wire_limits(model: Config, equity: Decimal) -> WireLimits:
+def wire_limits(model: Config, equity: Decimal) -> WireLimits:
     """Without a word in the config: so much that only a defect sends it."""
     execution = model.execution
     usual = FAR_TOO_MUCH * equity * Decimal(repr(model.risk_management.max_leverage))
@@ -201,7 +203,7 @@ def _restore_positions(broker: BridgeBroker, path: LivePath) -> None:
     path.gateway.publish_step(StepView(None, equity, equity, positions))
     for pair_id, position in positions.items():
         for leg in position.legs:
-            broker.restore((pair_id, leg.symbol), float(leg.quantity), float(leg.entry_price))
+            broker.restore((pair_id, leg.symbol), leg.quantity, leg.entry_price)
 
 
 def _decided(path: LivePath) -> frozenset[str]:

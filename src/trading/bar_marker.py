@@ -38,6 +38,7 @@ class BarMarker:
         self._gateway = gateway
         self._statistics = statistics
         self._mode = mode
+        self._unhedged_before_s: float = (floor.journal.risk_state(STATUS_KEY) or {}).get("longest_unhedged_s", 0.0)
         self._leave = leave
         self._counted: datetime | None = None
 
@@ -104,6 +105,7 @@ class BarMarker:
             signals=self.progress.signals,
             last_bars=self.progress.last_bars,
             is_market_up=self.progress.is_market_up,
+            longest_unhedged_s=max(self._unhedged_before_s, self.floor.engine.longest_unhedged_s),
             reconciled=self.floor.reconciler.last,
         )
 

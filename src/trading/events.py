@@ -13,6 +13,7 @@ from pairs.words import PairOrder, PairPosition
 from trading.journal.words import Intent
 from trading.records import TradeRecord
 from trading.risk.state import RiskNotice
+from trading.signals import TradingSignal
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,14 @@ class EntryRefused:
     time: datetime
     order: PairOrder
     reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSent:
+    """An order is about to be sent: its intent is on disk."""
+
+    time: datetime
+    intent: Intent
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +126,15 @@ class ConnectionChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class PairSignal:
+    """What a price between bars, or a bar's close, says of a pair. Entries are the strategy's to decide."""
+
+    time: datetime
+    pair_id: str
+    signal: TradingSignal
+
+
+@dataclass(frozen=True, slots=True)
 class Alarm:
     """Something a person should look at. ``critical`` when money is exposed."""
 
@@ -128,6 +146,7 @@ class Alarm:
 
 Event = (
     EntryRefused
+    | OrderSent
     | OrderFinished
     | LegFilled
     | PairOpened
@@ -138,6 +157,7 @@ Event = (
     | BarMarked
     | StepMissed
     | ConnectionChanged
+    | PairSignal
     | Alarm
     | RiskNotice
 )

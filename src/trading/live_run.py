@@ -24,6 +24,7 @@ from trading.events import (
     OrderFinished,
     PairClosed,
     PairOpened,
+    PairSignal,
     StepMissed,
 )
 from trading.records import RunResult, TradeRecord
@@ -86,6 +87,7 @@ def live_result(path: LivePath, *, uptime_s: float) -> RunResult:
         notes=path.venue.notes,
         risk_trips=tuple((parse_utc(when), reason) for when, reason in path.floor.guard.state.trips),
         uptime_s=uptime_s,
+        execution=path.statistics.record(),
     )
 
 
@@ -131,6 +133,8 @@ def log_events(bus: EventBus, logs: RunLogs) -> None:
                 log.warning("limit_reached limit=%s", reason)
             case PairQuarantined(until=until):
                 log.warning("quarantined pair=%s stops=%d until=%s", event.pair_id, event.stops, until)
+            case PairSignal(signal=signal):
+                log.debug("signal pair=%s type=%s z=%s", event.pair_id, signal.signal_type, signal.z_score)
             case Alarm():
                 log.log(logging.ERROR if event.critical else logging.WARNING, "alarm %s", event.message)
 

@@ -22,7 +22,7 @@ from ccxt_bt_bridge.step_driver import KeyedStep, StepDriver, StepTold
 from ccxt_bt_bridge.words import Connection
 from pairs.words import Action, Pair, PairOrder, PairPosition
 from trading.bar_marker import BarMarker
-from trading.between_bars import BetweenBars
+from trading.between_bars import BetweenBars, signals_of
 from trading.control.command_desk import CommandDesk
 from trading.control.command_queue import CommandQueue
 from trading.control.controls import Controls
@@ -34,6 +34,7 @@ from trading.execution.reconciler import Mismatch
 from trading.live_prices import LivePrices
 from trading.pair_gateway import PairGateway
 from trading.progress import Progress
+from trading.signal_terms import SignalTerms
 from trading.stale_watch import REASON as STALE
 from trading.stale_watch import StaleTerms, StaleWatch
 from trading.warm_up import WarmUp
@@ -66,12 +67,16 @@ class Reach:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """``stop_z``: pair → |z| of its stop, watched ``between_bars`` too; prices that jump so far are doubted."""
+    """``stop_z``: pair → |z| of its stop, watched ``between_bars`` too; prices that jump so far are doubted.
+
+    ``signals``: pair → what signals are made of, for those that have any.
+    """
 
     stop_z: Mapping[str, float]
     between_bars: bool
     max_price_jump_pct: float
     stale: StaleTerms
+    signals: Mapping[str, SignalTerms]
 
 
 class LiveSession:
@@ -124,7 +129,8 @@ class LiveSession:
         self._between = BetweenBars(
             pairs,
             LivePrices(max_jump_pct=watch.max_price_jump_pct, tell=self._note),
-            looks=(self._stops.check,),
+            stops=self._stops,
+            signals=signals_of(pairs, watch.signals, floor),
             heard=self._stale.heard_price,
         )
         self._looks_between = watch.between_bars
@@ -161,9 +167,9 @@ class LiveSession:
             self._tell_shortage(pair.pair_id, past, wanted=bars, now_ms=now_ms)
             for number, symbol in enumerate(pair.symbols):
                 self._board.add((pair.pair_id, symbol), [step[number] for step in past])
-            for step in steps[-1:]:
-                self.progress.prices.update({bar.symbol: bar.close for bar in step})
-                self._between.note_step(step)
+            for step in past:
+                self._between.note_step(pair.pair_id, step, is_past=True)
+            self.progress.prices.update({bar.symbol: bar.close for step in steps[-1:] for bar in step})
             self._again += [(pair.pair_id, step) for step in again]
 
     def _tell_shortage(self, pair_id: str, past: Sequence[Step], *, wanted: int, now_ms: int) -> None:
@@ -239,13 +245,14 @@ class LiveSession:
         for time_ms in sorted({step[0].time_ms for _, step in steps}):
             now = [(pair_id, step) for pair_id, step in steps if step[0].time_ms == time_ms]
             for pair_id, step in now:
-                self._between.note_step(step)
+                self._between.note_step(str(pair_id), step)
                 self._stale.heard_step(str(pair_id), step)
             self._note_prices([step for _, step in now])
             if self._loop.is_virtual:
                 self._commands.look()
             self._marker.mark(ms_to_datetime(time_ms))
-            self.floor.reconciler.soon()
+            if self._loop.is_virtual:
+                self.floor.reconciler.soon()
             self._board.put_step([((pair_id, bar.symbol), bar) for pair_id, step in now for bar in step])
             self._board.hub.kick()
 

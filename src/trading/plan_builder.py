@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from ccxt_bt_bridge.series import interval_ms
 from ccxt_bt_bridge.words import Market
+from mixins.zscore import ZScoreEntryParams, ZScoreExitParams
 from pairs.costs import TradingCosts
 from pairs.sizing import SizingSpec
+from pairs.spread_tracker import SpreadWindow
 from strategies.custom_strategy import CustomStrategy
 from strategies.desk_strategy import DeskStrategy
 from strategies.pair_strategy import PairStrategy
 from strategies.plan import StrategyPlan
 from trading.config.model import Config, LoadedConfig
 from trading.risk_guard import RiskLimits, TrailingStop
+from trading.signal_terms import SignalTerms
 
 HOURS_PER_YEAR = 8_760.0
 STRATEGIES: dict[str, type[DeskStrategy]] = {"pair": PairStrategy, "custom": CustomStrategy}
@@ -81,6 +85,19 @@ def stop_levels(config: LoadedConfig) -> dict[str, float]:
     """Pair → the |z| at which a trade is stopped, by the statistics of its entry; infinite for none."""
     spec = config.exit
     return {pair.pair_id: spec.rule.frozen_stop(spec.params, pair) for pair in config.pairs}  # type: ignore[attr-defined]
+
+
+def signal_terms(config: LoadedConfig) -> dict[str, SignalTerms]:
+    """Pair → its levels and window, where entry and exit are by z; nothing of other rules."""
+    entry, leave, model = config.entry.params, config.exit.params, config.model
+    if not (isinstance(entry, ZScoreEntryParams) and isinstance(leave, ZScoreExitParams)):
+        return {}
+    window = SpreadWindow(entry.e_window, entry.e_statistics_window == "inclusive", entry.e_ddof)
+    common = replace(SignalTerms.of(model), exit_z=leave.x_exit_z, window=window)
+    return {
+        pair.pair_id: replace(common, entry_z=pair.entry_z or entry.e_entry_z, stop_z=pair.stop_z or leave.x_stop_z)
+        for pair in config.pairs
+    }
 
 
 def sizing_spec(model: Config) -> SizingSpec:

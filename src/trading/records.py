@@ -95,6 +95,22 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class ExecutionRecord:
+    """How well orders were executed: latency in ms, slippage and legging in per cent of notional, positive: it cost.
+
+    ``alerts``: orders and pair trades that cost more than the config's ``slippage_alert_pct``.
+    """
+
+    orders: int
+    median_latency_ms: float
+    p95_latency_ms: float
+    average_slippage_pct: float
+    p95_slippage_pct: float
+    average_legging_pct: float
+    alerts: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunResult:
     """Everything a backtest, a rehearsal or a run has to tell; ``trading.reports.result_files`` writes it."""
 
@@ -116,3 +132,4 @@ class RunResult:
     notes: tuple[str, ...] = ()
     risk_trips: tuple[tuple[datetime, str], ...] = ()
     uptime_s: float | None = None
+    execution: ExecutionRecord | None = None

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
+from pairs.words import SpreadStatistics
+
 
 class SignalAction(Enum):
     """What a signal of one symbol asks for."""
@@ -57,7 +59,9 @@ class TradingSignal:
 
     ``quantity`` in base units, positive. ``price``, ``stop_loss`` and ``take_profit``: prices in quote currency.
     ``suggested_position_size``: gross notional / equity. ``stop_loss_z`` and ``take_profit_z``: levels of ``|z|``.
-    ``confidence`` from 0 to 1; ``reason`` is a short code. Raises ValueError for a signal of neither or of both.
+    ``confidence`` from 0 to 1; ``reason`` is a short code. ``hedge_ratio``: of the legs' notionals, where there are no
+    ``statistics`` of the spread, by which the levels of z are watched while the pair is held. Raises ValueError for a
+    signal of neither or of both.
     """
 
     symbol: str | None = None
@@ -78,6 +82,8 @@ class TradingSignal:
     stop_loss_z: float | None = None
     take_profit_z: float | None = None
     reason: str = ""
+    hedge_ratio: float | None = None
+    statistics: SpreadStatistics | None = None
 
     def __post_init__(self) -> None:
         of_symbol, of_pair = (self.symbol, self.action), (self.pair_x, self.pair_y, self.signal_type)

@@ -13,6 +13,7 @@ from trading.events import Alarm
 from trading.execution.floor import Floor
 
 REASON = "stale_data"
+TURNS = 20  # of the loop: what came while the whole process stood still is heard before it is called missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +64,17 @@ class StaleWatch:
         self._prices = {s: now_s for pair in self._pairs.values() for s in pair.symbols} | self._prices
         while True:
             await asyncio.sleep(self._pause_s())
+            if any(map(self.is_stale, self._pairs)):
+                await self._hear_out()
             for pair_id in self._pairs:
                 if self.is_stale(pair_id):
                     self._look_at(pair_id)
                 else:
                     self._tell_fresh(pair_id)
+
+    async def _hear_out(self) -> None:
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
 
     def _pause_s(self) -> float:
         """Until the next pair is due; one that is overdue may have been opened meanwhile."""

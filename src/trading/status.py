@@ -30,6 +30,7 @@ def status_row(
     last_bars: Mapping[str, datetime],
     is_market_up: bool,
     reconciled: Reconciled | None,
+    longest_unhedged_s: float,
 ) -> dict[str, Any]:
     """JSON values. Money in quote currency, ``_pct`` 0 to 100."""
     open_records = ledger.open_records(prices)
@@ -38,6 +39,7 @@ def status_row(
     return {
         "time": None if time is None else utc_text(time),
         "equity": _known(equity),
+        "longest_unhedged_s": longest_unhedged_s,
         "data_feed_status": {"data_points": bars, "last_bar": None if time is None else utc_text(time)},
         "broker_status": {"cash": equity - sum(gains), "value": equity, "type": mode},
         "engine": {
@@ -67,9 +69,10 @@ def status_row(
             "execution": {
                 "avg_fill_time_ms": statistics.average_latency_ms,
                 "orders": statistics.orders,
-                "longest_unhedged_s": statistics.longest_unhedged_s,
             },
-            "slippage": {"avg_slippage_pct": statistics.average_slippage_pct},
+            "speed": statistics.speed_metrics(),
+            "slippage": statistics.slippage_metrics(),
+            "legging": statistics.legging_metrics(),
         },
         "trades": {"closed": len(ledger.trades), "pnl": float(sum(trade.pnl for trade in ledger.trades))},
     }

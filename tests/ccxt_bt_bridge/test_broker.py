@@ -159,6 +159,20 @@ def test_fills_of_tenths_complete_an_order_and_close_a_position_without_dust():
     assert strategy.trades[-1].pnl == pytest.approx(3.0)
 
 
+def test_a_position_is_the_exact_sum_of_its_fills():
+    """In floats 0.01 - 0.03 is -0.019999999999999997: rounded down to a step, a close would leave 0.001 open."""
+    strategy = run([buy(0.01), sell(0.03)], [fill("0.01", which=0), fill("-0.03", which=1)])
+    assert position(strategy) == (-0.02, 100.0)
+    strategy = run([buy(0.3), sell(0.28)], [fill("0.1", which=0)] * 3 + [fill("-0.28", which=1)])
+    assert position(strategy)[0] == 0.02
+
+
+def test_what_a_reader_does_to_a_position_is_his_own_affair():
+    strategy = run([buy(1.0)], [fill("1")])
+    strategy.broker.getposition(strategy.data, clone=False).update(5.0, 1.0)
+    assert position(strategy) == (1.0, 100.0)
+
+
 def test_the_gateway_gets_signed_amounts_the_feeds_key_and_what_the_caller_passed_along():
     strategy = run([buy(3.0), sell(2.0, 1)], [], symbols="AB")
     first, second = strategy.gateway.tickets
@@ -247,7 +261,7 @@ def test_every_feed_has_a_position_of_its_own():
 
 
 def test_a_position_from_before_is_restored_and_closed_with_its_profit():
-    strategy = run([sell(2.0)], [fill("-2", "90")], prepare=lambda broker: broker.restore("A", 2.0, 80.0))
+    strategy = run([sell(2.0)], [fill("-2", "90")], prepare=lambda broker: broker.restore("A", Decimal(2), Decimal(80)))
     assert position(strategy) == (0.0, 0.0)
     assert strategy.orders[0].executed.pnl == 20.0
 
@@ -374,6 +388,10 @@ def test_a_lifetime_is_a_moment_a_time_from_the_bar_on_or_the_bars_day(valid, un
         ({"oco": object()}, "oco: the exchange does not tie"),
         ({"transmit": False}, "bracket orders: the exchange does not tie"),
         ({"parent": object()}, "bracket orders: the exchange does not tie"),
+        ({"exectype": bt.Order.Limit, "price": 0.0}, "price is 0.0; it must be a number above 0"),
+        ({"exectype": bt.Order.Limit, "price": float("nan")}, "price is nan; it must be a number above 0"),
+        ({"exectype": bt.Order.Stop, "price": -1}, "price is -1; it must be"),
+        ({"exectype": bt.Order.StopLimit, "price": 105.0, "plimit": 0.0}, "plimit is 0.0; it must be"),
         ({"exectype": bt.Order.StopLimit, "price": 105.0}, "needs price, where it is triggered, and plimit"),
         ({"exectype": bt.Order.StopLimit, "plimit": 105.0}, "needs price, where it is triggered, and plimit"),
     ],

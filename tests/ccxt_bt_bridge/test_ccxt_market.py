@@ -259,7 +259,7 @@ def test_an_unknown_symbol_is_refused_with_names_that_are_near():
         async with desk_session() as (_, session):
             with pytest.raises(MarketUnknown, match=r"no market BTCUSD; did you mean BTCUSDT"):
                 CcxtMarket(session, ["BTCUSD"], "1m")
-            with pytest.raises(MarketUnknown, match=r"no interval 7m; it has 1m, 5m"):
+            with pytest.raises(MarketUnknown, match=r"no interval 7m; it has 1m, 3m, 5m"):
                 CcxtMarket(session, ["BTCUSDT"], "7m")
             with pytest.raises(MarketUnknown, match="was not asked for"):
                 await CcxtMarket(session, ["BTCUSDT"], "1m").quote("ETHUSDT")

@@ -13,7 +13,7 @@ import pytest
 from ccxt_bt_bridge.bt_time import num_to_ms
 from ccxt_bt_bridge.feed import CONNBROKEN, IDLE_WAIT_S
 from ccxt_bt_bridge.hub import Hub
-from tests.ccxt_bt_bridge.board_harness import HOUR_MS, bar, board_of, cerebro_on, put
+from tests.ccxt_bt_bridge.board_harness import HOUR_MS, CountingFeed, bar, board_of, cerebro_on, put
 
 TWO = ("A", "B")
 FOUR = ("A", "B", "C", "D")
@@ -322,3 +322,46 @@ def test_bars_written_in_one_go_are_those_that_backtrader_writes_itself(params, 
     plain = log_of({}, {})
     assert [entry[0] for entry in plain].count("filled") >= 3
     assert log_of(params, terms) == plain
+
+
+class Bars(bt.Strategy):
+    """Writes down each new bar of each data: its close time in hours, open, close and volume."""
+
+    params: Any = (("log", None),)
+
+    def __init__(self) -> None:
+        self.seen = [0] * len(self.datas)
+
+    def prenext(self) -> None:
+        self.next()
+
+    def next(self) -> None:
+        for number, data in enumerate(self.datas):
+            if len(data) > self.seen[number]:
+                self.seen[number] = len(data)
+                hours = round(num_to_ms(data.datetime[0]) / HOUR_MS, 3)
+                self.p.log.append((number, hours, data.open[0], data.close[0], data.volume[0]))
+
+
+@pytest.mark.parametrize("beside_itself", [False, True])
+def test_a_resampled_live_feed_ends_its_bars_by_the_bars_that_come(beside_itself):
+    """Also after cycles in which nothing came: the machine's clock is years away from this market's."""
+    board = board_of("A", history=3)
+    log: list[Any] = []
+
+    def closing_at(number: int) -> Any:
+        return lambda: board.put_step([("A", bar("A", number, 100.0 + number))])
+
+    board.hub.script = [closing_at(4), lambda: None, closing_at(5), lambda: None, lambda: None, closing_at(6)]
+    cerebro = bt.Cerebro(stdstats=False)
+    hours = {"timeframe": bt.TimeFrame.Minutes, "compression": 60}
+    feed = CountingFeed(board=board, key="A", leader=True, name="A", **hours)
+    if beside_itself:
+        cerebro.adddata(feed)
+    cerebro.resampledata(feed, timeframe=bt.TimeFrame.Minutes, compression=120)
+    cerebro.addstrategy(Bars, log=log)
+    cerebro.run()
+    longer = [row[1:] for row in log if row[0] == int(beside_itself)]
+    assert longer == [(2.0, 100.0, 100.0, 20.0), (4.0, 100.0, 104.0, 20.0), (6.0, 105.0, 106.0, 20.0)]
+    if beside_itself:
+        assert [row[1] for row in log if row[0] == 0] == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]

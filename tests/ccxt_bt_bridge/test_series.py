@@ -15,10 +15,11 @@ def ramp(length: int) -> BarSeries:
     )
 
 
-def test_intervals_are_the_seven_that_are_known():
-    assert [interval_ms(name) // 60_000 for name in INTERVALS] == [1, 5, 15, 30, 60, 240, 1440]
-    with pytest.raises(ValueError, match="'2h'.*1m, 5m"):
-        interval_ms("2h")
+def test_intervals_are_those_that_begin_with_the_day():
+    assert [interval_ms(name) // 60_000 for name in INTERVALS] == [1, 3, 5, 15, 30, 60, 120, 240, 360, 480, 720, 1440]
+    for unknown in ("1w", "1M", "5h"):
+        with pytest.raises(ValueError, match=f"'{unknown}'; known: 1m, 3m, 5m.*8h, 12h, 1d"):
+            interval_ms(unknown)
 
 
 def test_a_bar_comes_out_in_plain_numbers():

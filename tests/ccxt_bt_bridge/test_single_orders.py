@@ -291,6 +291,18 @@ def test_amounts_and_prices_are_on_the_venues_steps():
     assert accepted == D("-0.123")
 
 
+@pytest.mark.parametrize(
+    ("size", "sent"), [(0.3 - 0.28, "0.020"), (-(0.1 + 0.2), "0.300"), (0.0199999, "0.019"), (0.0209, "0.020")]
+)
+def test_a_size_that_is_dust_away_from_a_step_is_that_step(size, sent):
+    async def act(desk: Desk):
+        desk.order(size)
+        await asyncio.sleep(0.01)
+        return desk.trading.requests[0].amount
+
+    assert on_desk(act) == D(sent)
+
+
 def test_what_the_caller_asked_for_by_name_is_sent():
     async def act(desk: Desk):
         desk.order(1.0, info={"reduce_only": True, "time_in_force": "PO"}, type="limit", price=90.0)
@@ -451,6 +463,23 @@ def test_after_a_fill_the_account_is_read_until_it_answers():
         return desk.gateway.cash_view().cash
 
     assert on_desk(act) == 999
+
+
+def test_what_a_resting_order_locks_is_asked_for_once_for_all_orders_of_a_moment():
+    async def act(desk: Desk):
+        trading, asked, cash = desk.trading, desk.trading.asked("account"), []
+        for wallet, status in ((D(800), "open"), (D(1000), "canceled")):
+            trading.wallet = wallet
+            if status == "open":
+                for _ in range(3):
+                    desk.order(1.0, type="limit", price=90.0)
+            else:
+                await desk.hear(*(trading.report(which, status) for which in range(3)))
+            await asyncio.sleep(5)
+            cash.append(desk.gateway.cash_view().cash)
+        return cash, trading.asked("account") - asked
+
+    assert on_desk(act) == ([800, 1000], 2)
 
 
 def test_after_a_silence_what_the_port_told_counts_once_and_what_no_fill_explains_is_told():

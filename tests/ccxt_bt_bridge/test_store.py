@@ -25,6 +25,7 @@ from ccxt_bt_bridge import CcxtStore
 from ccxt_bt_bridge.bt_time import num_to_ms
 from ccxt_bt_bridge.errors import AccountRefused, BridgeError, ExchangeUnreachable, KeyRefused, MarketUnknown
 from tests.brokers.desk.desks import BTC, ETH
+from tests.brokers.desk.markets import spot_rules
 from tests.ccxt_bt_bridge.desk_thread import DeskThread
 
 KEY = ("desk-key", "desk-secret")
@@ -135,6 +136,32 @@ def test_every_kind_of_order_over_the_wire(exchange, symbols):
     assert again.broker.startingcash == pytest.approx(strategy.broker.getcash(), rel=1e-3)
 
 
+class Locks(Script):
+    """A limit order that rests until its cash is locked, is cancelled, and is over when the cash is free again."""
+
+    patience = 200  # steps
+
+    def next(self) -> None:
+        cash = self.broker.getcash()
+        assert len(self) < self.patience
+        if self.is_live and not self.orders:
+            self.before, price = cash, self.data.close[0] * 0.9
+            self.orders.append(self.buy(size=0.05, exectype=bt.Order.Limit, price=price))
+        elif self.is_live and self.orders[0].alive() and cash < self.before - 1.0:
+            self.cancel(self.orders[0])
+        elif self.is_live and not self.orders[0].alive() and cash == self.before:
+            self.env.runstop()
+
+
+@pytest.mark.parametrize(("exchange", "symbol"), [("binanceusdm", BTC), ("binance", "BTC/USDT")])
+def test_cash_is_without_what_open_orders_lock(exchange, symbol):
+    rules = {"markets": spot_rules()} if exchange == "binance" else {}
+    with DeskThread(speed=FAST, dialects={exchange: 0}, **rules) as desk:
+        strategy = run(store_at(desk, exchange), symbol, strategy=Locks)
+        assert not desk.desk.walk().done()  # else the market's end has ended the run
+    assert of(strategy, 0) == ["Submitted", "Accepted", "Canceled"]
+
+
 # what goes wrong at the start
 
 
@@ -161,6 +188,17 @@ def test_a_symbol_that_does_not_exist_is_named_with_those_that_are_near():
         refused(MarketUnknown, "no market BTX/USDT:USDT; did you mean BTCUSDT", desk, "BTX/USDT:USDT")
 
 
+@pytest.mark.parametrize("groups", [(None, None), ("one", "other")])
+def test_two_names_of_one_market_are_refused(groups):
+    with DeskThread() as desk, store_at(desk) as store:
+        cerebro = bt.Cerebro()
+        for name, group in zip((BTC, "BTCUSDT"), groups, strict=True):
+            cerebro.adddata(store.getdata(name, "1m", history=5, group=group))
+        cerebro.setbroker(store.getbroker())
+        with pytest.raises(MarketUnknown, match=f"{BTC} and BTCUSDT are one market: use one name"):
+            cerebro.run()
+
+
 def test_no_network_is_a_sentence():
     refused(ExchangeUnreachable, "no exchange answers at", url="http://127.0.0.1:9")
 
@@ -172,7 +210,11 @@ def test_no_network_is_a_sentence():
         ({"url": "http://127.0.0.1:1", "testnet": True}, "exclude each other"),
         ({"api_key": "alone"}, "belong together"),
         ({"id_prefix": "much-too-long-a-prefix"}, "1 to 16"),
-        ({"group_policy": "hope"}, "hope"),
+        ({"group_policy": "hope"}, "'hope' is no policy .* use one of wait, skip, carry"),
+        ({"grace_s": -1}, "grace_s is -1; it must be 0 or more"),
+        ({"grace_s": float("nan")}, "grace_s is nan"),
+        ({"api_key": "", "secret": " "}, "the API key and the secret are empty: .* environment variable"),
+        ({"api_key": "a", "secret": ""}, "the secret is empty"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_at_once(options, words):
@@ -285,6 +327,7 @@ def test_the_example_trades_on_an_exchange_in_another_process():
         (["--symbol", "BTCUSD"], "desk-key", "has no market BTCUSD; did you mean BTCUSDT"),
         (["--interval", "7m"], "desk-key", "unknown interval '7m'"),
         ([], "wrong", "does not accept this API key"),
+        ([], "", "the API key is empty"),
     ],
 )
 def test_what_the_example_cannot_run_is_one_sentence(arguments, key, said, monkeypatch):

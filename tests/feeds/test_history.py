@@ -97,8 +97,8 @@ def test_an_empty_folder_is_called_empty(tmp_path):
 
 
 def test_an_unknown_interval_lists_the_known(folder):
-    with pytest.raises(HistoryError, match="'2h'.*30m, 1h"):
-        load_bars(folder, "BTCUSDT", "2h")
+    with pytest.raises(HistoryError, match="'1w'.*30m, 1h"):
+        load_bars(folder, "BTCUSDT", "1w")
 
 
 @pytest.mark.parametrize(

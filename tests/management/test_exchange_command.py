@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,11 +60,16 @@ def test_it_says_where_it_listens_and_answers_there() -> None:
         assert len(rows) == 21  # history and the forming bar: nobody has subscribed, so the market waits
 
 
-def test_in_real_time_the_made_up_market_is_now() -> None:
-    with running("--symbols", "BTCUSDT", "--interval", "1h") as (_, ready):
-        (row,) = read(ready["rest"] + "/fapi/v1/klines?symbol=BTCUSDT&interval=1h&limit=1")
+@pytest.mark.parametrize(("interval", "length_ms"), [("1m", 60_000), ("1h", 3_600_000)])
+def test_in_real_time_the_made_up_market_is_now(interval: str, length_ms: int) -> None:
+    """Through all the holes of a long history: the time is the wall's, and the open candle the one of now."""
+    with running("--symbols", "BTCUSDT", "--interval", interval, "--history", "3000") as (_, ready):
+        before = round(time.time() * 1000)
         now = read(ready["rest"] + "/fapi/v1/time")["serverTime"]
-        assert row[0] <= now <= row[0] + 2 * 3_600_000
+        (row,) = read(ready["rest"] + f"/fapi/v1/klines?symbol=BTCUSDT&interval={interval}&limit=1")
+        after = round(time.time() * 1000)
+    assert before - 1_000 <= now <= after + 1_000
+    assert before // length_ms * length_ms <= row[0] <= after
 
 
 def test_it_serves_tls_that_its_own_authority_vouches_for(tmp_path: Path) -> None:

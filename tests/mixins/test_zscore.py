@@ -193,3 +193,16 @@ def test_no_statistics_make_an_entry_raise(b, deviation):
     odd = SpreadStatistics(hedge_ratio=b, intercept=0.0, mean=0.0, std=deviation)
     answer = entry(statistics=odd, costs=TradingCosts(0.0005, 0.0001, 0.0001), **CROSSED)
     assert answer.direction is None or (b > 0 and deviation > 0)
+
+
+@pytest.mark.parametrize(
+    ("pair", "params", "level"),
+    [
+        (PAIR, {}, 4.0),
+        (OWN_LEVELS, {}, 5.0),
+        (PAIR, {"x_stop_z": 6.0}, 6.0),
+        (PAIR, {"x_statistics": "rolling"}, math.inf),
+    ],
+)
+def test_a_stop_by_frozen_statistics_can_be_watched_between_bars(pair, params, level):
+    assert ZScoreExitMixin.frozen_stop(ZScoreExitParams(**params), pair) == level

@@ -4,7 +4,7 @@ import json
 import sqlite3
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from brokers.simulated.store import StoreError
 from pairs.words import PairState
 from tests.trading.runs import CONFIGS, backtest, write_config
 from trading.config.loader import ConfigError
-from trading.events import BarMarked, Event, OrderFailed, PairClosed, PairOpened
+from trading.events import Alarm, BarMarked, Event, OrderFailed, PairClosed, PairOpened
 from trading.journal.errors import JournalBusy
 from trading.journal.file import WriterLock, is_held, lock_path
 from trading.journal.reads import JournalReader
@@ -330,6 +330,19 @@ def test_a_position_that_somebody_closed_meanwhile_halts_the_bot(short):
     assert not any(isinstance(event, PairOpened) for event in events)
     status = bot_of(short).get_status()
     assert (status["risk"]["breaker"], status["risk"]["risk_violations"]) == ("halted", ["ledger_mismatch"])
+
+
+def test_a_start_after_a_halt_says_why_nothing_is_opened_and_what_to_do(short):
+    stopped, _ = stopped_at(bot_of(short), PairOpened)
+    _, exchange = state_paths(bot_of(short).load())
+    with closing(sqlite3.connect(exchange)) as connection:
+        connection.execute("DELETE FROM positions WHERE symbol = ?", (stopped.open[0].legs[0].symbol,))
+        connection.commit()
+    stopped_at(bot_of(short), BarMarked)
+    _, events = stopped_at(bot_of(short), BarMarked)
+    alarms = [event.message for event in events if isinstance(event, Alarm)]
+    (why,) = [alarm for alarm in alarms if "halted since" in alarm]
+    assert why.endswith("(ledger_mismatch): nothing is opened until a person resumes: `tandem resume CONFIG`")
 
 
 def test_a_run_in_accelerated_time_works_as_well(tmp_path):

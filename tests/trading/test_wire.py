@@ -34,7 +34,10 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def config_of(folder: Path, url: str | None, broker: str = "binance", **changes) -> Path:
-    """The shipped config on a short market: for its backtest, or at an exchange on this machine."""
+    """The shipped config on a short market: for its backtest, or at an exchange on this machine.
+
+    Over the wire with stops at closes only, which is when a backtest sees them.
+    """
     data = {"lookback_bars": HISTORY, "funding_rate_8h": 0.0}
     if url is None:
         return write_config(folder, name="plan.json", mock={"bars": BARS, "seed": 7}, data=data, **changes)
@@ -44,6 +47,7 @@ def config_of(folder: Path, url: str | None, broker: str = "binance", **changes)
         mock={"bars": BARS, "seed": 7},
         broker={"type": broker, "exchange_url": url},
         data=data | {"data_source": "binance"},
+        trading={"stops_between_bars": False},
         **changes,
     )
 
@@ -95,12 +99,13 @@ class Run:
         """The market takes its next step when nothing of the last is left to do."""
 
         market = path.venue._ports.market if hasattr(path.venue, "_ports") else path.venue._quotes
-        is_parked = watched(path.loop.hub)
+        is_parked, pulse = watched(path.loop.hub), Pulse(path.loop.loop)
 
         def is_quiet() -> bool:
             has_heard = all(market._closed.last_ms(s) >= self._desk.newest_ms(s) for s in path.config.symbols)
+            has_heard = has_heard and not market._ready and not on_their_way(market, path.floor.market)
             has_decided = is_parked.is_set() and not path.board.has_bars() and not path.gateway._tickets
-            return has_heard and has_decided and path.floor.engine.is_idle
+            return pulse.has_beaten() and has_heard and has_decided and path.floor.engine.is_idle
 
         self._desk.is_quiet = is_quiet
         self._desk.walk()
@@ -110,6 +115,28 @@ class Run:
         self.events.append(event)
         if isinstance(event, BarMarked) and event.time >= self._until:
             self._bot.stop()
+
+
+class Pulse:
+    """Whether a loop has come round since the last question: on a busy machine a thread may rest for long."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop, self._asked, self._answered = loop, 0, 0
+
+    def has_beaten(self) -> bool:
+        if self._answered < self._asked:
+            return False
+        is_first, self._asked = not self._asked, self._asked + 1
+        self._loop.call_soon_threadsafe(self._answer)
+        return not is_first
+
+    def _answer(self) -> None:
+        self._answered += 1
+
+
+def on_their_way(*markets) -> bool:
+    """Bars that one task has published and the next has not taken."""
+    return any(not queue.empty() for market in markets for queue in market._bars._queues)
 
 
 def watched(hub: Hub) -> threading.Event:

@@ -18,8 +18,9 @@ class Desk:
     """Open with ``async with``; one server per dialect, all over one account.
 
     ``walk()`` starts the market at once; ``wait_for_client`` starts it at the first kline subscription, and until then
-    time stands just before the first moment. ``terms``: what ``SimulatedExchange`` takes. ``server_terms``: what every
-    ``DeskServer`` takes. ``ports`` by dialect, 0 for any.
+    time stands just before the first moment. ``now_ms``: the time at the start, where it is later than the market's
+    first moment. ``terms``: what ``SimulatedExchange`` takes. ``server_terms``: what every ``DeskServer`` takes.
+    ``ports`` by dialect, 0 for any.
     """
 
     def __init__(
@@ -30,10 +31,12 @@ class Desk:
         ports: Mapping[str, int],
         speed: float = 1.0,
         wait_for_client: bool = False,
+        now_ms: int | None = None,
         terms: Mapping[str, Any],
         server_terms: Mapping[str, Any] | None = None,
     ) -> None:
-        epoch_ms = market_start_ms(source, store, warmup_bars=terms.get("warmup_bars", 0))
+        start_ms = market_start_ms(source, store, warmup_bars=terms.get("warmup_bars", 0))
+        epoch_ms = start_ms if now_ms is None else max(start_ms, now_ms)
         later = source.moments_after(epoch_ms)
         hold_at_ms = later[0] - 1 if wait_for_client and later else None
         loop_time = asyncio.get_running_loop().time

@@ -19,9 +19,14 @@ class SpotEvents:
         self._core = core
 
     def order(self, order: Order, execution: str) -> list[Event]:
-        """``execution``: NEW, CANCELED, EXPIRED or REJECTED, which is also the order's status."""
+        """``execution``: NEW, CANCELED, EXPIRED or REJECTED, which is also the order's status.
+
+        What an order locks or gives back, the balances after it tell.
+        """
         done = Progress(Decimal(0), Decimal(0)) if execution == "NEW" else Progress(order.filled, order.value)
-        return [self._report(order, done, execution=execution, status=execution, time_ms=order.time_ms)]
+        report = self._report(order, done, execution=execution, status=execution, time_ms=order.time_ms)
+        locks = order.request.type != "market" and execution != "REJECTED"
+        return [report, self._balances(order.time_ms)] if locks else [report]
 
     def triggered(self, order: Order) -> list[Event]:
         """Nothing: on spot a stop is one order from its placing to its end."""

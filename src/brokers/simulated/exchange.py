@@ -105,7 +105,7 @@ class SimulatedExchange(SimulatedTrading):
     def _tell_prices(self, moment_ms: int) -> None:
         """Of every symbol that trades: a recorded market knows no price between its moments."""
         if self._prices.has_readers and not self._line.is_down:
-            for symbol in self.venue.markets:
+            for symbol in self.source.symbols:
                 price = self.tape.price(symbol)
                 if price is not None:
                     self._prices.publish(Quote(symbol, price, moment_ms))

@@ -71,6 +71,7 @@ class ExchangeStore:
     """
 
     def __init__(self, path: Path | None, *, fingerprint: str) -> None:
+        self.is_lasting = path is not None
         self._where = "memory" if path is None else str(path)
         self._fingerprint = fingerprint
         self._depth = 0

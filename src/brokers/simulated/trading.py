@@ -84,6 +84,11 @@ class SimulatedTrading:
         return self._store.run
 
     @property
+    def remembers(self) -> bool:
+        """False for an exchange in memory: it is gone with the process."""
+        return self._store.is_lasting
+
+    @property
     def market_ms(self) -> int:
         """Market time: the last moment that the account has seen."""
         return self.venue.tape.time_ms

@@ -15,8 +15,10 @@ from pydantic_core import PydanticCustomError
 from brokers.simulated.fault_kinds import FOREVER_MS, KINDS, OPERATIONS
 
 ORDERS_A_SLICE = 6  # both legs in and out, and two for what went wrong
-INTERVALS = ("1m", "5m", "15m", "30m", "1h", "4h", "1d")
-INTERVAL_HOURS = {"1m": 1 / 60, "5m": 1 / 12, "15m": 0.25, "30m": 0.5, "1h": 1.0, "4h": 4.0, "1d": 24.0}
+INTERVAL_HOURS = {
+    "1m": 1 / 60, "3m": 0.05, "5m": 1 / 12, "15m": 0.25, "30m": 0.5, "1h": 1.0, "2h": 2.0, "4h": 4.0, "6h": 6.0,
+    "8h": 8.0, "12h": 12.0, "1d": 24.0,
+}  # fmt: skip
 
 SYMBOL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9.]{0,19}([/-][A-Za-z0-9]{1,12}(:[A-Za-z0-9]{1,12})?)?$"
 NAME_PATTERN = r"^[A-Za-z0-9_-]{1,48}$"
@@ -79,7 +81,7 @@ PathText = Annotated[str, Field(min_length=1, max_length=1_000)]
 Url = Annotated[str, Field(pattern=r"^https?://[^\s/?#]+\S*$", max_length=500)]
 FaultKindName = Literal[tuple(KINDS)]  # type: ignore[valid-type]
 FaultPlace = Literal[OPERATIONS]  # type: ignore[valid-type]
-Interval = Literal["1m", "5m", "15m", "30m", "1h", "4h", "1d"]
+Interval = Literal["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Percent = Annotated[float, Field(ge=0, le=100)]
 PositivePercent = Annotated[float, Field(gt=0, le=100)]
@@ -249,6 +251,9 @@ class Execution(Section):
     max_order_notional: Money | None = Field(default=None, description="default: 10 x opening equity x max_leverage")
     max_notional_per_minute: Money | None = Field(default=None, description="default: 4 x max_order_notional")
     price_band_pct: PositivePercent = Field(default=10.0, description="limit orders, from the last price")
+    slippage_alert_pct: PositivePercent | None = Field(
+        default=0.5, description="an alarm when an order, or a pair between its legs, cost more; null: never"
+    )
 
     @property
     def max_slices(self) -> int:

@@ -64,7 +64,7 @@ class Controls:
             state = floor.guard.state
             self._tell(
                 f"the breaker is {state.breaker} since {state.breaker_since} ({state.breaker_reason}): nothing is "
-                "opened until a person resumes"
+                "opened until a person resumes: `tandem resume CONFIG`"
             )
 
     async def halt(self, reason: str, by: str) -> str:

@@ -18,6 +18,7 @@ from trading.execution.quotes import Quotes
 from trading.execution.settings import ExecutionSettings
 from trading.execution.slicing import Slicing
 from trading.execution.unhedged import UnhedgedWatch
+from trading.execution.urgency import Urgency
 
 ZERO = Decimal(0)
 HEDGE_TRIES = 3
@@ -41,12 +42,13 @@ class Entering:
         evenness: Evenness,
         slicing: Slicing,
         unhedged: UnhedgedWatch,
+        urgency: Urgency,
         rules: Mapping[str, Market],
         settings: ExecutionSettings,
     ) -> None:
         self._book, self._orders, self._quotes, self._checks, self._funds = book, orders, quotes, checks, funds
         self._leaving, self._evenness, self._slicing, self._unhedged = leaving, evenness, slicing, unhedged
-        self._rules, self._settings = rules, settings
+        self._rules, self._settings, self._urgency = rules, settings, urgency
         self._min_share = Decimal(repr(settings.min_fill_ratio))
 
     async def enter(self, order: PairOrder) -> None:
@@ -119,7 +121,7 @@ class Entering:
         return await self._hedge(order, first, hedges[0])
 
     async def _may_go_on(self, order: PairOrder) -> bool:
-        await asyncio.sleep(self._settings.slice_pause_s)
+        await self._urgency.sleep(self._settings.slice_pause_s)
         if not self._book.reasons_against_adding() and not await self._quotes.without_quote(order):
             self._book.set_state(order.pair_id, PairState.ENTERING)
             return True

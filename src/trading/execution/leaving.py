@@ -161,7 +161,7 @@ class Leaving:
                 await self._close_part(entry, hedge, hedge.quantity * self._evenness.share(entry, first), order)
             if not self._evenness.is_even(entry):
                 return
-            await asyncio.sleep(self._slice_pause_s)
+            await self._urgency.sleep(self._slice_pause_s)
             if self._book.reasons_against_adding():
                 return  # the bot is stopping, or something is wrong: the rest at once
 

@@ -29,7 +29,7 @@ from ccxt_bt_bridge.words import (
     Placed,
     Side,
 )
-from trading.events import Alarm, EventBus, OrderFinished
+from trading.events import Alarm, EventBus, OrderFinished, OrderSent
 from trading.journal.errors import JournalUnwritable
 from trading.journal.words import Intent, IntentState, client_id_prefix, client_order_id
 from trading.journal.writer import Journal
@@ -135,6 +135,7 @@ class LegOrders:
         watch = _watch(send, self._new_id(send), self._clock.now_ms())
         self._journal.write_intent(_intent(watch))
         self._watches[watch.request.client_order_id] = watch
+        self._bus.publish(OrderSent(ms_to_datetime(watch.created_ms), _intent(watch)))
         outcome = await self._create(watch)
         self._finish(watch, outcome)
         return outcome

@@ -102,11 +102,11 @@ class PairEngine:
             evenness=self._evenness,
             slicing=slicing,
             unhedged=self._unhedged,
+            urgency=self.urgency,
             rules=rules,
             settings=settings,
         )
         self._busy: dict[str, asyncio.Event] = {}
-        self._turns: dict[str, asyncio.Lock] = {}
         self.on_nothing_to_reduce: Callable[[str], Awaitable[None]] = _no_one_knows
         bus.add(self._unhedged.on_event)
         self._broken: dict[str, str] = {}
@@ -173,17 +173,18 @@ class PairEngine:
 
     async def finish_interrupted(self, pair_id: str) -> None:
         """Recovery: bring a pair that was under way to OPEN or to FLAT. Needs a market that moves."""
-        async with self._turns.setdefault(pair_id, asyncio.Lock()):
-            if not self._book.knows(pair_id):
-                return  # someone else has finished it meanwhile
-            entry = self._book.entry(pair_id)
-            self._unhedged.look(pair_id, self._clock.now_ms())
-            with self._only_one(pair_id):
-                try:
-                    await self._finish(entry, None)
-                    await self._close_broken(pair_id)
-                except JournalUnwritable as error:
-                    await self._wait_for_disk(entry, error)
+        while pair_id in self._busy:
+            await self._busy[pair_id].wait()
+        if not self._book.knows(pair_id):
+            return  # someone else has finished it meanwhile
+        entry = self._book.entry(pair_id)
+        self._unhedged.look(pair_id, self._clock.now_ms())
+        with self._only_one(pair_id):
+            try:
+                await self._finish(entry, None)
+                await self._close_broken(pair_id)
+            except JournalUnwritable as error:
+                await self._wait_for_disk(entry, error)
 
     def _close_rest(self, pair_id: str, reason: str) -> None:
         """A pair lost a leg, or a part of one, to somebody else: after what is under way, the rest goes too."""
@@ -302,7 +303,7 @@ class PairEngine:
         self._book.halt("key_refused")
         self._book.alarm(
             f"the exchange takes no orders with this API key ({reason}); nothing more is opened. Renew the key or its "
-            "permissions and start again; until then open pairs must be watched by hand",
+            "permissions, then `tandem resume CONFIG`; until then open pairs must be watched by hand",
             None,
             critical=True,
         )

@@ -23,7 +23,7 @@ from trading.journal.writer import Journal
 
 SECOND_LOOK_S = 2.0
 OVERLAP_MS = 60_000
-UNREACHABLE_ALARM_MS = 120_000
+UNREACHABLE_ALARM_S = 120.0
 ZERO = Decimal(0)
 
 log = logging.getLogger(__name__)
@@ -72,10 +72,11 @@ class Reconciler:
         self._book, self._foreign = book, foreign
         self._rules, self._clock, self._every_s = rules, clock, every_s
         self._suspects: dict[str, Decimal] = {}
+        self._wants_second_look = False
         self._told = ""
         self.on_agreed: Callable[[], None] = lambda: None
         self._wanted = asyncio.Event()
-        self._unreachable_since_ms: int | None = None
+        self._unreachable_since_s: float | None = None
         self._fills_since_ms = 0
 
     # at the start
@@ -113,7 +114,7 @@ class Reconciler:
         """Until cancelled: whenever ``soon`` is called, and by itself every so often."""
         while True:
             await self.once()
-            wait_s = SECOND_LOOK_S if self._suspects else self._every_s if by_itself else None
+            wait_s = SECOND_LOOK_S if self._wants_second_look else self._every_s if by_itself else None
             try:
                 await asyncio.wait_for(self._wanted.wait(), wait_s)
             except TimeoutError:
@@ -133,7 +134,7 @@ class Reconciler:
         except ExchangeUnreachable as error:
             self._note_unreachable(str(error))
             return
-        self._unreachable_since_ms = None
+        self._unreachable_since_s = None
         self.on_account(account)
         if account.margin is not None:
             self._book.guard.note_margin(float(account.margin.balance), float(account.margin.maintenance))
@@ -143,6 +144,7 @@ class Reconciler:
         differing = {m.symbol: m for m in self._mismatches(account, idle)}
         repeated = [m for s, m in differing.items() if self._suspects.get(s) == m.exchange - m.ledger]
         self._suspects = {s: m.exchange - m.ledger for s, m in differing.items()}
+        self._wants_second_look = len(differing) > len(repeated)
         if repeated:
             await self._explain(repeated)
         elif not differing:
@@ -195,10 +197,10 @@ class Reconciler:
         self._fills_since_ms = now_ms
 
     def _note_unreachable(self, reason: str) -> None:
-        now_ms = self._clock.now_ms()
+        now_s = asyncio.get_running_loop().time()  # the market's time may run ahead of what a person waits for
         log.warning("not_reconciled reason=%s", reason)
-        if self._unreachable_since_ms is None:
-            self._unreachable_since_ms = now_ms
-        elif now_ms - self._unreachable_since_ms > UNREACHABLE_ALARM_MS:
-            self._unreachable_since_ms = now_ms
+        if self._unreachable_since_s is None:
+            self._unreachable_since_s = now_s
+        elif now_s - self._unreachable_since_s > UNREACHABLE_ALARM_S:
+            self._unreachable_since_s = now_s
             self._book.alarm(f"the account has not been seen for two minutes ({reason})", None, critical=True)

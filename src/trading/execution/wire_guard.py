@@ -72,10 +72,6 @@ class WireGuard:
         self._refill()
         return max(0, int(self._tokens) - self._reserved)
 
-    @property
-    def max_orders_per_trade(self) -> int:
-        return self._limits.max_orders_per_trade
-
     async def create_order(self, request: OrderRequest) -> CreateOutcome:
         reason = self._malformed(request) or (None if request.reduce_only else self._too_much(request))
         if reason is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import asdict
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ def result_json(result: RunResult) -> dict[str, Any]:
         "notes": list(result.notes),
         "risk_trips": [{"time": utc_text(time), "reason": reason} for time, reason in result.risk_trips],
         "uptime_s": number(result.uptime_s),
+        "execution": None if result.execution is None else asdict(result.execution),
     }
 
 

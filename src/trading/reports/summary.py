@@ -48,7 +48,7 @@ def summarise(result: RunResult) -> Summary:
     """The facts of a run, ready to print."""
     figures = metrics(result)
     in_formation = bool(result.trades) and figures.trades_in_formation == figures.trades
-    sections = (_course(result, figures), _money(result), _risk(result, figures), _remarks(result))
+    sections = (_course(result, figures), _money(result), _risk(result, figures), _execution(result), _remarks(result))
     return Summary(
         title=f"{result.config}: {result.mode}",
         warning=ALL_IN_FORMATION if in_formation else None,
@@ -130,6 +130,20 @@ def _risk(result: RunResult, figures: Metrics) -> tuple[Line, ...]:
         Line("Sharpe ratio", f"{figures.sharpe:.2f}"),
         Line("Exposure", f"{figures.exposure_pct:.1f} % of bars"),
         Line("Turnover", f"{figures.turnover:.2f} times equity"),
+    )
+
+
+def _execution(result: RunResult) -> tuple[Line, ...]:
+    known = result.execution
+    if known is None or not known.orders:
+        return ()
+    alerts = f", {known.alerts:,} above the limit" if known.alerts else ""
+    return (
+        Line(
+            "Orders", f"{known.orders:,}, filled in {known.median_latency_ms:.0f} ms (95 %: {known.p95_latency_ms:.0f})"
+        ),
+        Line("Slippage", f"{known.average_slippage_pct:.3f} % (95 %: {known.p95_slippage_pct:.3f} %){alerts}"),
+        Line("Between the legs", f"{known.average_legging_pct:.3f} % of a pair trade"),
     )
 
 

@@ -35,7 +35,7 @@ class WireVenue(EndlessMarket):
         self.warmup_bars = model.data.lookback_bars
         self.notes = ports.notes
         self.pace = _pace(model)
-        self.network = _network(ports.session.settings)
+        self.network = network_reached(ports.session.settings)
 
     @classmethod
     async def open(cls, config: LoadedConfig, key: ApiKey) -> Self:
@@ -92,7 +92,7 @@ def rules_for(markets: Mapping[str, Market], model: Config) -> dict[str, Market]
     return {name: replace(one, min_notional=max(one.min_notional, smallest)) for name, one in markets.items()}
 
 
-def _network(settings: SessionSettings) -> str:
+def network_reached(settings: SessionSettings) -> str:
     """By what was connected to, not by what was wanted."""
     return "desk" if settings.url else "testnet" if settings.testnet else "live"
 

@@ -86,14 +86,17 @@ def test_resting_orders_lock_what_they_would_spend_until_they_are_cancelled() ->
     async def walk() -> None:
         async with spot_desk() as desk, spot_client(desk.url) as client:
             await client.load_markets()
-            watching = asyncio.create_task(client.watch_orders())
+            watching, balance = (asyncio.create_task(one()) for one in (client.watch_orders, client.watch_balance))
             await until(lambda: len(desk.server.user.listeners) == 1)
             price = float(desk.exchange.venue.tape.price("BTCUSDT"))
             low = float(client.price_to_precision(BTC, price * 0.9))
             limit = await client.create_order(BTC, "limit", "buy", 0.01, low, {"clientOrderId": "low"})
             assert (await soon(watching))[0]["status"] == "open"
             assert (await client.fetch_balance())["USDT"]["used"] == pytest.approx(0.01 * low)
+            assert (await soon(balance))["USDT"]["used"] == pytest.approx(0.01 * low)
+            balance = asyncio.create_task(client.watch_balance())
             await client.cancel_order("", BTC, {"clientOrderId": "low"})
+            assert (await soon(balance))["USDT"]["used"] == 0.0
             assert (await client.fetch_order(limit["id"], BTC))["status"] == "canceled"
             assert (await client.fetch_balance())["USDT"]["used"] == 0.0
             maker = await client.create_order(BTC, "limit", "buy", 0.01, low, {"postOnly": True})

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from ccxt_bt_bridge.clock import LoopClock
 from ccxt_bt_bridge.words import NotPlaced, OrderRequest, Side
-from tests.trading.execution.engine_rig import Rig
+from pairs.words import Pair
+from tests.trading.execution.engine_rig import OPEN_LIMITS, Rig, fast_files
 from tests.trading.plays import play
 from tests.trading.runs import live, write_config
 from tests.virtual_time import run_virtual
@@ -193,6 +195,20 @@ def test_100_same_signals_at_once_make_one_pair(tmp_path):
     assert (len(rig.of(PairOpened)), len(rig.of(EntryRefused))) == (1, 99)
 
 
+def test_100_pairs_that_signal_on_one_bar_do_not_meet_its_limits(tmp_path):
+    pairs = tuple(Pair(f"P{number}", "A", "B") for number in range(100))
+
+    async def script(rig: Rig) -> None:
+        await asyncio.gather(*(rig.engine.execute(rig.enter(pair.pair_id)) for pair in pairs))
+        await asyncio.gather(*(rig.engine.execute(rig.leave(pair.pair_id)) for pair in pairs))
+
+    limits = replace(OPEN_LIMITS, max_positions=100, max_leverage=100.0, account_leverage=100.0)
+    with fast_files():
+        rig = play(tmp_path, script, pairs=pairs, limits=limits, terms={"initial_balance": D(100_000)})
+    assert (len(rig.of(PairOpened)), len(rig.ledger.trades), len(rig.port.sent)) == (100, 100, 400)
+    assert rig.guard.breaker is Breaker.CLOSED
+
+
 def test_an_engine_that_sends_too_much_is_stopped_and_what_it_holds_is_closed(tmp_path):
     """R9: the hedge is one order too many. It is refused, the breaker trips, and the first leg is closed."""
 
@@ -217,3 +233,14 @@ def test_every_run_has_one_and_its_limits_are_the_configs(tmp_path, monkeypatch)
                               mock={"bars": 900}, execution={"max_order_notional": 100}))  # fmt: skip
     assert calm.trades and not tight.trades
     assert tight.refused[-1].reasons == ("breaker_halted:wire_guard:order_notional",)
+
+
+def test_a_run_with_limit_orders_and_slices_trades_as_it_should(tmp_path, monkeypatch):
+    """The whole bot: every trade is hedged, its orders are small, and the numbers add up."""
+    monkeypatch.chdir(tmp_path)
+    execution = {"order_type": "limit", "limit_offset_bps": 1.0, "slice_notional": 400.0}
+    result = live(write_config(tmp_path, mock={"bars": 900}, execution=execution))
+    assert result.trades
+    assert all(len(trade.legs) == 2 and all(leg.quantity for leg in trade.legs) for trade in result.trades)
+    earned = sum(trade.pnl for trade in result.trades) + sum(record.unrealised for record in result.open)
+    assert float(earned) == pytest.approx(float(result.equity_end) - float(result.equity_start))

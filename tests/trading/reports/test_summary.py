@@ -15,6 +15,7 @@ from rich.console import Console
 
 from tests.trading.journal.journal_samples import START
 from tests.trading.reports.result_samples import empty_result, sample_result, sample_trade
+from trading.records import ExecutionRecord
 from trading.reports.summary import ALL_IN_FORMATION, print_summary, summary_text
 
 
@@ -143,3 +144,12 @@ def test_times_of_another_zone_are_told_in_utc() -> None:
 
     tokyo = START.astimezone(timezone(timedelta(hours=9)))
     assert "2024-01-01 00:00 UTC halted" in summary_text(sample_result(risk_trips=((tokyo, "halted"),)), width=80)
+
+
+def test_how_orders_were_executed_is_told_where_it_is_known() -> None:
+    record = ExecutionRecord(1_204, 12.4, 48.0, 0.0123, 0.0456, 0.005, 3)
+    told = facts(summary_text(sample_result(execution=record), width=80))
+    assert told["Orders"] == "1,204, filled in 12 ms (95 %: 48)"
+    assert told["Slippage"] == "0.012 % (95 %: 0.046 %), 3 above the limit"
+    assert told["Between the legs"] == "0.005 % of a pair trade"
+    assert "Orders" not in facts(summary_text(sample_result(), width=80))

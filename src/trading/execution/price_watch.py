@@ -1,0 +1,80 @@
+"""Looks at prices while an engine runs: into the tracker, to the risk guard, against the stops of the signals."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from pairs.words import PairPosition, PairState
+from trading.execution.engine_account import EngineAccount
+from trading.execution.tracked import name_of
+from trading.position_tracker import PositionTracker, TrackedPosition
+from trading.risk_guard import RiskGuard
+
+Leave = Callable[[EngineAccount, str, str], None]
+
+
+class PriceWatch:
+    """Over all accounts of an engine, which share one guard. ``leave(account, pair_id, reason)`` closes beside."""
+
+    def __init__(
+        self, accounts: Mapping[str, EngineAccount], tracker: PositionTracker, guard: RiskGuard, leave: Leave
+    ) -> None:
+        self._accounts, self._tracker, self._guard, self._leave = accounts, tracker, guard, leave
+
+    async def run(self, every_s: float) -> None:
+        while True:
+            await asyncio.sleep(every_s)
+            for account in tuple(self._accounts.values()):
+                await self.look(account)
+
+    async def look(self, account: EngineAccount) -> None:
+        """At everything that an account holds, once."""
+        held = account.floor.ledger.positions()
+        prices = await account.prices({leg.symbol for position in held.values() for leg in position.legs})
+        for symbol, price in prices.items():
+            self._tracker.update_position_pnl(symbol, price, exchange=account.name)
+        self.check_risk()
+        for pair_id, position in held.items():
+            tracked = self._tracker.get_position(name_of(pair_id), account.name)
+            reason = _reached(tracked, position, prices) if tracked is not None else None
+            if reason is not None:
+                self._close(account, pair_id, reason)
+
+    def check_risk(self) -> None:
+        """The guard sees all accounts at once, at the last prices; what it demands is begun."""
+        guard, before = self._guard, self._guard.breaker
+        held = {p: q for account in self._accounts.values() for p, q in account.floor.ledger.positions().items()}
+        now = max(account.now for account in self._accounts.values())
+        exits = guard.on_bar(now, self.equity(), held, self._last_prices())
+        if guard.breaker is not before:
+            for account in self._accounts.values():
+                account.save_guard()
+        for risk_exit in exits:
+            account = next(one for one in self._accounts.values() if risk_exit.pair_id in one.pairs)
+            self._close(account, risk_exit.pair_id, risk_exit.reason)
+
+    def equity(self) -> float:
+        """Of all accounts, at the last prices."""
+        known = self._last_prices()
+        return sum(account.floor.ledger.equity(known) for account in self._accounts.values())
+
+    def _close(self, account: EngineAccount, pair_id: str, reason: str) -> None:
+        if account.floor.ledger.state(pair_id) is PairState.OPEN and pair_id not in account.under_way:
+            self._leave(account, pair_id, reason)
+
+    def _last_prices(self) -> dict[str, float]:
+        return {leg.symbol: leg.current_price for p in self._tracker.open_positions for leg in p.legs}
+
+
+def _reached(tracked: TrackedPosition, position: PairPosition, prices: Mapping[str, float]) -> str | None:
+    """The level of its signal that is reached now; without a price of every leg none is."""
+    if any(leg.symbol not in prices for leg in position.legs):
+        return None
+    if position.statistics is not None:
+        z = abs(position.frozen_zscore(prices))
+        if tracked.stop_loss_z is not None and z >= tracked.stop_loss_z:
+            return "stop_loss_z"
+        if tracked.take_profit_z is not None and z <= tracked.take_profit_z:
+            return "take_profit_z"
+    return tracked.price_stop

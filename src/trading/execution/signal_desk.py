@@ -1,0 +1,170 @@
+"""Carries out signals on the accounts of an engine: in, out, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from pairs.symbols import compact_symbol
+from pairs.words import PairPosition
+from trading.execution.engine_account import EngineAccount, Outcome
+from trading.execution.signal_orders import (
+    Instrument,
+    SignalRefused,
+    check_numbers,
+    direction_of,
+    entry_order,
+    instrument_of,
+    wants_exit,
+)
+from trading.execution.tracked import name_of, pair_id_of
+from trading.execution_models import ExecutionOrder
+from trading.position_tracker import PositionTracker, TrackedPosition
+from trading.risk_guard import RiskGuard
+from trading.signals import SignalAction, TradingSignal
+
+LEVELS = ("stop_loss", "take_profit", "stop_loss_z", "take_profit_z", "strategy_id")
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionResult:
+    """``order``: of the first leg, ``orders``: all that were sent. ``position``: what is held now; of what was just
+    closed, as it was closed."""
+
+    success: bool
+    order: ExecutionOrder | None = None
+    position: TrackedPosition | None = None
+    error: str | None = None
+    orders: tuple[ExecutionOrder, ...] = ()
+
+
+class SignalDesk:
+    """``accounts`` by name. ``position_size``: gross notional / equity of a signal that names no size."""
+
+    def __init__(
+        self, accounts: Mapping[str, EngineAccount], tracker: PositionTracker, guard: RiskGuard, position_size: float
+    ) -> None:
+        self._accounts, self._tracker, self._guard = accounts, tracker, guard
+        self._position_size = position_size
+
+    async def execute(self, signal: TradingSignal, exchange: str | None) -> ExecutionResult:
+        try:
+            return await self._execute(signal, self._account(exchange))
+        except SignalRefused as refused:
+            return ExecutionResult(False, error=str(refused))
+
+    async def close(self, wanted: Any, exchange: str | None, reason: str) -> ExecutionResult:
+        """``wanted``: a symbol, ``"X_Y"``, ``("X", "Y")`` or a tracked position."""
+        try:
+            account, pair_id = self._held(wanted, exchange)
+        except SignalRefused as refused:
+            return ExecutionResult(False, error=str(refused))
+        return await self.leave(account, pair_id, reason)
+
+    async def leave(self, account: EngineAccount, pair_id: str, reason: str) -> ExecutionResult:
+        position = account.position(pair_id)
+        if position is None or not position.is_open:
+            state = account.floor.ledger.state(pair_id).value
+            return ExecutionResult(False, error=f"there is nothing to close: it is {state}")
+        known = {leg.symbol: float(leg.entry_price) for leg in position.legs}
+        prices = known | await account.prices(known)
+        outcome = await account.execute(position.exit_order(prices, account.now, reason), account.pairs[pair_id])
+        return self._result(outcome, account, name_of(pair_id))
+
+    async def place(self, order: ExecutionOrder, account: EngineAccount) -> ExecutionOrder:
+        """A single order of an ``OrderManager``, as a signal: rejected with the reason when it came to nothing."""
+        now_ms = account.ports.clock.now_ms()
+        if order.order_type.upper() != "MARKET" or order.reduce_only:
+            return order.refused("an engine's orders are market orders, and it closes by close_position", now_ms)
+        action = SignalAction.BUY if order.sign > 0 else SignalAction.SELL
+        signal = TradingSignal(symbol=order.symbol, action=action, quantity=order.quantity)
+        result = await self.execute(signal, account.name)
+        if result.order is None or not result.success:
+            return order.refused(result.error or "nothing was sent", now_ms)
+        return result.order
+
+    # the parts
+
+    def _account(self, name: str | None) -> EngineAccount:
+        if not self._accounts:
+            raise SignalRefused("the engine is not started")
+        if name is None and len(self._accounts) == 1:
+            return next(iter(self._accounts.values()))
+        if name is None or name not in self._accounts:
+            raise SignalRefused(f"exchange {name!r}: wanted one of {', '.join(self._accounts)}")
+        return self._accounts[name]
+
+    async def _execute(self, signal: TradingSignal, account: EngineAccount) -> ExecutionResult:
+        instrument = instrument_of(signal, account.rules)
+        pair_id = pair_id_of(account.name, instrument.name)
+        position = account.position(pair_id)
+        if wants_exit(signal) or (position is not None and _closes(signal, position)):
+            return await self.leave(account, pair_id, signal.reason or "signal")
+        prices = await _decision_prices(signal, instrument, account)
+        check_numbers(signal, None if signal.is_of_pair else prices[instrument.symbols[0]])
+        order = entry_order(
+            signal,
+            instrument,
+            pair_id=pair_id,
+            ref=account.next_ref(pair_id),
+            when=account.now,
+            prices=prices,
+            rules=account.rules,
+            gross=(signal.suggested_position_size or self._position_size) * self._guard.state.equity,
+        )
+        outcome = await account.execute(order, instrument.pair(pair_id), _levels(signal))
+        return self._result(outcome, account, instrument.name)
+
+    def _held(self, wanted: Any, exchange: str | None) -> tuple[EngineAccount, str]:
+        """Raises ``SignalRefused`` when nothing of it is held."""
+        if isinstance(wanted, TrackedPosition):
+            wanted, exchange = wanted.symbol, wanted.exchange
+        name = wanted if isinstance(wanted, str) else "_".join(wanted)
+        for account in self._accounts.values() if exchange is None else (self._account(exchange),):
+            for pair_id, pair in account.pairs.items():
+                if _same(name, pair.symbols) and account.position(pair_id) is not None:
+                    return account, pair_id
+        raise SignalRefused(f"no position of {name}")
+
+    def _result(self, outcome: Outcome, account: EngineAccount, name: str) -> ExecutionResult:
+        position = self._tracker.get_position(name, account.name)
+        if position is None and not outcome.error:
+            position = self._last_closed(account, name)
+        order = outcome.orders[0] if outcome.orders else None
+        return ExecutionResult(not outcome.error, order, position, outcome.error or None, outcome.orders)
+
+    def _last_closed(self, account: EngineAccount, name: str) -> TrackedPosition | None:
+        history = reversed(self._tracker.position_history)
+        return next((done for done in history if (done.exchange, done.symbol) == (account.name, name)), None)
+
+
+async def _decision_prices(signal: TradingSignal, instrument: Instrument, account: EngineAccount) -> dict[str, float]:
+    if signal.price is not None and not signal.is_of_pair:
+        return {instrument.symbols[0]: signal.price}
+    prices = await account.prices(instrument.symbols)
+    missing = [symbol for symbol in instrument.symbols if symbol not in prices]
+    if missing:
+        raise SignalRefused(f"no price of {', '.join(missing)} now")
+    return prices
+
+
+def _closes(signal: TradingSignal, position: PairPosition) -> bool:
+    """An order against what is held closes it. Raises ``SignalRefused`` where it would leave a part, or turn it."""
+    if direction_of(signal) is position.direction:
+        return False
+    held = abs(position.legs[0].quantity)
+    if signal.quantity is not None and Decimal(str(signal.quantity)) != held:
+        raise SignalRefused(
+            f"{held.normalize():f} is held the other way: an order of {signal.quantity} would not just close it"
+        )
+    return True
+
+
+def _levels(signal: TradingSignal) -> dict[str, Any]:
+    return {name: getattr(signal, name) for name in LEVELS if getattr(signal, name) is not None}
+
+
+def _same(name: str, symbols: tuple[str, ...]) -> bool:
+    return tuple(map(compact_symbol, name.split("_"))) == symbols

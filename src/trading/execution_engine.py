@@ -1,0 +1,302 @@
+"""Signals in, positions out: the pair engine for programs of their own, without Backtrader and without a config.
+
+A signal of one symbol is a pair order with one leg, a signal of a pair one with two: the same pair engine, journal,
+risk guard and recovery carry them out as under the bot. While it runs it watches prices: the stops of every signal, the
+limits of the risk guard. Everything happens on the event loop of whoever calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Self
+
+from ccxt_bt_bridge.background import Background
+from ccxt_bt_bridge.errors import BridgeError
+from trading.control.controls import CommandRefused
+from trading.execution.engine_account import AccountTerms, EngineAccount, open_account
+from trading.execution.engine_config import Opened, opening_of
+from trading.execution.engine_metrics import performance_metrics, summary
+from trading.execution.exchange_ports import ports_of
+from trading.execution.price_watch import PriceWatch
+from trading.execution.settings import ExecutionSettings
+from trading.execution.signal_desk import ExecutionResult, SignalDesk
+from trading.execution.tracked import follow_positions, take_over_positions
+from trading.execution.wire_guard import WireLimits
+from trading.execution_models import ExecutionMode
+from trading.journal.errors import JournalError
+from trading.order_manager import OrderManager
+from trading.order_monitor import OrderMonitor
+from trading.position_tracker import PositionTracker
+from trading.risk_guard import RiskGuard
+from trading.signals import SignalAction, SignalStrength, SignalType, TradingSignal
+
+__all__ = [
+    "ExecutionEngine", "ExecutionMode", "ExecutionResult", "SignalAction", "SignalStrength", "SignalType",
+    "TradingSignal",
+]  # fmt: skip
+
+STATE_DIR = Path("logs") / "state"
+NETWORKS = {
+    ExecutionMode.PAPER: ("simulated", "desk"),
+    ExecutionMode.DEMO: ("testnet", "desk"),
+    ExecutionMode.LIVE: ("live", "desk"),
+}
+POSITION_SIZE = 0.1
+
+log = logging.getLogger(__name__)
+
+
+class ExecutionEngine:
+    """``exchanges`` by name: simulated, paper or real ones (``ports_of``). ``state_dir``: where the journals lie, one
+    for each exchange; None keeps nothing, which is refused for real exchanges.
+
+    ``watch_s``: between two looks at prices, None: nobody looks. ``position_size``: gross notional / equity of a signal
+    that names no size. ``wire_limits``: see ``AccountTerms``. ``opening`` opens exchanges of its own at the start.
+    ``start`` before the first signal, ``stop`` at the end: positions are kept, and known again by the next ``start``
+    with the same ``state_dir`` and ``bot_id``.
+    """
+
+    def __init__(
+        self,
+        exchanges: Mapping[str, Any] | None = None,
+        order_manager: OrderManager | None = None,
+        position_tracker: PositionTracker | None = None,
+        risk_guard: RiskGuard | None = None,
+        order_monitor: OrderMonitor | None = None,
+        execution_mode: ExecutionMode = ExecutionMode.PAPER,
+        *,
+        state_dir: str | Path | None = STATE_DIR,
+        bot_id: str = "engine",
+        settings: ExecutionSettings | None = None,
+        position_size: float = POSITION_SIZE,
+        watch_s: float | None = 1.0,
+        wire_limits: Callable[[Decimal], WireLimits] | None = None,
+        opening: Callable[[], Awaitable[Opened]] | None = None,
+    ) -> None:
+        self.mode = execution_mode
+        self.order_manager = order_manager or OrderManager()
+        self.position_tracker = position_tracker or PositionTracker()
+        self.risk_guard = risk_guard or RiskGuard()
+        self.order_monitor = order_monitor or OrderMonitor()
+        self._exchanges = dict(exchanges or {})
+        self._state_dir = None if state_dir is None else Path(state_dir)
+        self._bot_id, self._settings = bot_id, settings or ExecutionSettings()
+        self._watch_s, self._wire_limits, self._opening = watch_s, wire_limits, opening
+        self._opened: Opened | None = None
+        self._accounts: dict[str, EngineAccount] = {}
+        self._background = Background(log)
+        self._desk = SignalDesk(self._accounts, self.position_tracker, self.risk_guard, position_size)
+        self._watch = PriceWatch(self._accounts, self.position_tracker, self.risk_guard, self._leave_beside)
+        self._commands: set[asyncio.Task[None]] = set()
+        self._signals = self._successes = 0
+
+    @classmethod
+    def from_config(cls, config: str | Path, *, live: bool = False, **more: Any) -> Self:
+        """The engine of a config file (by its path or its name in ``config/trading``): its exchange, limits and sizes.
+
+        ``live``: a person has confirmed that it may trade real money. ``more``: arguments of the constructor. Raises
+        ConfigError, NotConfirmed, CredentialsError or BrokerUnavailable; nothing has been opened then.
+        """
+        known = opening_of(config, live=live)
+        wanted: dict[str, Any] = {
+            "risk_guard": RiskGuard(known.limits),
+            "execution_mode": known.mode,
+            "state_dir": known.state_dir,
+            "bot_id": known.bot_id,
+            "settings": known.settings,
+            "position_size": known.position_size,
+            "wire_limits": known.wire_limits,
+            "order_monitor": OrderMonitor(alert_pct=known.alert_pct),
+        }
+        return cls(**(wanted | more), opening=known.open)
+
+    # start and stop
+
+    async def start(self) -> None:
+        """Recover on every exchange, then watch. Raises ValueError, JournalError or BridgeError; nothing is left open
+        then."""
+        try:
+            if self._opening is not None and self._opened is None:
+                self._opened = await self._opening()
+                self._exchanges |= self._opened.exchanges
+                self._background.keep(self._opened.play())
+            for name, exchange in self._exchanges.items():
+                self._accounts[name] = await open_account(
+                    self._terms(name, exchange), ports_of(exchange), self.risk_guard
+                )
+            self._begin_books()
+            for name, account in self._accounts.items():
+                self._listen(name, account)
+                await account.start()
+                take_over_positions(account, self.position_tracker)
+        except BaseException:
+            await self.stop()
+            raise
+        if self._watch_s is not None:
+            self._background.keep(self._watch.run(self._watch_s))
+
+    async def stop(self) -> None:
+        """What is half-done is finished first; positions are kept. May be called again."""
+        await self._background.end()
+        for name, account in self._accounts.items():
+            self.order_manager.stop_serving(self._exchanges[name])
+            await account.close()
+        self._accounts.clear()
+        if self._opened is not None:
+            await self._opened.close()
+            self._opened = None
+        await self.order_manager.close()
+        await self.order_monitor.flush()
+
+    async def connect(self) -> bool:
+        """``start``, for whoever asks whether it went well; the log says why not."""
+        try:
+            await self.start()
+        except (BridgeError, JournalError) as error:
+            log.error("not_connected %s", error)
+            return False
+        return True
+
+    async def disconnect(self) -> None:
+        await self.stop()
+
+    # signals
+
+    async def execute_signal(self, signal: TradingSignal, exchange_name: str | None = None) -> ExecutionResult:
+        """Enter, or leave, what the signal names; returns when it is done or has come to nothing. Never raises for what
+        the exchange did. A BUY of what is held short (or a SELL of what is held long) in the same size closes it."""
+        self._signals += 1
+        await self._commands_done()
+        if self._accounts:
+            self._watch.check_risk()
+        result = await self._desk.execute(signal, exchange_name)
+        self._successes += result.success
+        return result
+
+    async def close_position(
+        self, symbol_or_pair: Any, exchange: str | None = None, reason: str = "closed"
+    ) -> ExecutionResult:
+        """Of a symbol, a pair (``"X_Y"`` or ``("X", "Y")``) or a tracked position; reduce-only, until it is flat."""
+        await self._commands_done()
+        return await self._desk.close(symbol_or_pair, exchange, reason)
+
+    async def emergency_stop_all(self) -> dict[str, Any]:
+        """Cancel and close everything everywhere, verify it, and stay halted until ``deactivate_circuit_breaker``.
+
+        ``cancelled_orders``, ``closed_positions`` and ``failed`` (what is not as it should be), by exchange and name.
+        """
+        accounts = self._accounts
+        reports = await asyncio.gather(
+            *(account.stop_everything("emergency_stop_all") for account in accounts.values())
+        )
+        told = list(zip(accounts, reports, strict=True))
+        return {
+            "cancelled_orders": [order for _, report in told for order in report.cancelled_orders],
+            "closed_positions": [position for _, report in told for position in report.closed_positions],
+            "failed": [f"{name}: {what}: {why}" for name, report in told for what, why in report.failed],
+            "state": {name: report.state for name, report in told},
+        }
+
+    # the breaker
+
+    def activate_circuit_breaker(self, reason: str) -> None:
+        """From this moment on nothing is opened, also after a restart; positions are kept, closing works."""
+        for account in self._accounts.values():
+            account.floor.guard.halt(f"halted:{reason}", account.now)
+            self._command(account.controls.halt(reason, "engine"))
+
+    def deactivate_circuit_breaker(self, reason: str = "deactivated") -> asyncio.Task[None]:
+        """Trade again, measuring drawdown from here, once ledger and exchange agree everywhere; the next signal waits
+        for it. Awaiting it raises ``CommandRefused`` where that cannot be."""
+        return self._command(self._resume(reason))
+
+    # what can be asked
+
+    @property
+    def is_halted(self) -> bool:
+        return self.risk_guard.breaker.value != "closed"
+
+    def get_performance_metrics(self) -> dict[str, Any]:
+        """See ``performance_metrics``."""
+        return performance_metrics(
+            mode=self.mode.value,
+            signals=self._signals,
+            successes=self._successes,
+            tracker=self.position_tracker,
+            guard=self.risk_guard,
+            monitored=self.order_monitor.get_metrics_summary(),
+        )
+
+    def get_summary(self) -> dict[str, Any]:
+        """Trades, profit and what is open, over all exchanges."""
+        return summary(
+            mode=self.mode.value,
+            exchanges=self._accounts,
+            trades=(trade for account in self._accounts.values() for trade in account.floor.ledger.trades),
+            tracker=self.position_tracker,
+        )
+
+    # start, in parts
+
+    def _terms(self, name: str, exchange: Any) -> AccountTerms:
+        network = ports_of(exchange).network
+        if network not in NETWORKS[self.mode]:
+            wanted = " or ".join(NETWORKS[self.mode])
+            raise ValueError(f"{name} is a {network} exchange; {self.mode.value} mode trades on {wanted} ones only")
+        if self._state_dir is None and network in ("testnet", "live"):
+            raise ValueError(f"{name} needs a journal: give a state_dir")
+        return AccountTerms(name, self._bot_id, self.mode.value, self._state_dir, self._settings, self._wire_limits)
+
+    def _leave_beside(self, account: EngineAccount, pair_id: str, reason: str) -> None:
+        self._background.keep(self._desk.leave(account, pair_id, reason))
+
+    def _begin_books(self) -> None:
+        """The guard's equity, where no journal knows one."""
+        if any(account.floor.journal.risk_state("guard") for account in self._accounts.values()):
+            return
+        equity = self._watch.equity()
+        begun = {"equity": equity, "peak_equity": equity, "day_start_equity": equity}
+        self.risk_guard.restore(self.risk_guard.snapshot() | begun)
+
+    def _listen(self, name: str, account: EngineAccount) -> None:
+        exchange = self._exchanges[name]
+        self.order_manager.follow(account.bus, name)
+        self.order_manager.serve(exchange, lambda order: self._desk.place(order, account))
+        self.order_monitor.follow(account.bus)
+        follow_positions(account, self.position_tracker)
+
+    # commands
+
+    def _command(self, work: Any) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(_done(work))
+        self._commands.add(task)
+        task.add_done_callback(self._on_command_done)
+        return task
+
+    def _on_command_done(self, task: asyncio.Task[None]) -> None:
+        self._commands.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("command_refused %s", task.exception())
+
+    async def _commands_done(self) -> None:
+        if self._commands:
+            await asyncio.gather(*self._commands, return_exceptions=True)
+
+    async def _resume(self, reason: str) -> None:
+        """Each account compares, and has its own books of the breaker; the guard is one."""
+        halted = self.risk_guard.snapshot()
+        for account in self._accounts.values():
+            self.risk_guard.restore(halted)
+            try:
+                await account.controls.resume(reason, "engine")
+            except CommandRefused:
+                self.risk_guard.restore(halted)
+                raise
+
+
+async def _done(work: Awaitable[Any]) -> None:
+    await work

@@ -1,0 +1,446 @@
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from pairs.words import SpreadStatistics
+from tests.trading.engines import BTC, ETH, WIDE, D, market, open_exchange, started
+from tests.trading.runs import write_config
+from tests.virtual_time import run_virtual
+from trading.config.confirmation import NotConfirmed
+from trading.config.loader import load_config
+from trading.execution_engine import ExecutionEngine, ExecutionMode, SignalAction, SignalType, TradingSignal
+from trading.execution_models import ExecutionOrder, ExecutionStatus
+from trading.risk_guard import RiskGuard
+
+STILL = [50_000.0] * 30
+BUY = TradingSignal(symbol=BTC, action=SignalAction.BUY, quantity=0.01)
+
+
+def held(exchange, symbol: str = BTC):
+    return exchange.venue.account.ledger.amount(symbol)
+
+
+# one symbol
+
+
+def test_a_signal_is_an_order_and_a_position(tmp_path):
+    async def main():
+        exchange = open_exchange(market(STILL))
+        async with started(exchange, tmp_path) as engine:
+            result = await engine.execute_signal(replace(BUY, price=50_000.0, stop_loss=48_000.0), "mock")
+            assert result.success and result.error is None
+            assert result.order.order_id and result.order.status is ExecutionStatus.FILLED
+            assert result.order.filled_quantity == 0.01 and result.order.slippage_pct == 0.0
+            assert (result.position.symbol, result.position.side, result.position.quantity) == (BTC, "LONG", 0.01)
+            assert result.position.stop_loss_price == 48_000.0
+            assert held(exchange) == D("0.01")
+
+    run_virtual(main())
+
+
+def test_a_position_is_closed_by_name_and_stays_in_the_history(tmp_path):
+    async def main():
+        exchange = open_exchange(market(STILL))
+        async with started(exchange, tmp_path) as engine:
+            await engine.execute_signal(BUY)
+            result = await engine.close_position("BTC/USDT", "mock", "enough")
+            assert result.success and held(exchange) == 0
+            assert result.order.reduce_only and result.order.side == "SELL"
+            assert result.position.close_reason == "enough" and not result.position.is_open
+            assert result.position.realized_pnl == pytest.approx(-0.5)  # two fees of 0.05 % on 500
+            assert engine.position_tracker.position_history == (result.position,)
+            assert engine.get_summary()["total_trades"] == 1
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("quantity", [None, 0.01])
+def test_an_order_against_what_is_held_closes_it(tmp_path, quantity):
+    async def main():
+        exchange = open_exchange(market(STILL))
+        async with started(exchange, tmp_path) as engine:
+            await engine.execute_signal(BUY)
+            result = await engine.execute_signal(replace(BUY, action=SignalAction.SELL, quantity=quantity))
+            assert result.success and held(exchange) == 0
+
+    run_virtual(main())
+
+
+def test_an_order_against_what_is_held_in_another_size_is_refused(tmp_path):
+    async def main():
+        exchange = open_exchange(market(STILL))
+        async with started(exchange, tmp_path) as engine:
+            await engine.execute_signal(BUY)
+            result = await engine.execute_signal(replace(BUY, action=SignalAction.SELL, quantity=0.02))
+            assert not result.success and "0.01 is held the other way" in result.error
+            assert held(exchange) == D("0.01")
+
+    run_virtual(main())
+
+
+def test_a_signal_without_a_size_takes_the_share_of_equity_it_suggests(tmp_path):
+    async def main():
+        exchange = open_exchange(market(STILL))
+        async with started(exchange, tmp_path) as engine:
+            signal = TradingSignal(symbol="BTC", action=SignalAction.SELL, suggested_position_size=0.5)
+            result = await engine.execute_signal(signal)
+            assert result.success and held(exchange) == D("-0.1")
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"symbol": "DOGE/USDT"}, "the exchange has no DOGE/USDT"),
+        ({"quantity": float("nan")}, "positive numbers were wanted"),
+        ({"quantity": -1.0}, "positive numbers were wanted"),
+        ({"quantity": 0.0001}, "comes to nothing"),
+        ({"price": 50_000.0, "stop_loss": 51_000.0}, "is reached at the price"),
+        ({"stop_loss_z": 3.0}, "need statistics"),
+        ({"action": SignalAction.CLOSE}, "nothing to close"),
+    ],
+)
+def test_a_signal_that_makes_no_sense_sends_nothing(tmp_path, fields, error):
+    async def main():
+        exchange = open_exchange(market(STILL))
+        async with started(exchange, tmp_path) as engine:
+            result = await engine.execute_signal(replace(BUY, **fields))
+            assert not result.success and error in result.error and result.order is None
+            assert not exchange.venue.fills and engine.get_performance_metrics()["engine"]["success_rate"] == 0.0
+
+    run_virtual(main())
+
+
+def test_what_the_risk_guard_refuses_is_told_with_every_reason(tmp_path):
+    async def main():
+        exchange = open_exchange(market(STILL))
+        guard = RiskGuard(max_positions=1, max_exposure=0.04)
+        async with started(exchange, tmp_path, risk_guard=guard) as engine:
+            result = await engine.execute_signal(BUY)
+            assert (result.success, result.error) == (False, "max_exposure")
+
+    run_virtual(main())
+
+
+def test_one_signal_at_a_time_is_carried_out_for_a_symbol(tmp_path):
+    async def main():
+        exchange = open_exchange(market(STILL), latency_ms=50.0)
+        async with started(exchange, tmp_path) as engine:
+            results = await asyncio.gather(*(engine.execute_signal(BUY) for _ in range(5)))
+            assert sorted(result.success for result in results) == [False] * 4 + [True]
+            assert held(exchange) == D("0.01")
+
+    run_virtual(main())
+
+
+def test_whoever_stops_waiting_stops_nothing(tmp_path):
+    async def main():
+        exchange = open_exchange(market(STILL), latency_ms=1_000.0)
+        async with started(exchange, tmp_path) as engine:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(engine.execute_signal(PAIR), 1.5)
+        assert (held(exchange, ETH), held(exchange, BTC)) == (D("0.25"), D("-0.010"))
+
+    run_virtual(main())
+
+
+# a pair
+
+PAIR = TradingSignal(pair_x="ETH", pair_y="BTC/USDT:USDT", signal_type=SignalType.BUY, suggested_position_size=0.1)
+
+
+def test_a_pair_signal_buys_one_leg_and_sells_the_other(tmp_path):
+    async def main():
+        exchange = open_exchange(market(STILL))
+        async with started(exchange, tmp_path) as engine:
+            result = await engine.execute_signal(PAIR)
+            assert result.success and len(result.orders) == 2
+            assert result.position.symbol == f"{ETH}_{BTC}" and result.position.side == "LONG"
+            assert (held(exchange, ETH), held(exchange, BTC)) == (D("0.25"), D("-0.010"))
+            closed = await engine.close_position(("ETH/USDT", "BTC/USDT"), reason="manual")
+            assert closed.success and held(exchange, ETH) == held(exchange, BTC) == 0
+
+    run_virtual(main())
+
+
+def test_an_exit_signal_leaves_the_pair(tmp_path):
+    async def main():
+        exchange = open_exchange(market(STILL))
+        async with started(exchange, tmp_path) as engine:
+            await engine.execute_signal(PAIR)
+            result = await engine.execute_signal(replace(PAIR, signal_type=SignalType.EXIT, reason="reversion"))
+            assert result.success and result.position.close_reason == "reversion"
+
+    run_virtual(main())
+
+
+def test_a_pair_whose_hedge_is_refused_is_unwound_and_says_so(tmp_path):
+    faults = [{"kind": "reject", "on": "create_order", "symbol": symbol, "at": 1, "times": 3} for symbol in (BTC,)]
+
+    async def main():
+        exchange = open_exchange(market(STILL), faults=faults)
+        async with started(exchange, tmp_path) as engine:
+            result = await engine.execute_signal(PAIR)
+            assert not result.success and result.position is None
+            assert held(exchange, ETH) == held(exchange, BTC) == 0
+
+    run_virtual(main())
+
+
+# watching
+
+FALLING = [50_000.0, 50_000.0, 49_000.0, 47_500.0, 47_500.0, 47_500.0]
+
+
+def test_a_stop_of_a_signal_is_watched_by_the_engine(tmp_path):
+    async def main():
+        exchange = open_exchange(market(FALLING))
+        async with started(exchange, tmp_path, moves=True, watch_s=300.0) as engine:
+            await engine.execute_signal(replace(BUY, stop_loss=48_000.0, take_profit=60_000.0, strategy_id="momentum"))
+            while engine.position_tracker.get_position("BTC/USDT"):
+                await asyncio.sleep(300.0)
+            (closed,) = engine.position_tracker.position_history
+            assert (closed.close_reason, closed.strategy_id, held(exchange)) == ("stop_loss", "momentum", 0)
+            assert closed.current_price == 47_500.0
+
+    run_virtual(main())
+
+
+def test_levels_of_z_are_watched_by_the_statistics_of_the_signal(tmp_path):
+    statistics = SpreadStatistics(1.0, 0.0, mean=-3.2189, std=0.01)
+
+    async def main():
+        exchange = open_exchange(market(FALLING, [2_000.0] * 6))
+        signal = replace(PAIR, statistics=statistics, stop_loss_z=4.0, signal_type=SignalType.SELL)
+        async with started(exchange, tmp_path, moves=True, watch_s=300.0) as engine:
+            assert (await engine.execute_signal(signal)).success
+            while engine.position_tracker.open_positions:
+                await asyncio.sleep(300.0)
+            assert engine.position_tracker.position_history[0].close_reason == "stop_loss_z"
+
+    run_virtual(main())
+
+
+def test_the_limits_of_the_risk_guard_are_watched(tmp_path):
+    async def main():
+        exchange = open_exchange(market(FALLING))
+        guard = RiskGuard(WIDE, max_drawdown_pct=1.0, stop_loss_pct=4.0)
+        async with started(exchange, tmp_path, moves=True, watch_s=300.0, risk_guard=guard) as engine:
+            await engine.execute_signal(replace(BUY, quantity=0.1))
+            while engine.position_tracker.open_positions:
+                await asyncio.sleep(300.0)
+            assert engine.position_tracker.position_history[0].close_reason == "stop_loss"
+            metrics = engine.get_performance_metrics()
+            assert metrics["risk"]["current_drawdown_pct"] == pytest.approx(2.5, abs=0.1)
+            assert metrics["risk"]["risk_violations"] == ["max_drawdown", "max_daily_loss_pct"][:1]
+            assert (await engine.execute_signal(BUY)).error.startswith("breaker_reduce_only")
+
+    run_virtual(main())
+
+
+# the breaker and the emergency stop
+
+
+def test_an_active_breaker_refuses_entries_and_lets_positions_be_closed(tmp_path):
+    async def main():
+        exchange = open_exchange(market(STILL))
+        async with started(exchange, tmp_path) as engine:
+            await engine.execute_signal(BUY)
+            engine.activate_circuit_breaker("high_volatility")
+            refused = await engine.execute_signal(PAIR)
+            assert "high_volatility" in refused.error and engine.is_halted
+            assert (await engine.close_position(BTC)).success
+            engine.deactivate_circuit_breaker()
+            assert (await engine.execute_signal(PAIR)).success and not engine.is_halted
+
+    run_virtual(main())
+
+
+def test_an_active_breaker_outlives_the_process(tmp_path):
+    async def main():
+        exchange = open_exchange(market(STILL), tmp_path / "exchange.sqlite")
+        async with started(exchange, tmp_path) as engine:
+            engine.activate_circuit_breaker("high_volatility")
+            await engine.execute_signal(BUY)
+        async with started(exchange, tmp_path) as engine:
+            assert "high_volatility" in (await engine.execute_signal(BUY)).error
+            await engine.deactivate_circuit_breaker()
+        async with started(exchange, tmp_path) as engine:
+            assert (await engine.execute_signal(BUY)).success
+        exchange.close()
+
+    run_virtual(main())
+
+
+def test_the_emergency_stop_closes_everything_and_latches(tmp_path):
+    async def main():
+        exchange = open_exchange(market(STILL))
+        async with started(exchange, tmp_path) as engine:
+            await engine.execute_signal(PAIR)
+            done = await engine.emergency_stop_all()
+            assert len(done["closed_positions"]) == 2 and done["cancelled_orders"] == done["failed"] == []
+            assert held(exchange, ETH) == held(exchange, BTC) == 0
+            assert not (await engine.execute_signal(BUY)).success
+            await engine.deactivate_circuit_breaker("looked")
+            assert (await engine.execute_signal(BUY)).success
+
+    run_virtual(main())
+
+
+# lives of an engine
+
+
+def test_the_next_process_knows_what_was_open_with_its_stops(tmp_path):
+    async def main():
+        exchange = open_exchange(market(STILL), tmp_path / "exchange.sqlite")
+        async with started(exchange, tmp_path) as engine:
+            await engine.execute_signal(replace(BUY, stop_loss=48_000.0, strategy_id="one"))
+        async with started(exchange, tmp_path) as engine:
+            position = engine.position_tracker.get_position(BTC)
+            assert (position.quantity, position.stop_loss_price, position.strategy_id) == (0.01, 48_000.0, "one")
+            assert (await engine.execute_signal(BUY)).error == "already_in_position"
+            assert (await engine.close_position(BTC)).success
+        exchange.close()
+
+    run_virtual(main())
+
+
+def test_an_exchange_that_forgets_leaves_no_journal_behind(tmp_path):
+    async def main():
+        for _ in range(2):
+            exchange = open_exchange(market(STILL))
+            async with started(exchange, tmp_path) as engine:
+                assert (await engine.execute_signal(BUY)).success
+        assert not list(tmp_path.iterdir())
+
+    run_virtual(main())
+
+
+def test_a_new_run_of_the_exchange_begins_flat(tmp_path):
+    async def main():
+        for _ in range(2):
+            exchange = open_exchange(market(STILL), tmp_path / "exchange.sqlite")
+            async with started(exchange, tmp_path) as engine:
+                assert not engine.position_tracker.open_positions
+                assert (await engine.execute_signal(BUY)).success
+            await exchange.run_market()
+            exchange.close()
+
+    run_virtual(main())
+
+
+def test_a_mode_trades_on_exchanges_of_its_own_only(tmp_path):
+    async def main():
+        exchange = open_exchange(market(STILL))
+        engine = ExecutionEngine({"mock": exchange}, execution_mode=ExecutionMode.LIVE, state_dir=tmp_path)
+        with pytest.raises(ValueError, match="mock is a simulated exchange; live mode trades on live or desk"):
+            await engine.start()
+
+    run_virtual(main())
+
+
+def test_something_that_is_no_exchange_is_named():
+    with pytest.raises(TypeError, match="str is no exchange"):
+        run_virtual(ExecutionEngine({"binance": "key"}).start())
+
+
+def test_an_engine_that_is_not_started_says_so():
+    result = run_virtual(ExecutionEngine({}).execute_signal(BUY))
+    assert result.error == "the engine is not started"
+
+
+def test_two_exchanges_hold_the_same_symbol_apart(tmp_path):
+    async def main():
+        first, second = open_exchange(market(STILL)), open_exchange(market(STILL))
+        engine = ExecutionEngine({"one": first, "two": second}, risk_guard=RiskGuard(WIDE), watch_s=None)
+        await engine.start()
+        assert "wanted one of one, two" in (await engine.execute_signal(BUY)).error
+        assert (await engine.execute_signal(BUY, "one")).success
+        assert (await engine.execute_signal(replace(BUY, quantity=0.02), "two")).success
+        assert (held(first), held(second)) == (D("0.01"), D("0.02"))
+        assert (await engine.close_position(BTC, "two")).success
+        assert [p.exchange for p in engine.position_tracker.open_positions] == ["one"]
+        stopped = await engine.emergency_stop_all()
+        assert stopped["state"] == {"one": "flat", "two": "flat"} and held(first) == 0
+        await engine.deactivate_circuit_breaker()
+        assert (await engine.execute_signal(BUY, "two")).success
+        await engine.stop()
+
+    run_virtual(main())
+
+
+# what it tells
+
+
+def test_the_metrics_have_the_keys_that_dashboards_read(tmp_path):
+    async def main():
+        exchange = open_exchange(market(STILL), latency_ms=40.0, slippage_bps=D(5))
+        async with started(exchange, tmp_path) as engine:
+            await engine.execute_signal(BUY)
+            metrics = engine.get_performance_metrics()
+            assert metrics["engine"] | {"circuit_breaker": "closed"} == {
+                "mode": "paper", "total_signals": 1, "successful_executions": 1, "success_rate": 100.0,
+                "circuit_breaker": "closed",
+            }  # fmt: skip
+            assert metrics["positions"]["total_positions"] == 1
+            assert set(metrics["risk"]) == {"current_drawdown_pct", "daily_loss_pct", "risk_violations"}
+            assert metrics["monitoring"]["execution"]["avg_fill_time_ms"] >= 40.0
+            assert metrics["monitoring"]["slippage"]["avg_slippage_pct"] == pytest.approx(0.05)
+
+    run_virtual(main())
+
+
+def test_the_order_manager_of_an_engine_knows_its_orders_and_places_through_it(tmp_path):
+    async def main():
+        exchange, told = open_exchange(market(STILL)), []
+        async with started(exchange, tmp_path) as engine:
+            engine.order_manager.register_callback("on_filled", told.append)
+            placed = await engine.order_manager.place_order(ExecutionOrder(BTC, "BUY", 0.01), exchange)
+            assert placed.status is ExecutionStatus.FILLED and told == [placed]
+            assert engine.order_manager.get_order(placed.order_id) == placed
+            assert engine.position_tracker.get_position(BTC).quantity == 0.01
+            limit = ExecutionOrder(ETH, "BUY", 1.0, order_type="LIMIT", price=1_900.0)
+            assert await engine.order_manager.place_order(limit, exchange) is None
+
+    run_virtual(main())
+
+
+# from a config
+
+
+def test_an_engine_of_a_config_connects_trades_and_disconnects(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = write_config(tmp_path, mock={"bars": 700, "seed": 7, "speed": 1})
+    loaded = load_config(path, environ={})
+    first = loaded.pairs[0]
+
+    async def main():
+        engine = ExecutionEngine.from_config(path, risk_guard=RiskGuard(WIDE))
+        assert engine.mode is ExecutionMode.PAPER
+        assert await engine.connect()
+        signal = TradingSignal(pair_x=first.leg_a, pair_y=first.leg_b, signal_type=SignalType.SELL)
+        result = await engine.execute_signal(signal)
+        assert result.success, result.error
+        assert engine.get_summary()["open_positions"] == [result.position.symbol]
+        await engine.disconnect()
+        again = ExecutionEngine.from_config(path)
+        assert await again.connect()
+        assert again.get_summary()["open_positions"] == [result.position.symbol]
+        assert (await again.close_position(result.position)).success
+        await again.disconnect()
+
+    asyncio.run(main())
+
+
+def test_a_config_for_real_money_needs_a_confirmation(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BINANCE_API_KEY", "k" * 64)
+    monkeypatch.setenv("BINANCE_API_SECRET", "s" * 64)
+    path = write_config(tmp_path, broker={"type": "binance"}, data={"data_source": "binance"})
+    with pytest.raises(NotConfirmed):
+        ExecutionEngine.from_config(path)
+    assert ExecutionEngine.from_config(path, live=True).mode is ExecutionMode.LIVE
