@@ -76,7 +76,7 @@ def test_what_closes_between_the_history_and_the_start_is_not_lost():
             await desk.walk()
             await session.synchronise()
             async with started(market) as heard:
-                await until(lambda: len(heard.of(Bar)) == 40)
+                await until(lambda: len(heard.of(Bar)) == 40 and heard.of(Connection))
             assert all(is_every_minute_once(heard.of(Bar), symbol) for symbol in PAIR)
             assert heard.of(Bar)[0].time_ms == history["BTCUSDT"][-1].time_ms + MINUTE_MS
             assert isinstance(heard[-1], Connection)  # "up" comes after what a gap held
