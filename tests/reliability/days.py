@@ -209,7 +209,7 @@ class Lives:
         place.clock = self._clock
         for dead_s in (*self._day.dead_s, *[60.0] * 500):
             self._crash = CrashPlan(next(points, None))
-            rig = start_life(place, self._crash, pairs=self._day.pairs, settings=SETTINGS, rules=MARKETS)
+            rig = start_life(place, self._crash, pairs=self._day.pairs, settings=SETTINGS, rules=MARKETS, listens=False)
             died = await live(rig, self._crash, self._life(rig), longest_s=LONGEST_DAY_S)
             trader.rig = None
             await end_all(trader.tasks)

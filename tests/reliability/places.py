@@ -189,7 +189,7 @@ async def recover_life(place: Place, crash: CrashPlan, *, dead_s: float, **terms
     died_s = place.unhedged.now()
     await asyncio.sleep(dead_s)
     place.unhedged.excused.append((died_s, place.unhedged.now()))
-    rig = start_life(place, crash, **terms)
+    rig = start_life(place, crash, listens=False, **terms)
 
     async def work() -> None:
         await reconcile(place, rig)
@@ -203,6 +203,7 @@ async def recover_life(place: Place, crash: CrashPlan, *, dead_s: float, **terms
 
 async def reconcile(place: Place, rig: Rig) -> None:
     """Restore and reconcile, again and again until the exchange can be asked; only then may anything be sent."""
+    rig.listen()  # as in the bot: its orders are known before the stream can tell of them
     rig.recovery.restore(run=1)
     while True:
         try:

@@ -20,7 +20,8 @@ ZERO = Decimal(0)
 FLATTEN_TRIES = 12
 FLATTEN_WAIT_S = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
 HALTED_POLL_S = 30.0
-UNSENT = "local not sent"
+# What the exchange refused to look at was not tried: our own silence, a ban, too many orders, maintenance.
+UNSENT = ("local not sent", "-1003", "-1015", "-1016")
 NOTHING_TO_REDUCE = "-2022"
 MOST_DENIALS = 3
 TRIM_TRIES = 4

@@ -282,6 +282,11 @@ class Rig:
             await self.engine.finish_interrupted(pair)
         return mismatches
 
+    def listen(self) -> None:
+        """To the user stream, from now on."""
+        follow = self.floor.follow_account(self.world.exchange.events())
+        self.tasks.append(asyncio.get_running_loop().create_task(follow))
+
     async def stop(self) -> None:
         await self.kill_switch.close()
         await end_all(self.tasks)
@@ -319,8 +324,9 @@ def start_rig(
     wire: WireLimits = DEFAULT_WIRE,
     rules: Mapping[str, Market] = RULES,
     port_type: Callable[[SimulatedExchange, CrashPlan | None], WatchedPort] = WatchedPort,
+    listens: bool = True,
 ) -> Rig:
-    """A new life of the bot in a world; the user stream is listened to from now on."""
+    """A new life of the bot in a world; the user stream is listened to from now on, or once ``listen`` is called."""
     journal = MortalJournal.open(world.journal_path, nonce=lambda: f"rig{len(world.journals):03d}", **ACCOUNT)
     world.journals.append(journal)
     journal.hurry()
@@ -349,8 +355,10 @@ def start_rig(
         wire=wire,
     )
     floor.wire.last_price = lambda symbol: floor.engine.last_price(symbol) or PRICES.get(symbol)
-    pump = asyncio.get_running_loop().create_task(floor.follow_account(world.exchange.events()))
-    return Rig(world, port, journal, floor, events, [pump])
+    rig = Rig(world, port, journal, floor, events, [])
+    if listens:
+        rig.listen()
+    return rig
 
 
 def assert_sound(rig: Rig) -> None:
