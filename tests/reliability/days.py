@@ -32,7 +32,7 @@ from trading.execution.settings import ExecutionSettings
 
 D = Decimal
 WATCH_S = 30.0
-LONGEST_UNHEDGED_S = 180.0  # several faults in a row, each of which may take the horizon
+LONGEST_UNHEDGED_S = 300.0  # half a dozen lost orders of one leg in a row, each of which takes the horizon and a wait
 LONGEST_DAY_S = 36 * 3600.0
 SETTINGS = ExecutionSettings()
 MARKETS = {symbol: rule(symbol) for symbol in FIRST_PRICES}

@@ -44,7 +44,7 @@ def test_the_same_arguments_give_the_same_line(capsys: pytest.CaptureFixture[str
     assert first == again
     assert first["seeds"] == 2 and first["violations"] == 0 and first["by_invariant"] == {}
     assert first["scenarios"] > 10 and first["kills"] == 0 and len(first["hash"]) == 64
-    assert 0.0 < first["worst_unhedged_s"] < 180.0
+    assert 0.0 < first["worst_unhedged_s"] < 300.0
 
 
 def test_a_violation_is_told_by_its_invariant_and_by_the_exit_code(
