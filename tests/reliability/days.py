@@ -32,7 +32,9 @@ from trading.execution.settings import ExecutionSettings
 
 D = Decimal
 WATCH_S = 30.0
-LONGEST_UNHEDGED_S = 300.0  # half a dozen lost orders of one leg in a row, each of which takes the horizon and a wait
+LONGEST_UNHEDGED_S = 120.0  # while the exchange answers; faults of several kinds strike the same leg in turn
+UNANSWERED = ("timeout_before_execution", "late_execution")
+HORIZON_S = 14.0
 LONGEST_DAY_S = 36 * 3600.0
 SETTINGS = ExecutionSettings()
 MARKETS = {symbol: rule(symbol) for symbol in FIRST_PRICES}
@@ -241,12 +243,15 @@ class Lives:
             self._place.unhedged.excused.append((loop.time(), loop.time() + lasts_s))
 
     def _watched_gate(self, strike: Callable[[str, str | None], Fault | None]):
-        """While the exchange answers nobody, nothing can be hedged."""
+        """While the exchange answers nobody, nothing can be hedged; and a lost order may turn up until the horizon."""
 
         def watched(operation: str, symbol: str | None) -> Fault | None:
             fault = strike(operation, symbol)
             if fault is not None and fault.kind in LASTING:
                 self._excuse_until(self._place.exchange._gate._until_ms())
+            elif fault is not None and operation == "create_order" and fault.kind in UNANSWERED:
+                now_s = asyncio.get_running_loop().time()
+                self._place.unhedged.excused.append((now_s, now_s + HORIZON_S))
             return fault
 
         return watched

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -127,7 +127,8 @@ class Pulse:
         if self._answered < self._asked:
             return False
         is_first, self._asked = not self._asked, self._asked + 1
-        self._loop.call_soon_threadsafe(self._answer)
+        with suppress(RuntimeError):  # the loop is closed: it never beats again, and the market stands
+            self._loop.call_soon_threadsafe(self._answer)
         return not is_first
 
     def _answer(self) -> None:

@@ -101,6 +101,8 @@ class FuturesAccount:
 
     def _free(self, open_orders: Sequence[Order]) -> Decimal:
         """What new orders may use; negative when the market has taken it."""
+        if not (self.ledger.positions or open_orders):
+            return self.ledger.wallet
         equity = self.ledger.wallet + self._cross_profit(self._prices.valuation)
         return equity - self._positions_margin() - self._orders_margin(open_orders)
 

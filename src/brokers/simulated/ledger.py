@@ -79,7 +79,8 @@ class Ledger:
         return self._positions.get(symbol, Position(symbol))
 
     def amount(self, symbol: str) -> Decimal:
-        return self.position(symbol).amount
+        held = self._positions.get(symbol)
+        return ZERO if held is None else held.amount
 
     def apply_fill(self, fill: Fill) -> Position:
         """Book a trade; returns the position it left."""

@@ -91,18 +91,24 @@ class RecordedTape:
 
     def forming(self, symbol: str) -> FormingBar | None:
         """The bar that is forming now; None when none is: halted, not begun or over."""
-        at = self._done[symbol]
-        times = self._closes[symbol]
-        if at >= len(times) or times[at] - self.source.interval_ms > self.time_ms:
+        at = self._forming_at(symbol)
+        if at is None:
             return None
-        close_ms = times[at]
+        close_ms = self._closes[symbol][at]
         opened = as_decimal(self.source.series[symbol].open[at])
         return FormingBar(symbol, close_ms - self.source.interval_ms, close_ms, opened)
 
+    def _forming_at(self, symbol: str) -> int | None:
+        at, times = self._done[symbol], self._closes[symbol]
+        has_begun = at < len(times) and times[at] - self.source.interval_ms <= self.time_ms
+        return at if has_begun else None
+
     def price(self, symbol: str) -> Decimal | None:
         """The open of the bar that is forming now; None when none is."""
-        forming = self.forming(symbol)
-        return None if forming is None or self.time_ms < self._halted_until.get(symbol, 0) else forming.open
+        at = self._forming_at(symbol)
+        if at is None or self.time_ms < self._halted_until.get(symbol, 0):
+            return None
+        return as_decimal(self.source.series[symbol].open[at])
 
     def last_bars(self) -> list[Bar]:
         """The last closed bar of each symbol that has one."""

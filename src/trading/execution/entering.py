@@ -68,7 +68,7 @@ class Entering:
             self._book.refuse(order, reasons)
             return
         self._book.begin(order)
-        await self._fill(order, (await self._quotes.less_liquid_first(order))[0])
+        await self._fill(order, self._quotes.by_liquidity(order.legs)[0])
 
     async def complete(self, order: PairOrder) -> None:
         """After a restart: hedge what has filled of the first leg, or unwind too little of it. No further slice."""

@@ -10,7 +10,7 @@ from decimal import Decimal
 from ccxt_bt_bridge.words import Market
 from pairs.words import LegOrder, PairOrder, PairState
 from trading.execution.evenness import Evenness
-from trading.execution.leg_orders import LegOrders, LegOutcome, LegSend
+from trading.execution.leg_orders import LOST, LegOrders, LegOutcome, LegSend
 from trading.execution.pair_book import PairBook
 from trading.execution.quotes import Quotes
 from trading.execution.slicing import Slicing
@@ -122,7 +122,9 @@ class Leaving:
             await self._heed(outcomes, denied)
             # While the exchange wants silence nothing was tried: it is tried for as long as that lasts.
             was_tried = not outcomes or any(not one.reason.startswith(UNSENT) for _, one in outcomes)
-            tries, waits = tries + was_tried, waits + 1
+            # An order that was lost has had the exchange's horizon to turn up in: that was wait enough.
+            was_lost = bool(outcomes) and all(one.reason == LOST for _, one in outcomes)
+            tries, waits = tries + was_tried, waits + (not was_lost)
             if not any(self._closable(pair_id, leg) for leg in self._book.entry(pair_id).legs):
                 self._write_off_dust(pair_id)
                 self._book.close(pair_id, order)

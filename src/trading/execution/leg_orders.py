@@ -36,6 +36,7 @@ from trading.journal.writer import Journal
 
 ZERO = Decimal(0)
 POLL_S = (1.0, 2.0, 5.0, 15.0, 60.0)
+LOST = "absent"  # why an order was not placed that never reached the exchange
 RESOLVE_S = (0.5, 1.0, 2.0, 5.0)
 FILLS_OVERLAP_MS = 60_000
 KEY_REFUSED = ("-2014", "-2015", "-1022", "-1002")
@@ -132,8 +133,9 @@ class LegOrders:
         against = self.reason_against(send)
         if against:
             return LegOutcome("", ZERO, False, f"local {against}")
-        watch = _watch(send, self._new_id(send), self._clock.now_ms())
-        self._journal.write_intent(_intent(watch))
+        with self._journal.transaction():
+            watch = _watch(send, self._new_id(send), self._clock.now_ms())
+            self._journal.write_intent(_intent(watch))
         self._watches[watch.request.client_order_id] = watch
         self._bus.publish(OrderSent(ms_to_datetime(watch.created_ms), _intent(watch)))
         outcome = await self._create(watch)
@@ -224,7 +226,8 @@ class LegOrders:
     async def _create(self, watch: _Watch) -> LegOutcome:
         match await self._port.create_order(watch.request):
             case Placed(report):
-                self._note(replace(_intent(watch), state=IntentState.PLACED))
+                if not report.status.is_done:  # its end is written soon enough
+                    self._note(replace(_intent(watch), state=IntentState.PLACED))
                 watch.take(report)
                 return await self._until_settled(watch)
             case NotPlaced(code, reason):
@@ -246,7 +249,7 @@ class LegOrders:
                 case Found(report):
                     watch.take(report)
                 case Absent() if watch.report is None and not watch.booked:
-                    return LegOutcome(watch.request.client_order_id, ZERO, False, "absent")
+                    return LegOutcome(watch.request.client_order_id, ZERO, False, LOST)
                 case _:
                     await asyncio.sleep(RESOLVE_S[min(tries, len(RESOLVE_S) - 1)])
             tries += 1

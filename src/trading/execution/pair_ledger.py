@@ -209,7 +209,11 @@ class PairLedger:
 
     def net(self, symbol: str) -> Decimal:
         """Signed quantity of ``symbol`` over all pairs."""
-        return sum(self.pairs_of(symbol).values(), ZERO)
+        net = ZERO
+        for holding in self._holdings.values():
+            if symbol in holding.legs:
+                net += holding.legs[symbol].quantity
+        return net
 
     def state(self, pair_id: str) -> PairState:
         holding = self._holdings.get(pair_id)

@@ -42,7 +42,9 @@ class Quotes:
             return None
 
     async def without_quote(self, order: PairOrder) -> list[str]:
-        return [leg.symbol for leg in order.legs if await self.price(leg.symbol) is None]
+        symbols = [leg.symbol for leg in order.legs]
+        prices = await asyncio.gather(*map(self.price, symbols))
+        return [symbol for symbol, price in zip(symbols, prices, strict=True) if price is None]
 
     async def closed_for_good(self, order: PairOrder) -> list[str]:
         closed = []

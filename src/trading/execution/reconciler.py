@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -115,11 +116,10 @@ class Reconciler:
         while True:
             await self.once()
             wait_s = SECOND_LOOK_S if self._wants_second_look else self._every_s if by_itself else None
-            try:
-                await asyncio.wait_for(self._wanted.wait(), wait_s)
-            except TimeoutError:
-                continue
-            self._wanted.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._wanted.wait()
+                self._wanted.clear()
 
     def soon(self) -> None:
         """Something happened that a look should follow: a reconnect, an uncertain order."""
@@ -140,7 +140,8 @@ class Reconciler:
             self._book.guard.note_margin(float(account.margin.balance), float(account.margin.maintenance))
         if booked != self._orders.bookings:
             return  # what was read is older than what was booked meanwhile
-        idle = [s for s in self._rules if s not in busy and s not in self._orders.working_symbols()]
+        busy |= self._orders.working_symbols()
+        idle = [symbol for symbol in self._rules if symbol not in busy]
         differing = {m.symbol: m for m in self._mismatches(account, idle)}
         repeated = [m for s, m in differing.items() if self._suspects.get(s) == m.exchange - m.ledger]
         self._suspects = {s: m.exchange - m.ledger for s, m in differing.items()}
