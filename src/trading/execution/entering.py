@@ -122,6 +122,8 @@ class Entering:
 
     async def _may_go_on(self, order: PairOrder) -> bool:
         await self._urgency.sleep(self._settings.slice_pause_s)
+        if self._urgency.has_no_time_for(order.pair_id):
+            return False
         if not self._book.reasons_against_adding() and not await self._quotes.without_quote(order):
             self._book.set_state(order.pair_id, PairState.ENTERING)
             return True

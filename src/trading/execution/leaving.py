@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 
 from ccxt_bt_bridge.words import Market
-from pairs.words import LegOrder, PairOrder, PairState
+from pairs.words import Action, LegOrder, PairOrder, PairState
 from trading.execution.evenness import Evenness
 from trading.execution.leg_orders import LOST, LegOrders, LegOutcome, LegSend
 from trading.execution.pair_book import PairBook
@@ -53,6 +53,11 @@ class Leaving:
         self._evenness, self._slicing, self._slice_pause_s = evenness, slicing, slice_pause_s
         self._on_nothing_to_reduce, self._urgency = on_nothing_to_reduce, urgency
         self._waiting: set[str] = set()
+
+    @staticmethod
+    def has_no_time(order: PairOrder) -> bool:
+        """An exit that is not to be made in slices."""
+        return order.action is Action.EXIT and order.reason not in PATIENT
 
     @property
     def waiting(self) -> frozenset[str]:
@@ -165,8 +170,8 @@ class Leaving:
             if not self._evenness.is_even(entry):
                 return
             await self._urgency.sleep(self._slice_pause_s)
-            if self._book.reasons_against_adding():
-                return  # the bot is stopping, or something is wrong: the rest at once
+            if self._book.reasons_against_adding() or self._urgency.has_no_time_for(entry.pair_id):
+                return  # the bot is stopping, something is wrong, or a stop was hit: the rest at once
 
     async def _close_part(self, entry: PairOrder, leg: LegOrder, keep: Decimal, order: PairOrder | None) -> None:
         held = self._evenness.held(entry, leg)

@@ -120,8 +120,13 @@ class PairEngine:
     # asked from outside
 
     async def execute(self, order: PairOrder) -> None:
-        """Carry out a pair order, or refuse it. One at a time per pair; never raises for what the venue did."""
+        """Carry out a pair order, or refuse it. One at a time per pair; never raises for what the venue did.
+
+        A stop that meets slices under way is refused as well, but no further slice is waited for.
+        """
         if order.pair_id in self._busy:
+            if self._leaving.has_no_time(order):
+                self.urgency.hurry(order.pair_id)
             self._book.refuse(order, ("busy",))
             return
         with self._only_one(order.pair_id):
@@ -243,6 +248,7 @@ class PairEngine:
             yield
         finally:
             del self._busy[pair_id]
+            self.urgency.calm(pair_id)
             free.set()
 
     async def _finish(self, entry: PairOrder, order: PairOrder | None) -> None:

@@ -1,4 +1,4 @@
-"""Whether an emergency stop is on: known to all who send orders or wait, from the moment it is triggered."""
+"""What cannot wait: an emergency stop, known to all who send orders or wait, and single pairs that must be left now."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ class Urgency:
 
     def __init__(self) -> None:
         self._on = asyncio.Event()
+        self._hurried: set[str] = set()
 
     @property
     def is_on(self) -> bool:
@@ -20,6 +21,16 @@ class Urgency:
 
     def end(self) -> None:
         self._on.clear()
+
+    def hurry(self, pair_id: str) -> None:
+        """Until ``calm``, what is under way for the pair takes no further slice."""
+        self._hurried.add(pair_id)
+
+    def calm(self, pair_id: str) -> None:
+        self._hurried.discard(pair_id)
+
+    def has_no_time_for(self, pair_id: str) -> bool:
+        return self.is_on or pair_id in self._hurried
 
     async def sleep(self, seconds: float) -> None:
         """Return after ``seconds``, or as soon as it begins: whoever waits has to look anew then."""

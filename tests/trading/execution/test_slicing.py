@@ -85,6 +85,34 @@ def test_a_patient_exit_is_sliced_too_and_an_urgent_one_is_not(tmp_path):
     assert calm.ledger.trades[0].exit_reason == "reversion"
 
 
+def test_a_stop_that_meets_a_sliced_exit_has_the_rest_closed_at_once(tmp_path):
+    async def script(rig: Rig) -> None:
+        await enter(rig)
+        patient = asyncio.ensure_future(rig.engine.execute(rig.leave()))
+        await asyncio.sleep(1.0)
+        await rig.engine.execute(rig.leave(reason="stop"))
+        await patient
+
+    rig = play(tmp_path, script, settings=SLICED)
+    assert sent(rig)[8:] == [("A", D("-0.5")), ("B", D(1)), ("A", D("-1.5")), ("B", D(3))]
+    assert rig.state() is PairState.FLAT
+
+
+def test_a_stop_that_meets_a_sliced_entry_ends_it_and_the_next_one_leaves(tmp_path):
+    async def script(rig: Rig) -> None:
+        entering = asyncio.ensure_future(enter(rig))
+        await asyncio.sleep(1.0)
+        stop = rig.leave(reason="stop")
+        await rig.engine.execute(stop)
+        await entering
+        await rig.engine.execute(stop)
+        assert not rig.engine.urgency.has_no_time_for("A_B")
+
+    rig = play(tmp_path, script, settings=SLICED)
+    assert sent(rig) == [("A", D("0.5")), ("B", D(-1)), ("A", D("-0.5")), ("B", D(1))]
+    assert rig.state() is PairState.FLAT
+
+
 def folders(folder: Path, *scripts) -> list[tuple[str, object]]:
     for script in scripts:
         (folder / script.__name__).mkdir()
