@@ -22,7 +22,7 @@ validate: $(VENV)/.installed
 	$(BIN)/python src/trading/config_validator.py $(CONFIG) $(ARGS)
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2 -q $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q $(PYTEST_ARGS)
 
 # More of the proofs than the tests have time for: SEEDS days drawn from seeds, KILLS times SIGKILL.
 soak: $(VENV)/.installed-dev
