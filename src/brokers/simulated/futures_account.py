@@ -101,20 +101,23 @@ class FuturesAccount:
 
     def _free(self, open_orders: Sequence[Order]) -> Decimal:
         """What new orders may use; negative when the market has taken it."""
-        if not (self.ledger.positions or open_orders):
-            return self.ledger.wallet
-        equity = self.ledger.wallet + self._cross_profit(self._prices.valuation)
-        return equity - self._positions_margin() - self._orders_margin(open_orders)
+        free = self.ledger.wallet - self._orders_margin(open_orders)
+        for one in self.ledger.positions:
+            price = self._prices.valuation(one.symbol)
+            free -= self._margin_of(one, price)
+            if price is not None and not self._is_isolated(one):
+                free += one.amount * price - one.cost
+        return free
 
     def _positions_margin(self) -> Decimal:
         """Initial margin: cross at the price now, isolated at what was paid."""
-        return sum((self._margin_of(one) for one in self.ledger.positions), ZERO)
+        positions = self.ledger.positions
+        return sum((self._margin_of(one, self._prices.valuation(one.symbol)) for one in positions), ZERO)
 
-    def _margin_of(self, position: Position) -> Decimal:
+    def _margin_of(self, position: Position, price: Decimal | None) -> Decimal:
         if self._is_isolated(position):
             return self._isolated_margin(position)
-        price = self._prices.valuation(position.symbol) or position.entry_price
-        return abs(position.amount) * price / self._settings.leverage(position.symbol)
+        return abs(position.amount) * (price or position.entry_price) / self._settings.leverage(position.symbol)
 
     def _orders_margin(self, open_orders: Sequence[Order]) -> Decimal:
         return sum((self._margin_of_order(order) for order in open_orders), ZERO)
@@ -127,9 +130,9 @@ class FuturesAccount:
         price = order.reserved_price(self._prices.valuation(request.symbol))
         return order.remaining * price / self._settings.leverage(request.symbol)
 
-    def _cross_profit(self, price_of) -> Decimal:
-        """Unrealised, at ``price_of(symbol)``; nothing where there is no price."""
-        profits = ((one, price_of(one.symbol)) for one in self._cross())
+    def _cross_profit(self) -> Decimal:
+        """Unrealised, at the mark; nothing where there is none."""
+        profits = ((one, self._prices.mark(one.symbol)) for one in self._cross())
         return sum((one.amount * price - one.cost for one, price in profits if price is not None), ZERO)
 
     def _cross_overdrawn(self) -> list[Position]:
@@ -140,7 +143,7 @@ class FuturesAccount:
 
     def _cross_equity(self) -> Decimal:
         locked = sum((self._isolated_margin(one) for one in self.ledger.positions if self._is_isolated(one)), ZERO)
-        return self.ledger.wallet - locked + self._cross_profit(self._prices.mark)
+        return self.ledger.wallet - locked + self._cross_profit()
 
     def _is_gone(self, position: Position) -> bool:
         profit = position.amount * self._mark(position) - position.cost

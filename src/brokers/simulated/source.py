@@ -76,6 +76,7 @@ class RecordedTape:
         self._halted_until: dict[str, int] = {}
         self._closes = {symbol: one.time_ms.tolist() for symbol, one in source.series.items()}
         self._done = {symbol: _count_until(one, time_ms) for symbol, one in source.series.items()}
+        self._opens: dict[str, tuple[int, Decimal]] = {}
 
     def advance(self, time_ms: int) -> tuple[Bar, ...]:
         """Go to ``time_ms`` and return the bars that close on the way."""
@@ -95,8 +96,14 @@ class RecordedTape:
         if at is None:
             return None
         close_ms = self._closes[symbol][at]
-        opened = as_decimal(self.source.series[symbol].open[at])
-        return FormingBar(symbol, close_ms - self.source.interval_ms, close_ms, opened)
+        return FormingBar(symbol, close_ms - self.source.interval_ms, close_ms, self._open(symbol, at))
+
+    def _open(self, symbol: str, at: int) -> Decimal:
+        """Asked for far more often than it changes."""
+        known = self._opens.get(symbol)
+        if known is None or known[0] != at:
+            known = self._opens[symbol] = at, as_decimal(self.source.series[symbol].open[at])
+        return known[1]
 
     def _forming_at(self, symbol: str) -> int | None:
         at, times = self._done[symbol], self._closes[symbol]
@@ -108,7 +115,7 @@ class RecordedTape:
         at = self._forming_at(symbol)
         if at is None or self.time_ms < self._halted_until.get(symbol, 0):
             return None
-        return as_decimal(self.source.series[symbol].open[at])
+        return self._open(symbol, at)
 
     def last_bars(self) -> list[Bar]:
         """The last closed bar of each symbol that has one."""
