@@ -1,6 +1,7 @@
 """An exchange on the desk that notes when it sent each closed bar and when each order reached it.
 
-``python benchmarks/bridge_desk.py SYMBOLS BARS GAP_S`` serves that many symbols, a minute's bar every GAP_S seconds.
+``python benchmarks/bridge_desk.py SYMBOLS BARS GAP_S`` serves that many symbols, a minute's bar every GAP_S seconds;
+without GAP_S in real time, with the forming candles and mark prices that are else left out.
 Prints ``{"url"}`` when it listens and, once a line comes in, ``{"sent": {"SYMBOL-CLOSE_MS": ns}, "orders": {id: ns}}``:
 ``time.perf_counter_ns``, which is one clock for all processes of a machine.
 """
@@ -56,17 +57,17 @@ def note_closed_bars() -> None:
     web.WebSocketResponse.send_str = sending  # type: ignore[method-assign]
 
 
-async def serve(symbols: int, bars: int, gap_s: float) -> None:
+async def serve(symbols: int, bars: int, gap_s: float | None) -> None:
     names = [f"S{number:02}USDT" for number in range(symbols)]
     source = MarketSource(MockMarket(7, HISTORY + bars, "1m", symbols=names, gaps_per_1000=0.0).series())
     desk = Desk(
         source,
         ExchangeStore(None, fingerprint="bench"),
         ports={"binanceusdm": 0},
-        speed=60.0 / gap_s,
+        speed=60.0 / gap_s if gap_s else 1.0,
         wait_for_client=True,
         terms={"warmup_bars": HISTORY, "initial_balance": Decimal(1_000_000)},
-        server_terms={"limits": Limits(weight_per_minute=100_000), "tick_s": 3_600.0},
+        server_terms={"limits": Limits(weight_per_minute=100_000)} | ({"tick_s": 3_600.0} if gap_s else {}),
     )
     desk.exchange.__class__ = NotingExchange
     async with desk:
@@ -77,5 +78,7 @@ async def serve(symbols: int, bars: int, gap_s: float) -> None:
 
 
 if __name__ == "__main__":
-    note_closed_bars()
-    asyncio.run(serve(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])))
+    gap = float(sys.argv[3]) if len(sys.argv) > 3 else None
+    if gap:
+        note_closed_bars()
+    asyncio.run(serve(int(sys.argv[1]), int(sys.argv[2]), gap))

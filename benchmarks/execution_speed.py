@@ -118,7 +118,7 @@ class Desk:
     """The exchange's process. ``orders`` ends it and says when each order reached it."""
 
     def __init__(self, symbols: int) -> None:
-        command = [sys.executable, str(HERE / "bridge_desk.py"), str(symbols), "600", "0.5"]
+        command = [sys.executable, str(HERE / "bridge_desk.py"), str(symbols), "600"]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         self.url = json.loads(self._process.stdout.readline())["url"]

@@ -37,7 +37,8 @@ class Quotes:
     async def price_soon(self, symbol: str) -> Decimal | None:
         """For the statistics: no order waits long for it."""
         try:
-            return await asyncio.wait_for(self.price(symbol), PRICE_PATIENCE_S)
+            async with asyncio.timeout(PRICE_PATIENCE_S):
+                return await self.price(symbol)
         except TimeoutError:
             return None
 
