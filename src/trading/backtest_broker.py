@@ -171,7 +171,7 @@ class BacktestPairBroker:
             return ()
         halted = self._halted(order, datetime_to_ms(order.decided_at))
         if halted:
-            self._guard.release(order.pair_id)
+            self._guard.withdraw(order.pair_id)
         return tuple(f"no_quote:{symbol}" for symbol in halted)
 
     def _halted(self, order: PairOrder, time_ms: int) -> list[str]:

@@ -100,6 +100,11 @@ class RiskGuard:
         self.exposure.release(pair_id)
         self._breaker.entry_released(pair_id)
 
+    def withdraw(self, pair_id: str) -> None:
+        """An approved entry of which nothing was sent: it is none of today's trades either."""
+        self.release(pair_id)
+        self.state.trades_today = max(0, self.state.trades_today - 1)
+
     def entry_opened(self) -> None:
         self._breaker.entry_opened()
 

@@ -63,6 +63,14 @@ def test_a_pair_is_not_entered_twice():
     assert reasons(guard, order()) == ("already_in_position",)
 
 
+def test_an_entry_of_which_nothing_was_sent_is_none_of_todays_trades():
+    guard = guard_with(max_daily_trades=1)
+    assert reasons(guard, order("A_B")) == ()
+    guard.withdraw("A_B")
+    assert reasons(guard, order("C_D")) == ()
+    assert reasons(guard, order("A_B")) == ("max_daily_trades",)
+
+
 def test_daily_trades_count_what_was_approved_today():
     guard = guard_with(max_daily_trades=2)
     mark(guard, 10_000.0)

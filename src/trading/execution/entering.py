@@ -64,7 +64,7 @@ class Entering:
     async def _enter_if_fit(self, order: PairOrder) -> None:
         reasons = await self._checks.reasons_against(order) or self._book.reasons_against_adding()
         if reasons:
-            self._book.guard.release(order.pair_id)
+            self._book.guard.withdraw(order.pair_id)
             self._book.refuse(order, reasons)
             return
         self._book.begin(order)

@@ -87,9 +87,10 @@ async def check_history(config: LoadedConfig, venue: PublicSide) -> AsyncIterato
     known: dict[str, list[Bar]] = {}
     for symbol in config.symbols:
         try:
+            venue.market_of(symbol)
             known[symbol] = await venue.history(symbol, config.model.data.lookback_bars + 1)
         except MarketUnknown as error:
-            yield fails("history", f"{symbol}: {error}", remedy_for(error))
+            yield fails("history", f"{symbol}: {error}", "mend that first; its history could not be checked")
     for pair in config.pairs:
         if all(symbol in known for symbol in pair.symbols):
             yield _enough(config, pair, [known[symbol] for symbol in pair.symbols])

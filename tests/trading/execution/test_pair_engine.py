@@ -285,6 +285,7 @@ def test_nothing_is_entered_while_a_leg_does_not_trade(tmp_path):
     assert rig.of(EntryRefused)[0].reasons == ("no_quote:B",)
     assert rig.port.sent == []
     assert rig.guard.gross_exposure == 0.0, "the reservation is given back"
+    assert rig.guard.state.trades_today == 0
 
 
 def test_an_exit_waits_until_both_legs_trade(tmp_path):
