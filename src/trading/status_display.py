@@ -16,7 +16,7 @@ from rich.table import Table
 
 from ccxt_bt_bridge.bt_time import datetime_to_ms
 from trading.assembly import LivePath
-from trading.events import Alarm, BarMarked, Event, PairClosed, PairOpened
+from trading.events import Alarm, BarMarked, EntryRefused, Event, PairClosed, PairOpened
 from trading.risk.state import BreakerTripped, LimitReached, PairQuarantined
 
 REFRESH_PER_S = 8
@@ -30,6 +30,7 @@ class StatusDisplay:
         self._console = console
         self._path: LivePath | None = None
         self._next_part = 1
+        self._refused: dict[str, tuple[str, ...]] = {}
         self._lock = threading.Lock()
 
     @contextmanager
@@ -45,7 +46,11 @@ class StatusDisplay:
 
     def on_event(self, event: Event) -> None:
         match event:
+            case EntryRefused(order=order, reasons=reasons) if self._refused.get(order.pair_id) != reasons:
+                self._refused[order.pair_id] = reasons  # the same again and again is told once
+                self._line(f"{event.time:%Y-%m-%d %H:%M}  {order.pair_id} not entered: {', '.join(reasons)}")
             case PairOpened(order=order):
+                self._refused.pop(order.pair_id, None)
                 zscore = "" if order.zscore is None else f" at z {order.zscore:+.2f}"
                 self._line(
                     f"{event.order.decided_at:%Y-%m-%d %H:%M}  {order.pair_id} opened {order.direction.word}{zscore}"

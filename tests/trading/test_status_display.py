@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 from rich.console import Console
 
-from trading.events import Alarm, Event
+from pairs.words import PairOrder
+from tests.trading.execution.engine_rig import entry_order
+from trading.events import Alarm, EntryRefused, Event
 from trading.risk.state import BreakerTripped, LimitReached, PairQuarantined
 from trading.risk_guard import Breaker
 from trading.status_display import StatusDisplay
@@ -30,3 +33,18 @@ def test_what_risk_does_is_a_line_of_its_own(event: Event, line: str) -> None:
     out = io.StringIO()
     StatusDisplay(Console(file=out)).on_event(event)
     assert out.getvalue() == f"2024-03-05 12:00  {line}\n"
+
+
+def test_a_refusal_is_told_when_its_reasons_are_new() -> None:
+    out = io.StringIO()
+    display = StatusDisplay(Console(file=out))
+    for reasons in (("max_exposure",), ("max_exposure",), ("no_quote:B",)):
+        display.on_event(EntryRefused(NOON, entry(), reasons))
+    assert out.getvalue().splitlines() == [
+        "2024-03-05 12:00  A_B not entered: max_exposure",
+        "2024-03-05 12:00  A_B not entered: no_quote:B",
+    ]
+
+
+def entry() -> PairOrder:
+    return entry_order("A_B", {"A": Decimal(1), "B": Decimal(-2)}, NOON, prices={"A": 1.0, "B": 1.0})
