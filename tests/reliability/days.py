@@ -66,11 +66,11 @@ class JumpyClock:
         await self._true.sleep_until(when_ms - self.off_ms)
 
 
-def live_through(folder: Path, template: Path, seed: int) -> Lived:
-    """``template``: an empty journal that the day begins with."""
+def live_through(folder: Path, template: Path, seed: int, *, density: int = 1) -> Lived:
+    """``template``: an empty journal that the day begins with; ``density``: of the faults and deaths."""
     shutil.copy(template, folder / "rig.journal.sqlite")
     try:
-        return run_virtual(_live_through(folder, draw(seed)))
+        return run_virtual(_live_through(folder, draw(seed, density=density)))
     finally:
         for file in folder.glob("rig.*"):
             file.unlink()
@@ -147,7 +147,8 @@ class Trader:
             if rig is None or not rig.engine.is_idle:
                 continue
             for symbol in FIRST_PRICES:
-                ours, theirs = rig.ledger.net(symbol), self._place.held(symbol)
+                ours = rig.ledger.net(symbol) + rig.engine.foreign.amount(symbol)
+                theirs = self._place.held(symbol)
                 if ours != theirs:
                     self._place.blame("I3", f"{symbol}: at rest the ledger holds {ours}, the exchange {theirs}")
 

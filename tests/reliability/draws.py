@@ -74,15 +74,16 @@ class Day:
     clock_jumps: tuple[tuple[float, int], ...]
 
 
-def draw(seed: int) -> Day:
+def draw(seed: int, *, density: int = 1) -> Day:
+    """``density``: how many times as many faults and deaths."""
     rng = np.random.default_rng([seed, 7])
     return Day(
         seed=seed,
         market=_market(rng),
         pairs=PAIRS[: 2 + int(rng.random() < 0.5)],
-        faults=tuple(fault_draws(rng, list(FIRST_PRICES))),
-        crashes=tuple(int(one) for one in rng.integers(1, 70, size=int(rng.integers(0, 5)))),
-        kill_s=tuple(float(one) for one in rng.uniform(600, 80_000, size=int(rng.integers(0, 3)))),
+        faults=tuple(fault for _ in range(density) for fault in fault_draws(rng, list(FIRST_PRICES))),
+        crashes=tuple(int(one) for one in rng.integers(1, 70, size=density * int(rng.integers(0, 5)))),
+        kill_s=tuple(float(one) for one in rng.uniform(600, 80_000, size=density * int(rng.integers(0, 3)))),
         dead_s=tuple(float(one) for one in rng.choice([0.0, 1.0, 20.0, 600.0], size=12)),
         disk_s=tuple((float(rng.uniform(0, 80_000)), float(rng.uniform(5, 600))) for _ in range(rng.integers(0, 3))),
         clock_jumps=tuple(

@@ -13,6 +13,7 @@ from trading.events import Alarm
 
 D = Decimal
 LONGEST_UNHEDGED_S = 60.0
+DUST = "too little to be closed"
 
 
 def judge(place: Place, *, pairs: Iterable[str] = ("A_B",), longest_s: float = LONGEST_UNHEDGED_S) -> None:
@@ -52,9 +53,9 @@ def _no_lost_fill(place: Place, rig: Rig) -> None:
 def _ledger_is_exchange(place: Place, rig: Rig) -> None:
     kept = rig.journal.ledger()
     for symbol in place.exchange.source.symbols:
-        at_exchange = place.held(symbol)
-        if not rig.ledger.net(symbol) == kept.get(symbol, D(0)) == at_exchange:
-            text = f"{symbol}: ledger {rig.ledger.net(symbol)}, journal {kept.get(symbol)}, exchange {at_exchange}"
+        at_exchange, ours = place.held(symbol), rig.ledger.net(symbol) + rig.engine.foreign.amount(symbol)
+        if not ours == kept.get(symbol, D(0)) == at_exchange:
+            text = f"{symbol}: ledger {ours}, journal {kept.get(symbol)}, exchange {at_exchange}"
             place.blame("I3", text)
 
 
@@ -96,13 +97,18 @@ def _all_ended(place: Place, rig: Rig, pairs: Iterable[str]) -> None:
     for intent in rig.journal.unresolved_intents():
         place.blame("I11", f"{intent.client_order_id} has no end")
     for pair in pairs:
-        if rig.state(pair).is_busy and pair not in _told_s(place, rig):
+        is_left_to_a_person = rig.state(pair) is PairState.HALTED and pair in _told_s(place, rig)
+        if rig.state(pair).is_busy and not is_left_to_a_person:
             place.blame("I11", f"{pair} is still {rig.state(pair)}")
 
 
-def _told_s(place: Place, rig: Rig) -> dict[str, float]:
-    """Pairs that are left to a person, and the loop second at which that was told."""
-    alarms = {event.pair_id: event.time for event in rig.of(Alarm) if event.critical and event.pair_id}
-    halted = {pair: time for pair, time in alarms.items() if rig.state(pair) is PairState.HALTED}
+def _told_s(place: Place, rig: Rig) -> dict[str, list[float]]:
+    """Pairs that are left to a person, or have left a rest that nobody can order, and when that was told."""
+    alarms = [event for life in place.lives for event in life.of(Alarm) if event.pair_id]
     now_s, now = place.unhedged.now(), rig.now
-    return {pair: now_s - (now - time).total_seconds() for pair, time in halted.items()}
+    told: dict[str, list[float]] = {}
+    for event in alarms:
+        is_halted = event.critical and rig.state(event.pair_id) is PairState.HALTED
+        if is_halted or DUST in event.message:
+            told.setdefault(event.pair_id, []).append(now_s - (now - event.time).total_seconds())
+    return told

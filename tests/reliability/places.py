@@ -84,7 +84,8 @@ class Place:
     def compare(self, rig: Rig) -> None:
         """Before a life sends its first order, its ledger is what the exchange holds, whatever it was told."""
         for symbol in self.exchange.source.symbols:
-            ours, theirs = rig.ledger.net(symbol), self.held(symbol)
+            ours = rig.ledger.net(symbol) + rig.engine.foreign.amount(symbol)
+            theirs = self.held(symbol)
             if ours != theirs:
                 self.blame("I3", f"{symbol}: a life began to trade with {ours}, the exchange holds {theirs}")
 

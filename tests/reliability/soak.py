@@ -31,6 +31,7 @@ from tests.reliability.test_crash_matrix import ONCE
 from tests.trading.execution.engine_rig import empty_journal, fast_files
 
 CHUNK = 25
+DENSITIES = 3  # of three days one has twice and one three times the faults and deaths of a day in the tests
 BOT_SHARE = 20  # one day with Backtrader for so many of the engine alone
 
 
@@ -104,7 +105,7 @@ def matrix_part(part: tuple[str, tuple[str, str]]) -> list[tuple[str, tuple[Viol
 
 def days(seeds: range) -> list[Any]:
     with _desk() as (folder, template):
-        return [live_through(folder, template, seed) for seed in seeds]
+        return [live_through(folder, template, seed, density=1 + seed % DENSITIES) for seed in seeds]
 
 
 def model(part: tuple[str, int]) -> list[tuple[str, tuple[Violation, ...]]]:

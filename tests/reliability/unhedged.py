@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -37,11 +37,16 @@ class Unhedged:
         elif ref in self._since:
             self._spans.append((self._since.pop(ref), now))
 
-    def close(self, told_s: Mapping[str, float]) -> None:
-        """What is unhedged now has been so until now, or until a person was told of its pair."""
-        now = self.now()
-        self._spans += [(since, told_s.get(_pair(ref), now)) for ref, since in self._since.items()]
-        self._since = {ref: now for ref in self._since if _pair(ref) not in told_s}
+    def close(self, told_s: Mapping[str, Sequence[float]]) -> None:
+        """What is unhedged now has been so until now, or until a person was told of its pair for the first time since
+        then."""
+        now, untold = self.now(), {}
+        for ref, since in self._since.items():
+            told = [at for at in told_s.get(_pair(ref), ()) if at >= since]
+            self._spans.append((since, min(told, default=now)))
+            if not told:
+                untold[ref] = now
+        self._since = untold
 
     @property
     def unhedged_refs(self) -> tuple[str, ...]:

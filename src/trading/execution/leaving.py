@@ -10,6 +10,7 @@ from decimal import Decimal
 from ccxt_bt_bridge.words import Market
 from pairs.words import Action, LegOrder, PairOrder, PairState
 from trading.execution.evenness import Evenness
+from trading.execution.foreign_book import ForeignBook
 from trading.execution.leg_orders import LOST, LegOrders, LegOutcome, LegSend
 from trading.execution.pair_book import PairBook
 from trading.execution.quotes import Quotes
@@ -45,11 +46,12 @@ class Leaving:
         evenness: Evenness,
         slicing: Slicing,
         rules: Mapping[str, Market],
+        foreign: ForeignBook,
         slice_pause_s: float,
         on_nothing_to_reduce: Callable[[str], Awaitable[None]],
         urgency: Urgency,
     ) -> None:
-        self._book, self._orders, self._quotes, self._rules = book, orders, quotes, rules
+        self._book, self._orders, self._quotes, self._rules, self._foreign = book, orders, quotes, rules, foreign
         self._evenness, self._slicing, self._slice_pause_s = evenness, slicing, slice_pause_s
         self._on_nothing_to_reduce, self._urgency = on_nothing_to_reduce, urgency
         self._waiting: set[str] = set()
@@ -131,8 +133,9 @@ class Leaving:
             was_lost = bool(outcomes) and all(one.reason == LOST for _, one in outcomes)
             tries, waits = tries + was_tried, waits + (not was_lost)
             if not any(self._closable(pair_id, leg) for leg in self._book.entry(pair_id).legs):
-                self._write_off_dust(pair_id)
-                self._book.close(pair_id, order)
+                with self._book.at_once():
+                    self._write_off_dust(pair_id)
+                    self._book.close(pair_id, order)
                 return
             if not self._may_go_on(pair_id, denied):
                 break
@@ -236,18 +239,23 @@ class Leaving:
         )
 
     def _closable(self, pair_id: str, leg: LegOrder) -> Decimal:
-        """What the pair holds, as far as an order can close it. On spot a fee in the base leaves less than a step."""
+        """What the pair holds, as far as an order can close it. On spot a fee in the base leaves less than a step; on
+        futures there is no least size for what reduces the account's position, but another pair may hold against it."""
         held, rules = self._book.ledger.quantity(pair_id, leg.symbol), self._rules[leg.symbol]
-        if rules.kind != "spot":
+        if rules.kind != "spot" and self._only_reduces(leg.symbol, held):
             return held
-        whole = rules.round_amount(held)
-        return ZERO if rules.shortfall(whole, Decimal(repr(leg.reference_price))) else whole
+        whole, price = rules.round_amount(held), self._quotes.last.get(leg.symbol, Decimal(repr(leg.reference_price)))
+        return ZERO if rules.shortfall(whole, price) else whole
 
     def _write_off_dust(self, pair_id: str) -> None:
         for leg in self._book.entry(pair_id).legs:
             dust = self._book.ledger.write_off(pair_id, leg.symbol)
-            if dust:
+            if dust and self._rules[leg.symbol].kind == "spot":
                 self._book.alarm(f"{dust} of {leg.symbol} is too little to be sold; it stays in the wallet", pair_id)
+            elif dust:
+                self._foreign.add({leg.symbol: dust})
+                text = f"{dust} of {leg.symbol} is too little to be closed beside what other pairs hold of it"
+                self._book.alarm(f"{text}; it is nobody's now, until it goes out against another such rest", pair_id)
 
     async def _closing_reference(self, leg: LegOrder, order: PairOrder | None) -> Decimal:
         """The close that the exit was decided on; the price now where the engine itself decided it."""
@@ -258,5 +266,5 @@ class Leaving:
 
     def _only_reduces(self, symbol: str, held: Decimal) -> bool:
         """With shared symbols the account holds the net: an exit is reduce-only as far as it reduces that."""
-        net = self._book.ledger.net(symbol)
+        net = self._book.ledger.net(symbol) + self._foreign.amount(symbol)
         return net * held > 0 and abs(net) >= abs(held)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 
 from ccxt_bt_bridge.bt_time import ms_to_datetime
@@ -80,6 +80,10 @@ class PairBook:
         if self._entries.pop(order.pair_id, None) is not None:
             self.ledger.finish(order.pair_id)
             self.guard.release(order.pair_id)
+
+    def at_once(self) -> AbstractContextManager[None]:
+        """All that is written inside is on disk together, or none of it."""
+        return self._journal.transaction()
 
     def close(self, pair_id: str, order: PairOrder | None) -> None:
         trade = self.ledger.trade_of(pair_id)

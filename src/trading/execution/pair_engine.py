@@ -79,6 +79,7 @@ class PairEngine:
             evenness=self._evenness,
             slicing=slicing,
             rules=rules,
+            foreign=self.foreign,
             slice_pause_s=settings.slice_pause_s,
             on_nothing_to_reduce=self._ask_why,
             urgency=self.urgency,

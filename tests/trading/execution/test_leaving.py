@@ -8,8 +8,9 @@ import pytest
 
 from ccxt_bt_bridge.words import NotPlaced, OrderRequest, Side
 from pairs.words import PairState
+from tests.brokers.markets import bars, source
 from tests.trading.execution.engine_rig import CrashPlan, Rig, fast_files, open_world, start_rig
-from tests.trading.plays import live, play, round_trip
+from tests.trading.plays import SHARING, live, play, round_trip, run_market
 from tests.virtual_time import run_virtual
 from trading.events import LegsEven, OrderFailed
 from trading.execution.settings import ExecutionSettings
@@ -52,6 +53,51 @@ def lone_life(folder, script, **terms):
             world.close()
 
     return run_virtual(main())
+
+
+# rests that no order of their own can close
+
+
+def falling_market():
+    """A at 100, and at 50 from the third hour on."""
+    return source(bars("A", [(100, 100)] * 3 + [(50, 50)] * 37), bars("B", [(50, 50)] * 40), bars("C", [(20, 20)] * 40))
+
+
+async def enter_two_pairs(rig: Rig) -> None:
+    """One has bought of A what the other has sold of it: the account holds none."""
+    await rig.engine.execute(rig.enter("A_B", {"A": D("0.06"), "B": D(-2)}))
+    await rig.engine.execute(rig.enter("C_A", {"C": D(10), "A": D("-0.06")}))
+    await run_market(rig, 3.5)
+
+
+def test_rests_of_two_pairs_that_are_too_small_to_order_go_out_against_each_other(tmp_path):
+    async def script(rig: Rig) -> None:
+        await enter_two_pairs(rig)
+        await rig.engine.execute(rig.leave("A_B"))
+        assert (rig.ledger.net("A"), rig.engine.foreign.amount("A")) == (D("-0.06"), D("0.06"))
+        assert rig.state() is PairState.FLAT
+        await rig.engine.execute(rig.leave("C_A"))
+
+    rig = play(tmp_path, script, market=falling_market(), pairs=SHARING, settings=ExecutionSettings(min_fill_ratio=0.9))
+    assert [(one.symbol, one.signed_amount) for one in rig.port.sent[4:]] == [("B", D(2)), ("C", D(-10))]
+    assert (rig.state(), rig.state("C_A"), rig.engine.foreign.symbols()) == (PairState.FLAT, PairState.FLAT, ())
+    assert [alarm.split(";")[0] for alarm in rig.alarms] == [
+        "0.06 of A is too little to be closed beside what other pairs hold of it",
+        "-0.06 of A is too little to be closed beside what other pairs hold of it",
+    ]
+
+
+def test_a_rest_that_reduces_the_accounts_position_is_closed_however_small(tmp_path):
+    async def script(rig: Rig) -> None:
+        await rig.engine.execute(rig.enter("A_B", {"A": D("0.06"), "B": D(-2)}))
+        await run_market(rig, 3.5)
+        await rig.engine.execute(rig.leave())
+
+    rig = play(tmp_path, script, market=falling_market(), settings=ExecutionSettings(min_fill_ratio=0.9))
+    assert {(one.symbol, one.signed_amount, one.reduce_only) for one in rig.port.sent[2:]} == {
+        ("A", D("-0.06"), True),
+        ("B", D(2), True),
+    }
 
 
 # nothing to reduce
