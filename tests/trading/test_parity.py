@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.trading.runs import CONFIGS, backtest, live, write_config
+from tests.trading.runs import CONFIGS, backtest, live, merged, write_config
 from trading.journal.reads import JournalReader
 from trading.market_input import DataChoice
 from trading.records import LegRecord, RunResult, TradeRecord
@@ -164,6 +164,20 @@ def test_a_cap_on_each_pair_agrees(tmp_path):
     result = agree(path)
     assert "max_pair_exposure" in {why for refusal in result.refused for why in refusal.reasons}
     assert result.trades, "some are small enough"
+
+
+def test_leverage_and_margin_agree(tmp_path):
+    """A second pair would be more than the account carries. (The account's leverage is never above ``max_leverage``.)"""
+    path = write_config(
+        tmp_path,
+        mock=SHORT,
+        trading={"position_size": 0.6, "max_exposure": 4.0, "max_drawdown_pct": 90.0},
+        risk_management={"max_leverage": 1.0, "max_daily_loss": None, "max_daily_loss_pct": None},
+        **merged(LARGE, {"broker": {"account": {"leverage": 1}}}),
+    )
+    result = agree(path)
+    assert {"max_leverage", "initial_margin"} <= {why for refusal in result.refused for why in refusal.reasons}
+    assert result.trades
 
 
 def test_a_distance_to_liquidation_agrees_in_what_it_refuses_and_in_what_it_leaves(tmp_path):
