@@ -167,7 +167,7 @@ def test_a_cap_on_each_pair_agrees(tmp_path):
 
 
 def test_leverage_and_margin_agree(tmp_path):
-    """A second pair would be more than the account carries. (The account's leverage is never above ``max_leverage``.)"""
+    """A second pair would be more than the account carries. The account's leverage is at most ``max_leverage``."""
     path = write_config(
         tmp_path,
         mock=SHORT,
