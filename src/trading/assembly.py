@@ -162,10 +162,14 @@ def _decimal(number: float | None) -> Decimal | None:
     return None if number is None else Decimal(str(number))
 
 
-def build_cerebro(path: LivePath) -> bt.Cerebro:
-    """Backtrader on the board's feeds and the gateway's broker, told what this bot did last."""
+def build_cerebro(path: LivePath, *, trade_after: datetime | None = None, with_strategy: bool = True) -> bt.Cerebro:
+    """Backtrader on the board's feeds and the gateway's broker, told what this bot did last.
+
+    ``trade_after``: the last bar that is only looked at; by default the one that has closed by now.
+    """
     config = path.config
-    trade_after = path.market_now() - timedelta(milliseconds=path.venue.replays_last_bar)
+    if trade_after is None:
+        trade_after = path.market_now() - timedelta(milliseconds=path.venue.replays_last_bar)
     cerebro = bt.Cerebro(stdstats=False, quicknotify=True)
     broker = BridgeBroker(path.gateway)
     cerebro.setbroker(broker)
@@ -182,6 +186,8 @@ def build_cerebro(path: LivePath) -> bt.Cerebro:
         )
         cerebro.adddata(feed)
     _restore_positions(broker, path)
+    if not with_strategy:
+        return cerebro
     plan = strategy_plan(
         config,
         rules=path.venue.rules,

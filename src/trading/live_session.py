@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +119,9 @@ class LiveSession:
         self._tasks: set[asyncio.Task[None]] = set()
         self._accepts_entries = True
         self._again: list[KeyedStep] = []
+        self._past: dict[str, deque[Step]] = {}
+        self._gateway = gateway
+        self._watches_closes = False
         self.controls = Controls(
             floor, pairs, halt_flag=reach.halt_flag, prices=progress.prices, leave=self._execute, keep=self._keep
         )
@@ -165,12 +170,27 @@ class LiveSession:
             again = steps[-1:] if replays_last_bar and steps and steps[-1][0].time_ms == now_ms else []
             past = steps[: len(steps) - len(again)][-bars:]
             self._tell_shortage(pair.pair_id, past, wanted=bars, now_ms=now_ms)
-            for number, symbol in enumerate(pair.symbols):
-                self._board.add((pair.pair_id, symbol), [step[number] for step in past])
+            self._past[pair.pair_id] = deque(past, maxlen=bars)
+            self._fill_board(pair)
             for step in past:
                 self._between.note_step(pair.pair_id, step, is_past=True)
             self.progress.prices.update({bar.symbol: bar.close for step in steps[-1:] for bar in step})
             self._again += [(pair.pair_id, step) for step in again]
+
+    def _fill_board(self, pair: Pair) -> None:
+        for number, symbol in enumerate(pair.symbols):
+            self._board.add((pair.pair_id, symbol), [step[number] for step in self._past[pair.pair_id]])
+
+    def begin_anew(self, *, watch_stops: bool) -> datetime | None:
+        """For another strategy in this run: the bars so far become its past; the last of them is the moment returned.
+
+        ``watch_stops``: from now on the pairs' stops are looked at at every close, since no strategy does.
+        """
+        for pair in self._pairs:
+            self._fill_board(pair)
+        self._gateway.forget_orders()
+        self._watches_closes = watch_stops
+        return self.progress.time
 
     def _tell_shortage(self, pair_id: str, past: Sequence[Step], *, wanted: int, now_ms: int) -> None:
         last_ms = past[-1][0].time_ms if past else None
@@ -247,12 +267,16 @@ class LiveSession:
             for pair_id, step in now:
                 self._between.note_step(str(pair_id), step)
                 self._stale.heard_step(str(pair_id), step)
+                self._past[str(pair_id)].append(step)
             self._note_prices([step for _, step in now])
             if self._loop.is_virtual:
                 self._commands.look()
             self._marker.mark(ms_to_datetime(time_ms))
             if self._loop.is_virtual:
                 self.floor.reconciler.soon()
+            if self._watches_closes:
+                for pair_id, step in now:
+                    self._stops.check(str(pair_id), {bar.symbol: bar.close for bar in step})
             self._board.put_step([((pair_id, bar.symbol), bar) for pair_id, step in now for bar in step])
             self._board.hub.kick()
 

@@ -34,6 +34,7 @@ from trading.records import RunResult
 from trading.risk_guard import Breaker
 from trading.run_logs import LogPlan, RunLogs
 from trading.status_reading import bot_status
+from trading.strategy_care import StrategyCare
 from trading.venues.opening import VenuePlan, open_journal, venue_plan
 from trading.venues.venue import Venue
 
@@ -129,16 +130,28 @@ class LiveTradingBot:
         self._cerebro = build_cerebro(path)
         if not path.loop.is_virtual:  # virtual time comes to the next bar at once, and must not be disturbed
             self._wake = path.loop.hub.kick
+        care = StrategyCare(path)
         with _signals(self._interrupt), showing(path):
             path.loop.call(path.session.begin(path.venue.play()), START_TIMEOUT_S)
             try:
-                if not self._stopping:
-                    self._cerebro.run(runonce=False, preload=False)
+                self._trade(care)
             finally:
                 # Also when a rule raised: what is half-done is finished before the process ends.
                 path.loop.call(end_run(path), STOP_TIMEOUT_S)
         self.was_halted = path.floor.guard.breaker is Breaker.HALTED
         return live_result(path, uptime_s=time.monotonic() - started)
+
+    def _trade(self, care: StrategyCare) -> None:
+        """Until the market ends or the bot is stopped, whatever the strategy raises."""
+        assert self._cerebro is not None
+        while not self._stopping:
+            try:
+                self._cerebro.run(runonce=False, preload=False)
+                return
+            except Exception as error:
+                if not care.can_help(error):
+                    raise
+                self._cerebro = care.begin_anew(error)
 
     def _interrupt(self) -> None:
         self.was_interrupted = True

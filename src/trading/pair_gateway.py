@@ -91,6 +91,10 @@ class PairGateway:
             self.view = replace(view, positions={**view.positions, pair_id: leaving})
         self._exits.append(risk_exit)
 
+    def forget_orders(self) -> None:
+        """Whoever asked for them is gone; what is under way goes on, and its fills are told as anybody's."""
+        self._tickets.clear()
+
     def publish_step(self, view: StepView) -> None:
         self.view = view
 

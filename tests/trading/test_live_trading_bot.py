@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import sys
 import threading
 import time
 from contextlib import closing, contextmanager
@@ -20,6 +21,7 @@ from trading.journal.file import WriterLock, is_held, lock_path
 from trading.journal.reads import JournalReader
 from trading.live_trading_bot import LiveTradingBot
 from trading.market_input import InputError
+from trading.records import RunResult
 from trading.venues.opening import state_paths
 
 SHORT = {"bars": 760, "seed": 7}
@@ -223,21 +225,71 @@ def test_faults_at_random_never_leave_the_books_apart(tmp_path):
     assert all(ours == theirs for ours, theirs in held["books"])
 
 
-def test_a_rule_that_fails_ends_the_run_and_lets_go_of_everything(tmp_path, monkeypatch):
-    (tmp_path / "broken_rules.py").write_text(
+def failing_rule(folder: Path, monkeypatch: pytest.MonkeyPatch, method: str, body: str) -> Path:
+    """The shipped entry rule; one method does something else first. ``calls`` counts over all its lives."""
+    (folder / "broken_rules.py").write_text(
         "from mixins.zscore import ZScoreEntryMixin\n"
+        "calls = 0\n"
         "class BrokenEntryMixin(ZScoreEntryMixin):\n"
-        "    def decide(self):\n"
-        "        raise ZeroDivisionError('a rule of mine')\n",
+        f"    def {method}(self, *values, **named):\n"
+        "        global calls\n"
+        "        calls += 1\n"
+        f"        {body}\n"
+        f"        return super().{method}(*values, **named)\n",
         encoding="utf-8",
     )
-    monkeypatch.syspath_prepend(str(tmp_path))
-    config = write_config(
-        tmp_path,
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.delitem(sys.modules, "broken_rules", raising=False)
+    return write_config(
+        folder,
         mock=SHORT,
         data={"lookback_bars": 200},
         strategy={"entry_logic": {"name": "broken_rules:BrokenEntryMixin"}},
     )
+
+
+def run_and_listen(config: Path) -> tuple[LiveTradingBot, RunResult, list[str]]:
+    alarms: list[str] = []
+    bot = bot_of(config)
+    bot.add_listener(lambda event: alarms.append(event.message) if isinstance(event, Alarm) else None)
+    return bot, bot.run(), alarms
+
+
+def test_a_rule_that_fails_now_and_then_begins_anew_and_the_run_goes_on(tmp_path, monkeypatch):
+    body = "if calls in (100, 600): raise ZeroDivisionError('a rule of mine')"
+    config = failing_rule(tmp_path, monkeypatch, "decide", body)
+    bot, result, alarms = run_and_listen(config)
+    failures = [alarm.split("; ")[:2] for alarm in alarms if "strategy failed" in alarm]
+    assert failures == [
+        ["the strategy failed: ZeroDivisionError('a rule of mine')", f"it begins anew ({number} of 3)"]
+        for number in (1, 2)
+    ]
+    whole = backtest(write_config(tmp_path, name="whole.json", mock=SHORT, data={"lookback_bars": 200}))
+    assert not bot.was_halted
+    assert (result.bars, result.end) == (whole.bars, whole.end)
+    ours = {(trade.pair_id, trade.entry_time, trade.exit_time) for trade in result.trades}
+    theirs = {(trade.pair_id, trade.entry_time, trade.exit_time) for trade in whole.trades}
+    assert len(ours & theirs) >= len(theirs) - 4, "a failure costs the decisions of one bar"
+    assert "a rule of mine" in Path("logs/errors.log").read_text(encoding="utf-8")
+
+
+def test_a_rule_that_always_fails_leaves_its_pairs_to_the_engine(tmp_path, monkeypatch):
+    """It opens pairs, then fails for good: they are held, and left by their stops and by the risk limits alone."""
+    config = failing_rule(tmp_path, monkeypatch, "decide", "if calls > 180: raise ZeroDivisionError('for good')")
+    bot, result, alarms = run_and_listen(config)
+    assert len([alarm for alarm in alarms if "strategy failed" in alarm]) == 4
+    assert any(alarm.endswith("Mend the rule, start the bot again, then `tandem resume CONFIG`") for alarm in alarms)
+    assert bot.was_halted
+    assert result.bars == backtest(write_config(tmp_path, name="whole.json", mock=SHORT)).bars, "to the market's end"
+    failed = next(time for time, reason in result.risk_trips if reason == "strategy_failed")
+    later = [trade for trade in result.trades if trade.exit_time > failed]
+    assert later or result.open, "something was open"
+    assert {trade.exit_reason for trade in later} <= {"stop", "stop_loss", "take_profit"}
+    assert all(trade.entry_time <= failed for trade in (*result.trades, *result.open))
+
+
+def test_a_rule_that_cannot_be_made_ends_the_run_and_lets_go_of_everything(tmp_path, monkeypatch):
+    config = failing_rule(tmp_path, monkeypatch, "__init__", "raise ZeroDivisionError('a rule of mine')")
     threads = set(threading.enumerate())
     with pytest.raises(ZeroDivisionError, match="a rule of mine"):
         bot_of(config).run()
