@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 
 from ccxt_bt_bridge.words import Market
@@ -18,8 +18,8 @@ from trading.execution.slicing import Slicing
 from trading.execution.urgency import Urgency
 
 ZERO = Decimal(0)
-FLATTEN_TRIES = 12
-FLATTEN_WAIT_S = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
+FLATTEN_TRIES = 26  # within four minutes
+FLATTEN_WAIT_S = (0.0, 1.0, 2.0, 5.0, 10.0)
 HALTED_POLL_S = 30.0
 # What the exchange refused to look at was not tried: our own silence, a ban, too many orders, maintenance.
 UNSENT = ("local not sent", "-1003", "-1015", "-1016")
@@ -28,6 +28,31 @@ MOST_DENIALS = 3
 TRIM_TRIES = 4
 # Decided by a rule that has time. A stop, a risk limit and a person have none: those close at once.
 PATIENT = ("reversion", "half_life_timeout", "time", "take_profit", "rsi_reversal", "band_touch")
+
+
+class Patience:
+    """How long to wait before the next try to close: longer with every refusal, shortly when something has filled or
+    the exchange takes orders again. A lost order has had the exchange's horizon: that was wait enough."""
+
+    def __init__(self) -> None:
+        self._waits = 0
+        self.was_unsent = False
+
+    @property
+    def wait_s(self) -> float:
+        return FLATTEN_WAIT_S[self._waits]
+
+    def note(self, outcomes: Sequence[LegOutcome]) -> None:
+        """What the last try came to."""
+        was_unsent, self.was_unsent = self.was_unsent, _is_unsent(outcomes)
+        if any(outcome.filled for outcome in outcomes) or was_unsent > self.was_unsent:
+            self._waits = 1
+        elif not outcomes or any(outcome.reason != LOST for outcome in outcomes):
+            self._waits = min(self._waits + 1, len(FLATTEN_WAIT_S) - 1)
+
+
+def _is_unsent(outcomes: Sequence[LegOutcome]) -> bool:
+    return bool(outcomes) and all(outcome.reason.startswith(UNSENT) for outcome in outcomes)
 
 
 class Leaving:
@@ -121,17 +146,15 @@ class Leaving:
         """Close whatever the pair holds, reduce-only, until it is flat; a pair that will not close is HALTED."""
         action = "exit" if state is PairState.EXITING else "unwind"
         self._book.set_state(pair_id, state)
-        tries = waits = 0
+        tries, patience = 0, Patience()
         denied: Counter[str] = Counter()
         while tries < FLATTEN_TRIES:
-            await self._urgency.sleep(FLATTEN_WAIT_S[min(waits, len(FLATTEN_WAIT_S) - 1)])
+            await self._urgency.sleep(patience.wait_s)
             outcomes = await self._close_legs(pair_id, action, order, denied)
             await self._heed(outcomes, denied)
+            patience.note([outcome for _, outcome in outcomes])
             # While the exchange wants silence nothing was tried: it is tried for as long as that lasts.
-            was_tried = not outcomes or any(not one.reason.startswith(UNSENT) for _, one in outcomes)
-            # An order that was lost has had the exchange's horizon to turn up in: that was wait enough.
-            was_lost = bool(outcomes) and all(one.reason == LOST for _, one in outcomes)
-            tries, waits = tries + was_tried, waits + (not was_lost)
+            tries += not patience.was_unsent
             if not any(self._closable(pair_id, leg) for leg in self._book.entry(pair_id).legs):
                 with self._book.at_once():
                     self._write_off_dust(pair_id)
