@@ -159,9 +159,11 @@ class BinanceAccount:
         return rows_of(await self._ask(method, params), what)
 
     async def _ask(self, method: str, params: dict[str, Any]) -> Reply:
+        """A question that came with a wrong time stamp is asked once more: nothing happens by asking."""
         reply = await ask(getattr(self._client, method), params)
         if reply.code == "-1021":
-            self._session.synchronise_soon()
+            await self._session.synchronise_quietly()
+            reply = await ask(getattr(self._client, method), params)
         return reply
 
     @property

@@ -245,7 +245,7 @@ class CcxtSession:
 
     def synchronise_soon(self) -> None:
         """The exchange has refused a time stamp."""
-        self._keep(self._quietly_synchronise())
+        self._keep(self.synchronise_quietly())
 
     async def _generic_sample(self) -> TimeSample:
         """The exchange's time by ccxt's unified name for it; this machine's where it has none."""
@@ -260,9 +260,10 @@ class CcxtSession:
     async def _resynchronise(self) -> None:
         while True:
             await asyncio.sleep(RESYNC_S)
-            await self._quietly_synchronise()
+            await self.synchronise_quietly()
 
-    async def _quietly_synchronise(self) -> None:
+    async def synchronise_quietly(self) -> None:
+        """As ``synchronise``, twice where the first measure is doubtful; an exchange that does not answer is logged."""
         try:
             await self.synchronise()
             if abs(self.clock.correction_ms) > DOUBTFUL_MS:

@@ -150,7 +150,7 @@ class ExecutionEngine:
             await self._opened.close()
             self._opened = None
         await self.order_manager.close()
-        await self.order_monitor.flush()
+        await self.order_monitor.close()
 
     async def connect(self) -> bool:
         """``start``, for whoever asks whether it went well; the log says why not."""

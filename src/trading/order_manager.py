@@ -92,7 +92,7 @@ class OrderManager:
     async def close(self) -> None:
         """Orders that still work stay at the exchange."""
         await self._background.end()
-        await self._writer.flush()
+        await self._writer.close()
 
     # under an engine
 

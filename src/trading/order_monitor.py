@@ -80,9 +80,9 @@ class OrderMonitor:
         self.quality.tell = bus.publish
         bus.add(self._on_event)
 
-    async def flush(self) -> None:
+    async def close(self) -> None:
         """Wait a moment for Redis to have the last figures."""
-        await self._writer.flush()
+        await self._writer.close()
 
     def _on_event(self, event: Event) -> None:
         self.quality.on_event(event)

@@ -44,7 +44,7 @@ class StateWriter(Protocol):
     def put_execution(self, summary: Mapping[str, Any]) -> None:
         """The figures as they are now."""
 
-    async def flush(self) -> None:
+    async def close(self) -> None:
         """Wait a moment for what waits to be written."""
 
 
@@ -57,7 +57,7 @@ class NoWriter:
     def put_execution(self, summary: Mapping[str, Any]) -> None:
         pass
 
-    async def flush(self) -> None:
+    async def close(self) -> None:
         pass
 
 
@@ -76,8 +76,8 @@ class RedisWriter:
         self._changed = threading.Condition()
         self._is_writing, self._is_up = False, True
         self.dropped = 0
-        # A daemon: a process that ends does not wait for a Redis that hangs.
-        threading.Thread(target=self._run, name="redis writer", daemon=True).start()
+        self._is_closed = threading.Event()
+        self._is_closed.set()
 
     def put_order(self, order: ExecutionOrder) -> None:
         self._put(order.client_order_id, order)
@@ -85,17 +85,31 @@ class RedisWriter:
     def put_execution(self, summary: Mapping[str, Any]) -> None:
         self._put(EXECUTION, summary)
 
-    async def flush(self) -> None:
+    async def _flush(self) -> None:
         waited_s = 0.0
         while (self._waiting or self._is_writing) and waited_s < LAST_WORDS_S:
             await asyncio.sleep(FLUSH_POLL_S)
             waited_s += FLUSH_POLL_S
 
+    async def close(self) -> None:
+        """Wait a moment for what waits; then the thread ends as soon as Redis lets go of it."""
+        await self._flush()
+        with self._changed:
+            self._is_closed.set()
+            self._changed.notify_all()
+
     def _put(self, key: str, state: State) -> None:
         with self._changed:
             self._waiting[key] = state
             self._drop_the_oldest()
+            if self._is_closed.is_set():
+                self._begin()
             self._changed.notify_all()
+
+    def _begin(self) -> None:
+        """A daemon: a process that ends does not wait for a Redis that hangs."""
+        self._is_closed = threading.Event()
+        threading.Thread(target=self._run, args=(self._is_closed,), name="redis writer", daemon=True).start()
 
     def _drop_the_oldest(self) -> None:
         while len(self._waiting) > QUEUE:
@@ -104,19 +118,19 @@ class RedisWriter:
 
     # the thread
 
-    def _run(self) -> None:
+    def _run(self, is_closed: threading.Event) -> None:
         tries = 0
-        while True:
-            batch = self._next_batch()
+        while not is_closed.is_set():
+            batch = self._next_batch(is_closed)
             is_written = self._wrote(batch)
             tries = 0 if is_written else tries + 1
             self._end_batch({} if is_written else batch)
             if tries:
-                threading.Event().wait(BACK_OFF_S[min(tries, len(BACK_OFF_S)) - 1])
+                is_closed.wait(BACK_OFF_S[min(tries, len(BACK_OFF_S)) - 1])
 
-    def _next_batch(self) -> dict[str, State]:
+    def _next_batch(self, is_closed: threading.Event) -> dict[str, State]:
         with self._changed:
-            self._changed.wait_for(lambda: bool(self._waiting))
+            self._changed.wait_for(lambda: bool(self._waiting) or is_closed.is_set())
             batch = dict(self._waiting)
             self._waiting.clear()
             self._is_writing = True

@@ -137,12 +137,14 @@ def test_a_redis_that_is_killed_in_the_middle_touches_no_trade_and_is_told_the_r
         def between(number: int) -> None:
             if number == 2:
                 server.kill()
+            if number == 4:
+                server.start_again()
+                with client_of(server) as reader:
+                    until(lambda: reader.keys(ORDER.format("*")))
 
         ids = asyncio.run(round_trips(tmp_path, manager, 5, between))
         assert len(ids) == 10
-        server.start_again()
         with client_of(server) as reader:
-            until(lambda: reader.get(ORDER.format(ids[-1])))
             assert json.loads(reader.get(ORDER.format(ids[-1])))["status"] == "filled"
             assert reader.smembers(OPEN_ORDERS) == set()
 
@@ -165,7 +167,7 @@ def test_the_monitor_writes_its_figures(server):
         monitor = OrderMonitor(redis_conn=client)
         monitor.quality.note_order(latency_ms=12.0, slippage_pct=0.01)
         monitor._writer.put_execution(monitor.get_metrics_summary())
-        asyncio.run(monitor.flush())
+        asyncio.run(monitor.close())
         assert json.loads(client.get(EXECUTION))["speed"]["avg_latency_ms"] == 12.0
 
 
@@ -210,7 +212,7 @@ def test_what_waits_is_bounded_and_each_order_waits_in_its_last_version():
         writer.put_order(order(number, ExecutionStatus.FILLED))
     assert writer.dropped == 10
     gate.is_open.set()
-    asyncio.run(writer.flush())
+    asyncio.run(writer.close())
     assert len(gate.written) == QUEUE + 1
     assert ORDER.format("order-9") not in gate.written
     assert gate.written[ORDER.format("order-10")]["status"] == "filled"
