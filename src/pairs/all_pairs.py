@@ -49,7 +49,7 @@ def pairwise_cointegration(
     prices = checked_prices(log_prices)
     parts = []
     for block in partition(len(prices)):
-        parts.append(block_cointegration(prices, block, terms))
+        parts.append(BlockScan(prices, block, terms or Terms()).run())
         if on_block:
             on_block(block)
     return join(parts)
@@ -65,7 +65,8 @@ def checked_prices(log_prices: ArrayLike) -> Array:
     prices = np.ascontiguousarray(log_prices, dtype=float)
     if prices.ndim != 2 or len(prices) < 2:
         raise ValueError(f"wanted log prices of at least two symbols (symbols, bars), found shape {prices.shape}")
-    for row in range(len(prices)):
-        if not np.isfinite(prices[row]).all() or np.ptp(prices[row]) == 0.0:
-            raise ValueError(f"row {row} of the prices is constant or not finite; leave that symbol out")
+    span = prices.max(axis=1) - prices.min(axis=1)  # NaN or infinite when a price is
+    wrong = np.flatnonzero(~((span > 0.0) & (span < np.inf)))
+    if len(wrong):
+        raise ValueError(f"rows {wrong.tolist()} of the prices are constant or not finite; leave those symbols out")
     return prices
