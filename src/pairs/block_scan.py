@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pairs.blas import one_thread
 from pairs.cointegration import engle_granger
 from pairs.half_life import half_life, half_lives
 from pairs.lag_products import LagProducts, Legs, Symbols, lag_products
@@ -45,6 +46,12 @@ class Spreads:
             for name in ("ratio", "lag", "lag_constant", "doubtful")
         )
         return cls(ratio, SpreadMoments.joined([part.moments for part in parts]), lag, constant, doubtful)
+
+
+def scan_block(prices: Array, block: Block, terms: Terms) -> PairTests:
+    """The tests of the pairs of one ``block`` of ``prices``, the same bits whatever else is computed, and where."""
+    with one_thread():
+        return BlockScan(prices, block, terms).run()
 
 
 class BlockScan:
@@ -162,11 +169,11 @@ class BlockScan:
     def _fit_alone(self, pair: int, columns: dict[str, Any]) -> None:
         """The same tests from the prices themselves, by orthogonal factors, which square no rounding."""
         y, x = self._prices[columns["first"][pair]], self._prices[columns["second"][pair]]
-        for name, value in tested_alone(y, x, self._terms).items():
+        for name, value in fitted_alone(y, x, self._terms).items():
             columns[name][pair] = value
 
 
-def tested_alone(y: Array, x: Array, terms: Terms) -> dict[str, float]:
+def fitted_alone(y: Array, x: Array, terms: Terms) -> dict[str, float]:
     """The columns of ``PairTests`` that depend on the tests, for one pair."""
     there = engle_granger(y, x, max_lag=terms.max_lag, autolag=terms.autolag)
     spread = y - there.intercept - there.hedge_ratio * x
