@@ -44,7 +44,7 @@ class BlockScan:
         whole = block.rows == block.columns
         self._right = self._left if whole else Symbols.of(prices[slice(*block.columns)], lags)
         self._pairs = lag_products(self._left, self._right)
-        self._room = Room(CACHE)
+        self._room = Room(max(CACHE, (lags + 1) * (lags + 3)))
 
     def run(self) -> PairTests:
         with np.errstate(all="ignore"):  # what divides by nothing is doubtful, and fitted by itself
@@ -140,7 +140,8 @@ def fitted_alone(y: Array, x: Array, terms: Terms) -> dict[str, float]:
 
 def _diagnosed_alone(spread: Array, terms: Terms) -> dict[str, float]:
     if not np.ptp(spread) > 0.0:  # one series twice, to the last bit
-        return {"adf_t": np.nan, "adf_p": np.nan, "adf_lag": -1, "zero_crossings": 0}
+        lives = dict.fromkeys(("half_life_bars", "half_life_low", "half_life_high"), np.nan)
+        return {"adf_t": np.nan, "adf_p": np.nan, "adf_lag": -1, "zero_crossings": 0, **lives}
     unit, life = adf(spread, "c", terms.max_lag, terms.autolag), half_life(spread)
     found = {"half_life_bars": life.bars, "half_life_low": life.low, "half_life_high": life.high}
     found |= {"adf_t": unit.statistic, "adf_p": unit.pvalue, "adf_lag": unit.lag}

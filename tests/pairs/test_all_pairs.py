@@ -182,6 +182,19 @@ def test_too_many_lags_are_refused():
         pairwise_cointegration(walks(np.random.default_rng(1), 3, 60), Terms(max_lag=40))
 
 
+def test_an_unknown_rule_for_the_lags_is_refused():
+    with pytest.raises(ValueError, match="found 'hqic'"):
+        Terms(autolag="hqic")
+
+
+def test_hundreds_of_lags_are_possible():
+    given = walks(np.random.default_rng(1), 2, 1_700)
+
+    tests = pairwise_cointegration(given, Terms(max_lag=800, autolag=None))
+
+    assert tests.coint_t[0] == pytest.approx(fitted_alone(*given, Terms(800, None))["coint_t"], abs=1e-9)
+
+
 def test_twenty_four_bars_are_enough():
     tests = pairwise_cointegration(walks(np.random.default_rng(1), 5, 24))
 
