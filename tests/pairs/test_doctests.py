@@ -7,7 +7,10 @@ import importlib
 
 import pytest
 
-MODULES = ("half_life", "hedge", "metrics", "sizing", "spread", "windows")
+MODULES = (
+    *("all_pairs", "cointegration", "false_discovery", "half_life", "hedge", "johansen", "mackinnon"),
+    *("mean_reversion", "metrics", "sizing", "spread", "unit_root", "windows"),
+)
 
 
 @pytest.mark.parametrize("name", MODULES)
