@@ -10,17 +10,17 @@ volatility, Journal of Econometrics 158, 7-24).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pairs.all_pairs import test_all_pairs
-from research.scan.settings import TestTerms
+from pairs.all_pairs import Terms, pairwise_cointegration
 
 Floats = NDArray[np.float64]
 
-TESTS = 12_000
+Tell = Callable[[int, int], None]
+
 MOST_SYMBOLS = 40
 MOST_DRAWS = 400
 
@@ -37,15 +37,16 @@ class Chance:
         return float(np.searchsorted(self.pvalues, pvalue, side="right")) / len(self.pvalues)
 
 
-def measured(log_prices: Floats, terms: TestTerms, *, seed: int, tell: Callable[[], None] = lambda: None) -> Chance:
-    """``log_prices``: (symbols, bars). Deterministic by ``seed``. ``tell`` is called after each simulated market."""
+def measured(log_prices: Floats, terms: Terms, *, tests: int, seed: int, tell: Tell = lambda *_: None) -> Chance:
+    """``log_prices``: (symbols, bars). At least ``tests`` simulated pairs, by ``seed``. ``tell`` hears how many of the
+    simulated markets are done, and of how many."""
     sample = _sample(log_prices)
     pairs = len(sample) * (len(sample) - 1) // 2
-    draws = min(MOST_DRAWS, -(-TESTS // pairs))
-    found = []
-    for market in _markets(sample, draws, seed):
-        found.append(test_all_pairs(market, max_lag=terms.max_lag, autolag=terms.lag_rule).coint_p)
-        tell()
+    draws = min(MOST_DRAWS, -(-tests // pairs))
+    alone, found = replace(terms, reverse=False, diagnostics=False), []
+    for number, market in enumerate(_markets(sample, draws, seed), 1):
+        found.append(pairwise_cointegration(market, alone).coint_p)
+        tell(number, draws)
     return Chance(np.sort(np.concatenate(found)), draws)
 
 

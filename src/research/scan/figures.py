@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pairs.cointegration import adf, engle_granger
-from pairs.variance_ratio import hurst
+from pairs.mean_reversion import hurst
 from pairs.words import SpreadStatistics
 from research.scan.settings import ScanSettings
 
@@ -46,7 +46,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """``log(leg_a) = intercept + hedge_ratio · log(leg_b)`` with a spread of ``std`` that halves in ``half_life_bars``."""
+    """``log(leg_a) = intercept + hedge_ratio · log(leg_b) + spread``: the spread's deviation and half-life."""
 
     hedge_ratio: float
     intercept: float
@@ -58,7 +58,9 @@ def figures(log_a: Floats, log_b: Floats, line: Line, settings: ScanSettings) ->
     """``log_a`` and ``log_b``: log prices of the whole window, one line fitted to them."""
     gates = settings.gates
     spread = log_a - line.intercept - line.hedge_ratio * log_b
-    parts = tuple(_part(a, b, settings) for a, b in zip(*(np.array_split(x, PARTS) for x in (log_a, log_b)), strict=True))
+    parts = tuple(
+        _part(a, b, settings) for a, b in zip(*(np.array_split(x, PARTS) for x in (log_a, log_b)), strict=True)
+    )
     cost = round_trip_cost(line, settings)
     return Figures(
         cost=cost,
@@ -80,7 +82,7 @@ def round_trip_cost(line: Line, settings: ScanSettings) -> float:
 
 
 def _part(log_a: Floats, log_b: Floats, settings: ScanSettings) -> Part:
-    found = engle_granger(log_a, log_b, max_lag=settings.test.max_lag, autolag=settings.test.lag_rule)
+    found = engle_granger(log_a, log_b, max_lag=_lags(settings, log_a), autolag=settings.test.autolag)
     return Part(found.hedge_ratio, found.pvalue)
 
 
@@ -89,4 +91,10 @@ def _holdout_pvalue(log_a: Floats, log_b: Floats, settings: ScanSettings) -> flo
     cut = len(log_a) - round(settings.gates.holdout * len(log_a))
     fitted = engle_granger(log_a[:cut], log_b[:cut], max_lag=0, autolag=None)
     spread = log_a[cut:] - fitted.intercept - fitted.hedge_ratio * log_b[cut:]
-    return adf(spread, max_lag=settings.test.max_lag, autolag=settings.test.lag_rule).pvalue
+    return adf(spread, max_lag=_lags(settings, spread), autolag=settings.test.autolag).pvalue
+
+
+def _lags(settings: ScanSettings, series: Floats) -> int | None:
+    """As many as were asked for, unless the part of the history is too short for them."""
+    wanted = settings.test.max_lag
+    return None if wanted is None else min(wanted, len(series) // 4)

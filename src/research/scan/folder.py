@@ -13,7 +13,7 @@ from feeds.tables import SUFFIXES
 from pairs.symbols import compact_symbol
 from research.scan.errors import ScanError
 
-Told = Callable[[str], None]
+Tell = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,9 @@ class FolderBars:
 
 
 def read_folder(
-    folder: Path, interval: str, *, symbols: Sequence[str] | None = None, tell: Told = lambda _: None
+    folder: Path, interval: str, *, symbols: Sequence[str] | None = None, tell: Tell = lambda *_: None
 ) -> FolderBars:
-    """Closes of ``symbols`` (any notation; default: all that the folder has). ``tell`` hears each symbol once read.
+    """Closes of ``symbols`` (any notation; default: all that the folder has). ``tell`` hears how far it is.
 
     Raises ``ScanError`` when the folder or a symbol is missing, and ``HistoryError`` for a file that cannot be read.
     """
@@ -49,9 +49,9 @@ def read_folder(
     if len(wanted) < 2:
         raise ScanError(f"two symbols are wanted for a pair, and there is only {wanted[0]}")
     series = []
-    for symbol in wanted:
+    for done, symbol in enumerate(wanted, 1):
         series.append(load_closes(folder, symbol, interval))
-        tell(symbol)
+        tell("reading files", done, len(wanted))
     return FolderBars(folder, interval, tuple(series), tuple(_hashed(folder, symbol) for symbol in wanted))
 
 

@@ -5,28 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ccxt_bt_bridge.series import INTERVALS
+from pairs.all_pairs import Terms
 from pairs.costs import TradingCosts
+from pairs.unit_root import Autolag
 from research.scan.data_care import Care
 from research.scan.errors import ScanError
 from trading.config.model import Config
 
 HOUR_MS = 3_600_000
 DAY_HOURS = 24.0
-AUTOLAGS = ("aic", "bic", "t-stat", "none")
+AUTOLAGS: dict[str, Autolag] = {"aic": "aic", "bic": "bic", "t-stat": "t-stat", "none": None}
 FALSE_DISCOVERY = ("bh", "by")
 BARS_A_HALF_LIFE = 60  # below so many half-lives a false-discovery control finds little of what is there
-
-
-@dataclass(frozen=True, slots=True)
-class TestTerms:
-    """``autolag``: aic, bic, t-stat, or none for exactly ``max_lag`` lags. ``max_lag`` None: the usual 12 (n/100)^¼."""
-
-    autolag: str = "aic"
-    max_lag: int | None = None
-
-    @property
-    def lag_rule(self) -> str | None:
-        return None if self.autolag == "none" else self.autolag
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +51,19 @@ USUAL = Gates()
 class ScanSettings:
     """``bars`` of ``interval`` end at the newest bar, not after ``end_ms`` (a close). ``top_n``: the most pairs chosen.
 
-    ``seed`` decides the simulated series by which the rate of false pairs is measured. Raises ``ScanError``.
+    ``simulated_pairs``: how many measure the rate of false pairs, by ``seed``. Raises ``ScanError``.
     """
 
     interval: str = "1h"
     bars: int = 1_440
     end_ms: int | None = None
-    test: TestTerms = TestTerms()
+    test: Terms = Terms()
     gates: Gates = USUAL
     care: Care = Care()
     costs: TradingCosts = field(default_factory=lambda: TradingCosts(0.0005, 0.0001, 0.0001))
     top_n: int = 10
     allow_shared_symbols: bool = False
+    simulated_pairs: int = 12_000
     seed: int = 7
 
     def __post_init__(self) -> None:
@@ -115,7 +106,7 @@ def settings_of(config: Config) -> ScanSettings:
     return ScanSettings(
         interval=config.data.interval,
         bars=days_of_bars(wanted.lookback_days, config.data.interval),
-        test=TestTerms(wanted.autolag, wanted.max_lag),
+        test=Terms(wanted.max_lag, AUTOLAGS[wanted.autolag]),
         gates=gates,
         care=Care(max_jump=wanted.max_jump),
         costs=TradingCosts(
@@ -144,9 +135,8 @@ def _complaints(settings: ScanSettings) -> list[tuple[bool, str]]:
     return [
         (settings.interval not in INTERVALS, f"unknown interval {settings.interval!r}; known: {', '.join(INTERVALS)}"),
         (settings.bars < 1, f"{settings.bars} bars make no window"),
-        (test.autolag not in AUTOLAGS, f"unknown lag rule {test.autolag!r}; known: {', '.join(AUTOLAGS)}"),
         (test.max_lag is not None and test.max_lag < 0, f"a largest lag of {test.max_lag} is none"),
-        (test.autolag == "none" and test.max_lag is None, "without a lag rule, say how many lags: --max-lag"),
+        (test.autolag is None and test.max_lag is None, "without a lag rule, say how many lags: --max-lag"),
         (
             gates.false_discovery not in FALSE_DISCOVERY,
             f"unknown false-discovery control {gates.false_discovery!r}; known: {', '.join(FALSE_DISCOVERY)}",
@@ -156,6 +146,7 @@ def _complaints(settings: ScanSettings) -> list[tuple[bool, str]]:
         (not gates.max_half_life_hours > 0.0, f"a largest half-life of {gates.max_half_life_hours:g} h is none"),
         (not -1.0 <= gates.min_correlation <= 1.0, f"a correlation of {gates.min_correlation:g} is not in -1 to 1"),
         (not 0.0 < gates.holdout < 1.0, f"a last part of {gates.holdout:g} is not between 0 and 1"),
+        (settings.simulated_pairs < 1 or settings.seed < 0, "chance needs simulated pairs, and a seed of 0 or more"),
         (settings.top_n < 1, f"the best {settings.top_n} pairs are none"),
         (not settings.care.max_jump > 1.0, f"a largest jump of {settings.care.max_jump:g} times must be above 1"),
         (not settings.care.min_volume >= 0.0, f"a smallest volume of {settings.care.min_volume:g} is none"),

@@ -1,0 +1,109 @@
+"""What a person reads of a scan: what was left out, what chance gives, the pairs, and why the nearest ones fail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.table import Table
+
+from ccxt_bt_bridge.bt_time import ms_to_datetime
+from research.scan.choice import Row
+from research.scan.data_care import Excluded
+from research.scan.scan import Scan
+
+PLAIN_WIDTH = 140
+NEAREST_NAMED = 3
+HEAD = (
+    "pair", "hedge ratio", "p", "p reverse", "q", "half-life h (90 %)", "correl.", "edge", "holdout p", "drift",
+    "Hurst", "ADF p",
+)  # fmt: skip
+
+
+def tell_scan(scan: Scan, console: Console) -> None:
+    """Plain text where there is no terminal."""
+    if not console.is_terminal:
+        console = Console(file=console.file, width=PLAIN_WIDTH, no_color=True)
+    for line in _head(scan):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(_table(scan, (*scan.choice.chosen, *scan.choice.near)))
+    for line in (*_verdict(scan), *(f"Note: {note}" for note in scan.notes)):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def excluded_lines(excluded: tuple[Excluded, ...]) -> Iterator[str]:
+    yield f"Left out: {len(excluded)}"
+    yield from (f"  {one.name}: {one.reason}" for one in excluded)
+
+
+def _head(scan: Scan) -> Iterator[str]:
+    settings, universe = scan.settings, scan.universe
+    first, last = (f"{ms_to_datetime(int(universe.time_ms[at])):%Y-%m-%dT%H:%MZ}" for at in (0, -1))
+    rule = settings.test.autolag or f"exactly {settings.test.max_lag}"
+    yield (
+        f"{len(universe.symbols)} symbols, {len(universe.time_ms):,} bars of {settings.interval}, "
+        f"closes {first} to {last}"
+    )
+    yield from excluded_lines(scan.excluded)
+    yield f"Tested: {len(scan.tests):,} pairs, Engle-Granger both ways, lags by {rule}"
+    yield from _chance(scan)
+
+
+def _chance(scan: Scan) -> Iterator[str]:
+    level, count = scan.settings.gates.max_pvalue, len(scan.tests)
+    rate = scan.chance.rate(level)
+    yield (
+        f"Chance: of {count:,} unrelated pairs {level * count:.1f} would have p <= {level:g} by the tables, "
+        f"{rate * count:.1f} by the rate measured ({rate:.1%} of {len(scan.chance.pvalues):,} pairs in "
+        f"{scan.chance.draws} simulated markets with these symbols' volatility)"
+    )
+
+
+def _table(scan: Scan, rows: tuple[Row, ...]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for name in HEAD:
+        table.add_column(name, justify="left" if name == "pair" else "right", no_wrap=True)
+    for row in rows:
+        style = "green" if row in scan.choice.chosen else ""
+        table.add_row(*_cells(scan, row), style=style)
+    return table
+
+
+def _cells(scan: Scan, row: Row) -> tuple[str, ...]:
+    tests, figures, hours = scan.tests, scan.choice.figures[row], scan.settings.bar_hours
+    life = [float(one[row]) * hours for one in (tests.half_life_bars, tests.half_life_low, tests.half_life_high)]
+    return (
+        scan.names[row],
+        f"{tests.hedge_ratio[row]:.4f}",
+        f"{tests.coint_p[row]:.2g}",
+        f"{tests.coint_p_reverse[row]:.2g}",
+        f"{scan.q_values[row]:.2g}",
+        f"{life[0]:.1f} ({life[1]:.0f}..{life[2]:.0f})",
+        f"{tests.correlation[row]:.2f}",
+        f"{figures.edge:.1f}",
+        f"{figures.holdout_pvalue:.2g}",
+        f"{figures.hedge_drift:.0%}",
+        f"{figures.hurst:.2f}",
+        f"{tests.adf_p[row]:.2g}",
+    )
+
+
+def _verdict(scan: Scan) -> Iterator[str]:
+    choice, count = scan.choice, len(scan.tests)
+    start = f"{len(choice.passing)} of {count:,} pairs pass"
+    if not choice.passing:
+        named = choice.near[:NEAREST_NAMED]
+        yield f"{start}; the nearest are {', '.join(scan.names[row] for row in named)}, and they fail by:"
+        yield from (f"  {scan.names[row]}: {choice.reasons[row]}" for row in named)
+        yield "The file of pairs is empty, and no bot starts with it"
+        return
+    yield f"{start}, {len(choice.chosen)} are chosen: {', '.join(scan.names[row] for row in choice.chosen)}"
+    worst = float(scan.tests.coint_p[list(choice.chosen)].max())
+    control = "Benjamini-Hochberg" if scan.settings.gates.false_discovery == "bh" else "Benjamini-Yekutieli"
+    allowed = scan.settings.gates.max_q_value * len(choice.chosen)
+    yield (
+        f"Expected false among them: {allowed:.2g} at most by {control}; of all {count:,} pairs, "
+        f"{worst * count:.2g} would have p <= {worst:.2g} by chance (by the rate measured: "
+        f"{scan.chance.rate(worst) * count:.2g})"
+    )
+    yield from (f"  {scan.names[row]}: {choice.reasons[row]}" for row in choice.passing if row not in choice.chosen)
