@@ -7,45 +7,21 @@ tests = join(parts)                                             # the same to th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pairs.cointegration import engle_granger
-from pairs.half_life import half_life
-from pairs.mean_reversion import zero_crossings
-from pairs.pair_tests import PairTests, join
-from pairs.unit_root import Autolag, adf
+from pairs.block_scan import BlockScan
+from pairs.pair_tests import Block, PairTests, Terms, join
 from pairs.windows import Array
 
+__all__ = [
+    *("Block", "PairTests", "Terms", "block_cointegration", "join", "pairwise_cointegration", "partition"),
+    "checked_prices",
+]
+
 GROUP = 100  # symbols; the products of a block of 100 x 100 symbols and 25 lags are 2 MB
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """How to test: ``max_lag`` and ``autolag`` as in ``engle_granger``; ``reverse`` also tests second on first;
-    ``diagnostics`` adds what is no cointegration test (``adf_*``, ``half_life_*``, ``zero_crossings``).
-    """
-
-    max_lag: int | None = None
-    autolag: Autolag = "aic"
-    reverse: bool = True
-    diagnostics: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """The pairs of symbols ``rows`` with symbols ``columns`` (half-open ranges); within one range, each pair once."""
-
-    rows: tuple[int, int]
-    columns: tuple[int, int]
-
-    @property
-    def pairs(self) -> int:
-        height, width = (stop - start for start, stop in (self.rows, self.columns))
-        return height * (height - 1) // 2 if self.rows == self.columns else height * width
 
 
 def partition(symbols: int) -> tuple[Block, ...]:
@@ -81,8 +57,7 @@ def pairwise_cointegration(
 
 def block_cointegration(log_prices: ArrayLike, block: Block, terms: Terms | None = None) -> PairTests:
     """The tests of one block's pairs; reads no other row of ``log_prices``. Raises as ``pairwise_cointegration``."""
-    prices, wanted = checked_prices(log_prices), terms or Terms()
-    return join(_single(prices, i, j, wanted) for i, j in _pairs(block))
+    return BlockScan(checked_prices(log_prices), block, terms or Terms()).run()
 
 
 def checked_prices(log_prices: ArrayLike) -> Array:
@@ -90,23 +65,7 @@ def checked_prices(log_prices: ArrayLike) -> Array:
     prices = np.ascontiguousarray(log_prices, dtype=float)
     if prices.ndim != 2 or len(prices) < 2:
         raise ValueError(f"wanted log prices of at least two symbols (symbols, bars), found shape {prices.shape}")
+    for row in range(len(prices)):
+        if not np.isfinite(prices[row]).all() or np.ptp(prices[row]) == 0.0:
+            raise ValueError(f"row {row} of the prices is constant or not finite; leave that symbol out")
     return prices
-
-
-def _pairs(block: Block) -> Iterator[tuple[int, int]]:
-    return ((i, j) for i in range(*block.rows) for j in range(*block.columns) if i < j)
-
-
-def _single(prices: Array, i: int, j: int, terms: Terms) -> PairTests:
-    forward = engle_granger(prices[i], prices[j], max_lag=terms.max_lag, autolag=terms.autolag)
-    back = engle_granger(prices[j], prices[i], max_lag=terms.max_lag, autolag=terms.autolag)
-    spread = prices[i] - forward.intercept - forward.hedge_ratio * prices[j]
-    unit, life = adf(spread, "c", terms.max_lag, terms.autolag), half_life(spread)
-    row = (
-        *(i, j, len(spread), forward.hedge_ratio, forward.intercept),
-        *(forward.statistic, forward.pvalue, forward.lag, back.statistic, back.pvalue, back.lag),
-        *(unit.statistic, unit.pvalue, unit.lag, life.bars, life.low, life.high),
-        float(np.corrcoef(np.diff(prices[i]), np.diff(prices[j]))[0, 1]),
-        *(float(spread.std(ddof=1)), zero_crossings(spread), forward.collinear),
-    )
-    return PairTests(*(np.array([value]) for value in row))

@@ -9,7 +9,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pairs.windows import FLAT, equal_series
+from pairs.windows import FLAT, Array, equal_series
 
 LEVEL = 0.90
 
@@ -51,6 +51,17 @@ def half_life(spread: ArrayLike) -> HalfLife:
     phi = 1.0 + slope
     margin = NormalDist().inv_cdf((1.0 + LEVEL) / 2.0) * error
     return HalfLife(_bars(phi), _bars(phi - margin), _bars(phi + margin), phi, noise=phi <= 0.0)
+
+
+def half_lives(phi: Array, error: Array) -> tuple[Array, Array, Array]:
+    """``bars``, ``low`` and ``high`` of many spreads, from their ``phi`` and its standard errors."""
+    margin = NormalDist().inv_cdf((1.0 + LEVEL) / 2.0) * error
+    with np.errstate(all="ignore"):  # np.where computes both sides
+        found = [
+            np.where(share <= 0.0, 0.0, np.where(share >= 1.0, np.inf, -math.log(2.0) / np.log(share)))
+            for share in (phi, phi - margin, phi + margin)
+        ]
+    return found[0], found[1], found[2]
 
 
 def _bars(phi: float) -> float:

@@ -1,4 +1,4 @@
-"""What a scan finds, one row a pair."""
+"""What a scan is asked and what it finds, one row a pair."""
 
 from __future__ import annotations
 
@@ -8,9 +8,35 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from pairs.unit_root import Autolag
 from pairs.windows import Array
 
 Integers = NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How to test: ``max_lag`` and ``autolag`` as in ``engle_granger``; ``reverse`` also tests second on first;
+    ``diagnostics`` adds what is no cointegration test (``adf_*``, ``half_life_*``, ``zero_crossings``).
+    """
+
+    max_lag: int | None = None
+    autolag: Autolag = "aic"
+    reverse: bool = True
+    diagnostics: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The pairs of symbols ``rows`` with symbols ``columns`` (half-open ranges); within one range, each pair once."""
+
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+
+    @property
+    def pairs(self) -> int:
+        height, width = (stop - start for start, stop in (self.rows, self.columns))
+        return height * (height - 1) // 2 if self.rows == self.columns else height * width
 
 
 @dataclass(frozen=True, slots=True)

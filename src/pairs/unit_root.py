@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from pairs.mackinnon import p_value
 from pairs.windows import Array, equal_series
@@ -80,31 +80,32 @@ def statistic_of(values: Array, *, trend: str, max_lag: int | None, autolag: Aut
     lag = longest_lag(len(values), trend=trend, max_lag=max_lag)
     with np.errstate(all="ignore"):  # a perfect fit: its logarithm is -inf and its t may be NaN
         if autolag is not None:
-            lag = best_lag(*_nested_fits(values, trend, lag), TERMS[trend], autolag)
+            residuals = _nested_fits(values, trend, lag)
+            rows = len(values) - 1 - lag
+            lag = int(best_lags(residuals, rows=rows, terms=TERMS[trend], autolag=autolag))
         return _level_t(values, trend, lag), lag
 
 
-def best_lag(drops: Array, residual: Array, rows: int, terms: int, autolag: Autolag) -> int:
-    """The lag that the rule prefers; the shortest of equals.
+def best_lags(residuals: Array, *, rows: int, terms: int, autolag: Autolag) -> NDArray[np.intp]:
+    """The lag that the rule prefers for each series; the shortest of equals.
 
-    ``drops`` (1 + lags,) are the falls of the squared residuals as the level and then each lag join, ``residual``
-    what remains with all of them.
+    ``residuals`` (lags + 2, …) are the sums of squares of ``rows`` observations left by the ``terms`` deterministic
+    regressors alone, then with the level, then with each lag.
     """
-    ssr = residual + np.append(np.cumsum(drops[:0:-1])[::-1], 0.0)
-    regressors = terms + 1 + np.arange(len(drops))
+    left = residuals[1:]
+    regressors = (terms + 1.0 + np.arange(len(left))).reshape(-1, *[1] * (left.ndim - 1))
     if autolag == "t-stat":
-        significant = np.flatnonzero(drops * (rows - regressors) >= T_STOP**2 * ssr)
-        return int(significant[-1]) if len(significant) else 0
+        telling = (residuals[:-1] - left) * (rows - regressors) >= T_STOP**2 * left
+        return np.where(telling.any(axis=0), len(left) - 1 - np.argmax(telling[::-1], axis=0), 0)
     penalty = 2.0 if autolag == "aic" else math.log(rows)
-    return int(np.argmin(rows * np.log(ssr) + penalty * regressors))
+    return np.argmin(rows * np.log(left) + penalty * regressors, axis=0)
 
 
-def _nested_fits(values: Array, trend: str, lags: int) -> tuple[Array, Array, int]:
-    """Drops, residual and rows for ``best_lag``: one orthogonal factor holds every nested regression."""
+def _nested_fits(values: Array, trend: str, lags: int) -> Array:
+    """``residuals`` for ``best_lags``: one orthogonal factor holds every nested regression."""
     level, lagged, target = _regression(values, lags)
     factor = _factor(*_deterministic(trend, len(target)), level, *lagged, target)
-    squares = factor[:, -1] ** 2
-    return squares[TERMS[trend] : -1], squares[-1], len(target)
+    return np.cumsum(factor[::-1, -1] ** 2)[::-1][TERMS[trend] :]
 
 
 def _level_t(values: Array, trend: str, lags: int) -> float:
