@@ -16,7 +16,7 @@ from feeds.bar_files import BarFileError, DiskFull
 from research.cointegration_scanner import CointegrationScanner, Source
 from research.scan.display import ScanDisplay
 from research.scan.errors import ScanError
-from research.scan.executors import tester_of
+from research.scan.executors import pair_tester
 from research.scan.inputs import Inputs, read_inputs
 from research.scan.output import Output
 from research.scan.settings import ScanSettings
@@ -58,7 +58,7 @@ def _ended(sentence: str, code: int) -> int:
 def _scan(options: argparse.Namespace, output: Output) -> int:
     former = read_inputs(options.repeat) if options.repeat else None
     settings, source = _asked(options, former)
-    with ScanDisplay(Console(stderr=True)) as display, tester_of(options.executor) as tester:
+    with ScanDisplay(Console(stderr=True)) as display, pair_tester(options.executor) as tester:
         scanner = CointegrationScanner(settings, source=source, tester=tester, tell=display.show)
         asyncio.run(_run(scanner))
         if former is not None:

@@ -72,7 +72,10 @@ def _add_test_options(parser: argparse.ArgumentParser) -> None:
     test.add_argument("--min-edge", metavar="X", type=float, help="reversion over round-trip cost; default: 1")
     test.add_argument("--top", metavar="N", type=int, help="the most pairs to choose; default: 10")
     test.add_argument("--allow-shared", action="store_true", default=None, help="let two pairs share a symbol")
-    test.add_argument("--seed", metavar="N", type=int, help="of the simulated series that measure chance; default: 7")
+    test.add_argument(
+        "--simulated-pairs", metavar="N", type=int, help="unrelated pairs that measure chance; default: 12,000"
+    )
+    test.add_argument("--seed", metavar="N", type=int, help="of those pairs; default: 7")
     test.add_argument("--repeat", metavar="FILE", type=Path, help="the same scan again, by the inputs that it wrote")
 
 
@@ -111,7 +114,12 @@ def wanted_settings(options: argparse.Namespace, config: Config | None) -> ScanS
             min_edge=options.min_edge,
         ),
         care=_over(base.care, max_jump=options.max_jump, min_volume=options.min_volume),
-        **_given(top_n=options.top, allow_shared_symbols=options.allow_shared, seed=options.seed),
+        **_given(
+            top_n=options.top,
+            allow_shared_symbols=options.allow_shared,
+            simulated_pairs=options.simulated_pairs,
+            seed=options.seed,
+        ),
     )
 
 

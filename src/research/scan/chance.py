@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 Tell = Callable[[int, int], None]
 
 MOST_SYMBOLS = 40
-MOST_DRAWS = 400
+MOST_DRAWS = 250
 
 
 @dataclass(frozen=True, slots=True, eq=False)

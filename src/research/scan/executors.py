@@ -19,7 +19,7 @@ PATIENCE_S = 15
 
 
 @contextmanager
-def tester_of(executor: str) -> Iterator[Tester]:
+def pair_tester(executor: str) -> Iterator[Tester]:
     """``local``, or ``dask://HOST:PORT`` of a scheduler. Raises ``ScanError`` when there is none."""
     if executor == "local":
         yield pairwise_cointegration
@@ -45,7 +45,7 @@ class DaskTester:
         blocks = partition(len(log_prices))
         work = {self._client.submit(block_cointegration, prices, block, terms, pure=False): block for block in blocks}
         parts = []
-        for future, part in as_completed(work, with_results=True):
+        for future, part in as_completed(work, loop=self._client.loop, with_results=True):
             parts.append(part)
             on_block(work[future])
         return join(parts)

@@ -69,5 +69,5 @@ def read_inputs(path: Path) -> Inputs:
         return Inputs(Path(content["folder"]), files, settings, dict(content["versions"]))
     except OSError as error:
         raise ScanError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, KeyError, TypeError, ValidationError) as error:
+    except (ScanError, ValueError, KeyError, TypeError, ValidationError) as error:
         raise ScanError(f"{path}: no list of a scan's inputs ({type(error).__name__}); a scan writes it") from error

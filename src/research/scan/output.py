@@ -31,7 +31,8 @@ class Output:
 
     def check(self) -> None:
         """Raises ``OutputPathError`` where something cannot be written."""
-        for path in (self.csv, self.inputs, self.pairs_config, self.json, self.plots and self.plots / "overview.png"):
+        output_path(self.csv)
+        for path in (self.inputs, self.pairs_config, self.json, self.plots and self.plots / "overview.png"):
             if path is not None:
                 output_path(path)
 
