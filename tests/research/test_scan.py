@@ -22,6 +22,7 @@ from research.scan.folder import read_folder
 from research.scan.scan import Scan, scan
 from research.scan.settings import Gates, ScanSettings, days_of_bars, settings_of
 from tests.research.markets import QUICK, compared, market, planted, reverting, walk
+from tests.trading.runs import write_config
 from trading.config.loader import load_config
 
 
@@ -243,9 +244,9 @@ def test_settings_that_make_no_sense_are_refused(make: Callable[[], ScanSettings
         make()
 
 
-def test_a_config_gives_its_section_its_costs_and_its_thresholds() -> None:
-    overrides = {"cointegration.lookback_days": 30, "cointegration.autolag": "none", "cointegration.max_lag": 1}
-    settings = settings_of(load_config("0001.json", environ={}, overrides=overrides).model)
+def test_a_config_gives_its_section_its_costs_and_its_thresholds(tmp_path: Path) -> None:
+    section = {"lookback_days": 30, "autolag": "none", "max_lag": 1}
+    settings = settings_of(load_config(write_config(tmp_path, cointegration=section), environ={}).model)
     assert settings.bars == 720 and settings.test == Terms(max_lag=1, autolag=None)
     assert settings.costs == TradingCosts(0.0005, 0.0001, 0.0001)
     assert (settings.gates.entry_z, settings.gates.exit_z, settings.gates.stop_z) == (2.0, 0.5, 4.0)
