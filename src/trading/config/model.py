@@ -22,6 +22,7 @@ from trading.config.sections import (
     Name,
     Notifications,
     PairEntry,
+    PairHealth,
     PathText,
     Risk,
     RiskManagement,
@@ -64,6 +65,7 @@ class Config(Section):
     strategy: Strategy
     execution: Execution = Execution()
     cointegration: Cointegration = Cointegration()
+    pair_health: PairHealth = PairHealth()
     signal: Signal = Signal()
     risk_management: RiskManagement = RiskManagement()
     risk: Risk = Risk()

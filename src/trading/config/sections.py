@@ -281,6 +281,17 @@ class Cointegration(Section):
     max_jump: float = Field(default=3.0, gt=1, le=1e9, description="between two closes; beyond: another coin")
 
 
+class PairHealth(Section):
+    """Traded pairs, tested anew: one that no longer keeps together takes no more entries."""
+
+    every_bars: int | None = Field(default=None, ge=1, le=1_000_000, description="between two tests; default: never")
+    window: int = Field(default=300, ge=60, le=1_000_000, description="bars of a test")
+    max_pvalue: float = Field(default=0.2, gt=0, le=1, description="of the Engle-Granger test")
+    max_hedge_drift: float = Field(default=0.5, gt=0, le=1_000, description="fitted hedge ratio / traded one, less 1")
+    max_half_life_ratio: float = Field(default=3.0, gt=0, le=1_000, description="fitted half-life / the pair's own")
+    max_half_lives: float = Field(default=5.0, gt=0, le=1_000, description="time in a trade / the pair's half-life")
+
+
 class Signal(Section):
     """Thresholds by the signal generator's names; they stand for the z rules' parameters where those are silent."""
 
