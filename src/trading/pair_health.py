@@ -7,7 +7,7 @@ again comes to the same verdict. An open trade is left to its own exits; what is
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -53,7 +53,10 @@ class HealthChange:
 
 
 class PairHealth:
-    """Looks at the desks of a strategy at each step. ``tell`` hears changes after ``trade_after``."""
+    """Looks at the desks of a strategy at each step. ``tell`` hears changes after ``trade_after``.
+
+    ``kept``: pairs that are close-only whatever a test says, and why.
+    """
 
     def __init__(
         self,
@@ -62,20 +65,30 @@ class PairHealth:
         interval_ms: int,
         trade_after: datetime,
         tell: Callable[[HealthChange], None],
+        kept: Mapping[str, str] | None = None,
     ) -> None:
         self._terms, self._interval_ms, self._trade_after, self._tell = terms, interval_ms, trade_after, tell
+        self._kept = {pair_id: (reason,) for pair_id, reason in (kept or {}).items()}
+        self._found: dict[str, tuple[str, ...]] = {}
         self._told: dict[str, bool] = {}
 
     def look(self, time: datetime, desks: Iterable[Desk]) -> None:
         """The desks whose bar of this time has just been read, before they decide."""
-        if self._terms.every_bars is None:
+        if self._terms.every_bars is None and not self._kept:
             return
-        number = datetime_to_ms(time) // self._interval_ms
         for desk in desks:
             if desk.bars and desk.time == time and desk.lines is not None:
-                if number % self._terms.every_bars == 0 and len(desk.data) >= self._terms.window:
-                    desk.close_only = tuple(self._complaints(desk))
+                pair_id = desk.pair.pair_id
+                if self._is_due(desk):
+                    self._found[pair_id] = tuple(self._complaints(desk))
+                desk.close_only = (*self._kept.get(pair_id, ()), *self._found.get(pair_id, ()))
                 self._tell_change(desk, time)
+
+    def _is_due(self, desk: Desk) -> bool:
+        every = self._terms.every_bars
+        if every is None or len(desk.data) < self._terms.window:
+            return False
+        return datetime_to_ms(desk.time) // self._interval_ms % every == 0
 
     def _tell_change(self, desk: Desk, time: datetime) -> None:
         pair_id, is_sick = desk.pair.pair_id, bool(desk.close_only)

@@ -93,7 +93,7 @@ def pair_health(config: LoadedConfig, trade_after: datetime, tell: Callable[[Hea
         max_half_lives=wanted.max_half_lives,
     )
     length_ms = interval_ms(config.model.data.interval)
-    return PairHealth(terms, interval_ms=length_ms, trade_after=trade_after, tell=tell)
+    return PairHealth(terms, interval_ms=length_ms, trade_after=trade_after, kept=config.kept, tell=tell)
 
 
 def stop_levels(config: LoadedConfig) -> dict[str, float]:
