@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pairs.block_scan import BlockScan
+from pairs.block_scan import scan_block
 from pairs.pair_tests import Block, PairTests, Terms, join
 from pairs.windows import Array
 
@@ -49,7 +49,7 @@ def pairwise_cointegration(
     prices = checked_prices(log_prices)
     parts = []
     for block in partition(len(prices)):
-        parts.append(block_cointegration(prices, block, terms))
+        parts.append(scan_block(prices, block, terms or Terms()))
         if on_block:
             on_block(block)
     return join(parts)
@@ -57,7 +57,7 @@ def pairwise_cointegration(
 
 def block_cointegration(log_prices: ArrayLike, block: Block, terms: Terms | None = None) -> PairTests:
     """The tests of one block's pairs; reads no other row of ``log_prices``. Raises as ``pairwise_cointegration``."""
-    return BlockScan(checked_prices(log_prices), block, terms or Terms()).run()
+    return scan_block(checked_prices(log_prices), block, terms or Terms())
 
 
 def checked_prices(log_prices: ArrayLike) -> Array:
@@ -65,7 +65,9 @@ def checked_prices(log_prices: ArrayLike) -> Array:
     prices = np.ascontiguousarray(log_prices, dtype=float)
     if prices.ndim != 2 or len(prices) < 2:
         raise ValueError(f"wanted log prices of at least two symbols (symbols, bars), found shape {prices.shape}")
-    for row in range(len(prices)):
-        if not np.isfinite(prices[row]).all() or np.ptp(prices[row]) == 0.0:
-            raise ValueError(f"row {row} of the prices is constant or not finite; leave that symbol out")
+    with np.errstate(invalid="ignore"):
+        span = prices.max(axis=1) - prices.min(axis=1)  # NaN or infinite when a price is
+    wrong = np.flatnonzero(~((span > 0.0) & (span < np.inf)))
+    if len(wrong):
+        raise ValueError(f"rows {wrong.tolist()} of the prices are constant or not finite; leave those symbols out")
     return prices

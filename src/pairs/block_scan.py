@@ -8,17 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pairs.blas import one_thread
 from pairs.cointegration import engle_granger
 from pairs.half_life import half_life, half_lives
 from pairs.lag_products import LagProducts, Legs, Symbols, lag_products
 from pairs.mackinnon import p_values
 from pairs.mean_reversion import zero_crossings
 from pairs.pair_tests import Block, PairTests, Terms
-from pairs.spread_moments import SpreadMoments, level_statistics, nested_fits, reversion
+from pairs.spread_moments import Room, SpreadMoments, level_statistics, reversion
 from pairs.unit_root import TERMS, adf, best_lags, longest_lag
 from pairs.windows import Array
 
-CACHE = 1 << 18  # doubles of the factors of one chunk of spreads: 2 MB
+CACHE = 1 << 19  # doubles of the factors of one chunk of spreads: 4 MB
 LEAST_BARS = 24  # with fewer, the longest lag of the tests with and without a constant would differ
 # where a subtraction leaves less than these shares, rounding nears the eighth digit: such pairs are fitted one by one
 UNEXPLAINED, REMAINING, PIVOT = 1e-4, 1e-4, 1e-5
@@ -47,6 +48,12 @@ class Spreads:
         return cls(ratio, SpreadMoments.joined([part.moments for part in parts]), lag, constant, doubtful)
 
 
+def scan_block(prices: Array, block: Block, terms: Terms) -> PairTests:
+    """The tests of the pairs of one ``block`` of ``prices``, the same bits whatever else is computed, and where."""
+    with one_thread():
+        return BlockScan(prices, block, terms).run()
+
+
 class BlockScan:
     """Tests the pairs of one ``block`` of ``prices`` (symbols, bars). Raises ValueError for too few bars."""
 
@@ -60,7 +67,7 @@ class BlockScan:
         whole = block.rows == block.columns
         self._right = self._left if whole else Symbols.of(prices[slice(*block.columns)], lags)
         self._pairs = lag_products(self._left, self._right)
-        self._chunk = max(1, min(1 << 11, CACHE // ((lags + 1) * (lags + 3))))
+        self._room = Room(CACHE)
 
     def run(self) -> PairTests:
         with np.errstate(all="ignore"):  # what divides by nothing is doubtful, and fitted by itself
@@ -76,8 +83,9 @@ class BlockScan:
 
     def _both_directions(self) -> tuple[Spreads, Spreads | None]:
         there, back = [], []
-        for start in range(0, len(self._pairs.levels), self._chunk):
-            pairs = self._pairs.part(slice(start, start + self._chunk))
+        chunk = self._room.spreads(len(self._pairs.crossed) - 1)
+        for start in range(0, len(self._pairs.levels), chunk):
+            pairs = self._pairs.part(slice(start, start + chunk))
             left, right = self._left.of_pairs(pairs.rows), self._right.of_pairs(pairs.columns)
             there.append(self._spreads(left, right, pairs))
             if self._terms.reverse:
@@ -102,12 +110,12 @@ class BlockScan:
         if self._terms.autolag is None:
             fixed = np.full(len(moments.squares), moments.lags)
             return fixed, fixed, np.ones(len(fixed))
-        without, with_constant, pivot = nested_fits(moments)
-        rows, rule = self._bars - 1 - moments.lags, self._terms.autolag
-        lag: Lags = best_lags(without, rows=rows, terms=TERMS["n"], autolag=rule)
-        if not self._terms.diagnostics:
-            return lag, lag, pivot
-        return lag, best_lags(with_constant, rows=rows, terms=TERMS["c"], autolag=rule), pivot
+        both, rule = self._terms.diagnostics, self._terms.autolag
+        fits, freed = self._room.fit(moments, constant=both)
+        lag = best_lags(fits.residuals(), rows=fits.rows, terms=TERMS["n"], autolag=rule)
+        if not both:
+            return lag, lag, fits.pivot
+        return lag, best_lags(freed.residuals(), rows=fits.rows, terms=TERMS["c"], autolag=rule), fits.pivot
 
     def _columns(self, there: Spreads) -> dict[str, Any]:
         """Everything but the tests; what may not be asked for is NaN or -1."""
@@ -128,7 +136,7 @@ class BlockScan:
         }
 
     def _tested(self, spreads: Spreads, suffix: str) -> dict[str, Any]:
-        statistic, pivot = level_statistics(spreads.moments, spreads.lag, constant=False, doubles=CACHE)
+        statistic, pivot = level_statistics(spreads.moments, spreads.lag, constant=False, room=self._room)
         np.logical_or(spreads.doubtful, ~((pivot > PIVOT) & np.isfinite(statistic)), out=spreads.doubtful)
         return {
             f"coint_t{suffix}": statistic,
@@ -137,7 +145,7 @@ class BlockScan:
         }
 
     def _diagnosed(self, there: Spreads) -> dict[str, Any]:
-        statistic, _ = level_statistics(there.moments, there.lag_constant, constant=True, doubles=CACHE)
+        statistic, _ = level_statistics(there.moments, there.lag_constant, constant=True, room=self._room)
         bars, low, high = half_lives(*reversion(there.moments))
         return {
             "adf_t": statistic,
@@ -161,11 +169,11 @@ class BlockScan:
     def _fit_alone(self, pair: int, columns: dict[str, Any]) -> None:
         """The same tests from the prices themselves, by orthogonal factors, which square no rounding."""
         y, x = self._prices[columns["first"][pair]], self._prices[columns["second"][pair]]
-        for name, value in tested_alone(y, x, self._terms).items():
+        for name, value in fitted_alone(y, x, self._terms).items():
             columns[name][pair] = value
 
 
-def tested_alone(y: Array, x: Array, terms: Terms) -> dict[str, float]:
+def fitted_alone(y: Array, x: Array, terms: Terms) -> dict[str, float]:
     """The columns of ``PairTests`` that depend on the tests, for one pair."""
     there = engle_granger(y, x, max_lag=terms.max_lag, autolag=terms.autolag)
     spread = y - there.intercept - there.hedge_ratio * x

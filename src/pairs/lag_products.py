@@ -99,29 +99,25 @@ def lag_products(left: Symbols, right: Symbols) -> LagProducts:
 
 
 def _lagged_squares(changes: Array, lags: int) -> Array:
-    now = _from(changes, lags, 0)
-    return np.array([np.vecdot(now, _from(changes, lags, lag)) for lag in range(lags + 1)])
+    now, rows = changes[:, lags:], changes.shape[1]
+    return np.array([np.vecdot(now, changes[:, lags - lag : rows - lag]) for lag in range(lags + 1)])
 
 
 def _crossed(left: Array, right: Array, lags: int) -> Iterator[Array]:
-    now = _from(left, lags, 0)
-    other = now if left is right else _from(right, lags, 0)
-    equal_times = now @ other.T
+    now, other = np.ascontiguousarray(left[:, lags:]), np.ascontiguousarray(right[:, lags:])
+    equal_times = now @ (now if left is right else other).T
     yield 2.0 * equal_times
     earlier = equal_times.copy()
+    sums, sums_right = np.empty_like(now), np.empty_like(other)
     for lag in range(1, lags + 1):
         # of the products ``lag`` bars before: one joins in front, the last of the lag before leaves
         joins, leaves = lags - lag, left.shape[1] - lag
         earlier += np.outer(left[:, joins], right[:, joins])
         earlier -= np.outer(left[:, leaves], right[:, leaves])
-        sums = now + left[:, joins:leaves]
-        both = (
-            sums @ (sums if left is right else other + right[:, joins:leaves]).T
-        )  # of itself numpy computes only half
+        np.add(now, left[:, joins:leaves], out=sums)
+        if left is not right:
+            np.add(other, right[:, joins:leaves], out=sums_right)
+        both = sums @ (sums if left is right else sums_right).T  # of one matrix with itself numpy computes only half
         both -= equal_times
         both -= earlier
         yield both
-
-
-def _from(changes: Array, lags: int, lag: int) -> Array:
-    return np.ascontiguousarray(changes[:, lags - lag : changes.shape[1] - lag])

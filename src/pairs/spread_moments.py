@@ -7,6 +7,7 @@ the moment matrix of a spread's lagged changes follows from its first row and th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -54,60 +55,123 @@ class SpreadMoments:
         return cls(**arrays, bars=parts[0].bars)
 
 
-def nested_fits(moments: SpreadMoments) -> tuple[Array, Array, Array]:
-    """Squared residuals as the level and then each lag join: without a constant, and with one; and the least pivot.
+@dataclass(frozen=True, slots=True)
+class NestedFits:
+    """The regressions of the change on the level and 0, 1, … ``lags`` lags, all on one sample of ``rows`` changes.
 
-    The first two are (lags + 2, spreads), from nothing but the constant to all regressors. One factor serves all.
+    ``level``, ``shared`` and ``target`` (lags + 1, spreads): squares of the level and of the change, and their product,
+    of what the lags (and the constant, if there is one) leave of them. ``alone`` (spreads,): squares of the change
+    without level or lags. ``pivot`` (spreads,): the least share of a regressor that the others do not explain.
     """
-    lags = moments.lags
-    factor = _empty(moments, lags + 1)
-    level = level_products(moments)
-    factor[0, 0], factor[0, lags + 1], factor[0, lags + 2] = _level_squares(moments), level[0], _level_sum(moments)
-    factor[0, 1 : lags + 1] = level[1:]
-    _fill_lags(factor[1:, 1:], moments)
-    pivot = _factorize(factor)
-    target, constant = factor[:, lags + 1], factor[:, lags + 2]
-    without = _less(moments.products[0], target * target)
-    ones = _less(np.full_like(moments.squares, moments.bars - 1.0 - lags), constant * constant)
-    shared = _less(moments.tail[0] - moments.head[0], target * constant)
-    return without, without - shared * shared / ones, pivot
+
+    rows: int
+    level: Array
+    shared: Array
+    target: Array
+    alone: Array
+    pivot: Array
+
+    def residuals(self) -> Array:
+        """Sums of squares left without level and lags, then with the level, then with each lag: (lags + 2, spreads)."""
+        return np.concatenate([self.alone[np.newaxis], self.target - self.shared * self.shared / self.level])
+
+    def statistic(self, *, terms: int) -> Array:
+        """The t of the level with all lags and ``terms`` deterministic regressors."""
+        level, shared, free = self.level[-1], self.shared[-1], self.rows - len(self.level) - terms
+        residual = self.target[-1] - shared * shared / level
+        return shared / np.sqrt(level * residual / free)
+
+
+class Room:
+    """Fits chunks of spreads in memory that it keeps: fresh memory would cost as much as the arithmetic.
+
+    ``doubles`` that stay in the cache make it fast.
+    """
+
+    def __init__(self, doubles: int) -> None:
+        self._factors = np.empty(doubles)
+        self._steps = np.empty(doubles)
+
+    def spreads(self, lags: int) -> int:
+        """How many spreads to fit at once."""
+        return max(1, min(1 << 11, len(self._factors) // ((lags + 1) * (lags + 3))))
+
+    def fit(self, moments: SpreadMoments, *, constant: bool) -> tuple[NestedFits, NestedFits]:
+        """The regressions without a constant and, if asked for, with one; one factor serves both."""
+        level = level_products(moments)
+        factor = self._filled(moments, level, constant)
+        pivot = self._factorize(factor)
+        known, target = factor[:, moments.lags], factor[:, moments.lags + 1]
+        whole = _level_squares(moments)
+        fits = NestedFits(
+            moments.bars - 1 - moments.lags,
+            _less(whole, known * known),
+            _less(level[0], known * target),
+            _less(moments.products[0], target * target),
+            moments.products[0],
+            pivot,
+        )
+        np.minimum(pivot, fits.level[-1] / whole, out=pivot)
+        return fits, self._freed(fits, moments, factor) if constant else fits
+
+    def _freed(self, fits: NestedFits, moments: SpreadMoments, factor: Array) -> NestedFits:
+        """The fits with a constant among the regressors."""
+        known, target, ones = (factor[:, moments.lags + column] for column in range(3))
+        rise = moments.tail[0] - moments.head[0]
+        squares = _less(np.full_like(rise, fits.rows), ones * ones)
+        level, change = _less(_level_sum(moments), ones * known), _less(rise, ones * target)
+        return NestedFits(
+            fits.rows,
+            fits.level - level * level / squares,
+            fits.shared - level * change / squares,
+            fits.target - change * change / squares,
+            fits.alone - rise * rise / fits.rows,
+            fits.pivot,
+        )
+
+    def _filled(self, moments: SpreadMoments, level: Array, constant: bool) -> Array:
+        """Upper moment rows of the lags (lags, columns, spreads): lags, level, change, and the constant if wanted."""
+        lags, spreads = moments.lags, len(moments.squares)
+        rows = _shaped(self._factors, lags, lags + 2 + constant, spreads)
+        first, last = moments.head[:-1] - moments.head[1:], moments.tail[:-1] - moments.tail[1:]
+        former = moments.products
+        for lag in range(lags):
+            own = rows[lag, lag:lags]
+            np.multiply(first[lag], first[lag:], out=own)
+            own += former[: lags - lag]
+            own -= np.multiply(last[lag], last[lag:], out=_shaped(self._steps, lags - lag, spreads))
+            former = own
+        rows[:, lags], rows[:, lags + 1] = level[1:], moments.products[1:]
+        if constant:
+            np.subtract(moments.tail[1:], moments.head[1:], out=rows[:, lags + 2])
+        return rows
+
+    def _factorize(self, rows: Array) -> Array:
+        """Cholesky of upper rows in place; the least pivot ÷ its diagonal."""
+        least = np.ones(rows.shape[-1])
+        for row in range(len(rows)):
+            own = rows[row, row:]
+            diagonal = own[0].copy()
+            if row:
+                step = _shaped(self._steps, *own.shape)
+                own -= np.einsum("kr,kcr->cr", rows[:row, row], rows[:row, row:], out=step)
+            np.minimum(least, own[0] / diagonal, out=least)
+            own *= 1.0 / np.sqrt(own[0])
+        return least
 
 
 def level_statistics(
-    moments: SpreadMoments, lags: NDArray[np.intp], *, constant: bool, doubles: int
+    moments: SpreadMoments, lags: NDArray[np.intp], *, constant: bool, room: Room
 ) -> tuple[Array, Array]:
-    """The t of each spread's level with that spread's number of ``lags``, and the least pivot.
-
-    ``doubles`` is the room for the factors of the spreads that are fitted at once.
-    """
+    """The t of each spread's level with that spread's number of ``lags``; and the least pivot."""
     statistic, pivot = np.empty(len(lags)), np.empty(len(lags))
     for lag in np.unique(lags).tolist():
         these = np.flatnonzero(lags == lag)
-        chunk = max(1, doubles // ((moments.lags + 1) * (lag + 3)))
-        for start in range(0, len(these), chunk):
-            part = these[start : start + chunk]
-            statistic[part], pivot[part] = _level_statistic(moments.part(part, lag), constant=constant)
+        for start in range(0, len(these), room.spreads(lag)):
+            part = these[start : start + room.spreads(lag)]
+            fits = room.fit(moments.part(part, lag), constant=constant)[constant]
+            statistic[part], pivot[part] = fits.statistic(terms=int(constant)), fits.pivot
     return statistic, pivot
-
-
-def _level_statistic(moments: SpreadMoments, *, constant: bool) -> tuple[Array, Array]:
-    """The t of the level in the regression with all lags of ``moments``; and the least pivot."""
-    lags = moments.lags
-    factor = _empty(moments, lags)
-    level = level_products(moments)
-    _fill_lags(factor, moments)
-    factor[:, lags] = level[1:]
-    pivot = _factorize(factor)
-    known, target, ones = factor[:, lags], factor[:, lags + 1], factor[:, lags + 2]
-    level_2 = _level_squares(moments)
-    s_ll, s_lt = level_2 - _dot(known, known), level[0] - _dot(known, target)
-    s_tt, rows = moments.products[0] - _dot(target, target), moments.bars - 1.0 - lags
-    if constant:
-        s_cc, s_cl = rows - _dot(ones, ones), _level_sum(moments) - _dot(ones, known)
-        s_ct = moments.tail[0] - moments.head[0] - _dot(ones, target)
-        s_ll, s_lt, s_tt = s_ll - s_cl * s_cl / s_cc, s_lt - s_cl * s_ct / s_cc, s_tt - s_ct * s_ct / s_cc
-    residual = s_tt - s_lt * s_lt / s_ll
-    return s_lt / np.sqrt(s_ll * residual / (rows - lags - 1.0 - constant)), np.minimum(pivot, s_ll / level_2)
 
 
 def reversion(moments: SpreadMoments) -> tuple[Array, Array]:
@@ -115,7 +179,7 @@ def reversion(moments: SpreadMoments) -> tuple[Array, Array]:
     points = moments.bars - 1.0
     last, first = moments.tail[0], moments.head[-1]
     moves = moments.head[:-1] - moments.head[1:]
-    changes, rise = moments.products[0] + _dot(moves, moves), last - first
+    changes, rise = moments.products[0] + np.einsum("kr,kr->r", moves, moves), last - first
     squares = moments.squares - last * last - last * last / points
     cross = 0.5 * (last * last - first * first - changes) + last * rise / points
     slope = cross / squares
@@ -129,49 +193,17 @@ def level_products(moments: SpreadMoments) -> Array:
     found = np.empty_like(products)
     found[0] = 0.5 * (tail[0] * tail[0] - head[0] * head[0] - products[0])
     found[1:] = products[:-1] + head[0] * (head[:-1] - head[1:]) - tail[0] * (tail[:-1] - tail[1:])
-    return np.cumsum(found, axis=0, out=found)
+    return _running_sum(found)
 
 
 def _level_squares(moments: SpreadMoments) -> Array:
     """``Σ e²`` over the bars before the changes from number ``lags``."""
-    return moments.squares - moments.tail[0] ** 2 - _dot(moments.head[1:], moments.head[1:])
+    head = moments.head[1:]
+    return moments.squares - moments.tail[0] ** 2 - np.einsum("kr,kr->r", head, head)
 
 
 def _level_sum(moments: SpreadMoments) -> Array:
     return -moments.tail[0] - moments.head[1:].sum(axis=0)  # all bars sum to 0
-
-
-def _empty(moments: SpreadMoments, regressors: int) -> Array:
-    """Room for upper rows whose last columns are the target and the constant (and the level, if it is no row)."""
-    return np.empty((regressors, moments.lags + 3, len(moments.squares)))
-
-
-def _fill_lags(rows: Array, moments: SpreadMoments) -> None:
-    """Moments of the lags with each other, and with target and constant in the last two columns."""
-    lags, products = moments.lags, moments.products
-    first, last = moments.head[:-1] - moments.head[1:], moments.tail[:-1] - moments.tail[1:]
-    former = products[:-1]
-    for lag in range(lags):
-        own = rows[lag, lag:lags]
-        np.multiply(first[lag], first[lag:], out=own)
-        own += former[: lags - lag]
-        own -= last[lag] * last[lag:]
-        former = own
-    rows[:lags, -2] = products[1:]
-    rows[:lags, -1] = moments.tail[1:] - moments.head[1:]
-
-
-def _factorize(rows: Array) -> Array:
-    """Cholesky of upper rows (regressors, columns, spreads) in place; the least pivot ÷ its diagonal."""
-    least = np.ones(rows.shape[-1])
-    for row in range(len(rows)):
-        own = rows[row, row:]
-        diagonal = own[0].copy()
-        if row:
-            own -= np.einsum("kr,kcr->cr", rows[:row, row], rows[:row, row:])
-        np.minimum(least, own[0] / diagonal, out=least)
-        own *= 1.0 / np.sqrt(own[0])
-    return least
 
 
 def _less(whole: Array, parts: Array) -> Array:
@@ -179,8 +211,15 @@ def _less(whole: Array, parts: Array) -> Array:
     left = np.empty((len(parts) + 1, len(whole)))
     left[0] = whole
     np.negative(parts, out=left[1:])
-    return np.cumsum(left, axis=0, out=left)
+    return _running_sum(left)
 
 
-def _dot(one: Array, other: Array) -> Array:
-    return np.einsum("kr,kr->r", one, other)
+def _running_sum(rows: Array) -> Array:
+    """Each row with all above it, in place; numpy's cumsum goes down one column at a time, and is slower."""
+    for row in range(1, len(rows)):
+        rows[row] += rows[row - 1]
+    return rows
+
+
+def _shaped(memory: Array, *shape: int) -> Array:
+    return memory[: math.prod(shape)].reshape(shape)

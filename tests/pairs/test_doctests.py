@@ -9,7 +9,7 @@ import pytest
 
 MODULES = (
     *("all_pairs", "cointegration", "false_discovery", "half_life", "hedge", "johansen", "mackinnon"),
-    *("mean_reversion", "metrics", "sizing", "spread", "unit_root", "windows"),
+    *("mean_reversion", "metrics", "null_model", "sizing", "spread", "unit_root", "windows"),
 )
 
 
