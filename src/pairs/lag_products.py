@@ -46,21 +46,6 @@ class Symbols:
         squares, lagged = np.vecdot(levels, levels), _lagged_squares(changes, lags)
         return cls(levels, changes, drift, returns, means, squares, lagged, head, tail)
 
-    def of_pairs(self, position: NDArray[np.intp]) -> Legs:
-        """One leg of each pair: the symbols at these positions."""
-        parts = (part.take(position, axis=-1) for part in (self.squares, self.lagged, self.head, self.tail))
-        return Legs(*parts)
-
-
-@dataclass(frozen=True, slots=True)
-class Legs:
-    """What ``Symbols`` knows of one leg of each pair, the last axis one column a pair."""
-
-    squares: Array
-    lagged: Array
-    head: Array
-    tail: Array
-
 
 @dataclass(frozen=True, slots=True)
 class LagProducts:
@@ -76,10 +61,6 @@ class LagProducts:
     crossed: Array
     levels: Array
     returns: Array
-
-    def part(self, pairs: slice) -> LagProducts:
-        crossed, levels, returns = self.crossed[:, pairs], self.levels[pairs], self.returns[pairs]
-        return LagProducts(self.rows[pairs], self.columns[pairs], crossed, levels, returns)
 
 
 def lag_products(left: Symbols, right: Symbols) -> LagProducts:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from pairs.unit_root import Autolag
+from pairs.unit_root import LAG_RULES, Autolag
 from pairs.windows import Array
 
 Integers = NDArray[np.int32]
@@ -18,12 +18,18 @@ Integers = NDArray[np.int32]
 class Terms:
     """How to test: ``max_lag`` and ``autolag`` as in ``engle_granger``; ``reverse`` also tests second on first;
     ``diagnostics`` adds what is no cointegration test (``adf_*``, ``half_life_*``, ``zero_crossings``).
+
+    Raises ValueError for an unknown ``autolag``.
     """
 
     max_lag: int | None = None
     autolag: Autolag = "aic"
     reverse: bool = True
     diagnostics: bool = True
+
+    def __post_init__(self) -> None:
+        if self.autolag not in LAG_RULES:
+            raise ValueError(f"wanted autolag of {LAG_RULES}, found {self.autolag!r}")
 
 
 @dataclass(frozen=True, slots=True)

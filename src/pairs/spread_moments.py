@@ -8,14 +8,14 @@ the moment matrix of a spread's lagged changes follows from its first row and th
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
 
 from pairs.windows import Array
+
+Edges = tuple[Array, Array]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,22 +37,19 @@ class SpreadMoments:
     def lags(self) -> int:
         return len(self.products) - 1
 
-    def part(self, spreads: NDArray[np.intp], lags: int) -> SpreadMoments:
-        """The moments of some spreads for tests with fewer lags, whose sums begin earlier."""
-        joined = self.lags - lags
-        head = self.head.take(spreads, axis=1)
-        products, tail = (part[: lags + 1].take(spreads, axis=1) for part in (self.products, self.tail))
-        if joined:
-            first = head[:-1] - head[1:]
-            windows = sliding_window_view(first, lags + 1, axis=0)[:joined]
-            products += np.einsum("mr,mrl->lr", first[:joined], windows)
-        return SpreadMoments(products, head[joined:], tail, self.squares.take(spreads), self.bars)
+    def edge_changes(self) -> tuple[Array, Array]:
+        """The changes (lags, spreads) that join in front, and those that leave at the end, latest first."""
+        return self.head[:-1] - self.head[1:], self.tail[:-1] - self.tail[1:]
 
-    @classmethod
-    def joined(cls, parts: Sequence[SpreadMoments]) -> SpreadMoments:
-        names = ("products", "head", "tail", "squares")
-        arrays = {name: np.concatenate([getattr(part, name) for part in parts], axis=-1) for name in names}
-        return cls(**arrays, bars=parts[0].bars)
+    def beginning_earlier(self) -> SpreadMoments:
+        """The same with the changes that ``head`` holds before those that ``products`` sum: fewer lags need fewer."""
+        joined = len(self.head) - len(self.products)
+        if not joined:
+            return self
+        first = self.head[:-1] - self.head[1:]
+        windows = sliding_window_view(first, len(self.products), axis=0)[:joined]
+        products = self.products + np.einsum("mr,mrl->lr", first[:joined], windows)
+        return replace(self, products=products, head=self.head[joined:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +95,9 @@ class Room:
 
     def fit(self, moments: SpreadMoments, *, constant: bool) -> tuple[NestedFits, NestedFits]:
         """The regressions without a constant and, if asked for, with one; one factor serves both."""
-        level = level_products(moments)
-        factor = self._filled(moments, level, constant)
+        edges = moments.edge_changes()
+        level = level_products(moments, edges)
+        factor = self._filled(moments, edges, level, constant)
         pivot = self._factorize(factor)
         known, target = factor[:, moments.lags], factor[:, moments.lags + 1]
         whole = _level_squares(moments)
@@ -129,12 +127,11 @@ class Room:
             fits.pivot,
         )
 
-    def _filled(self, moments: SpreadMoments, level: Array, constant: bool) -> Array:
+    def _filled(self, moments: SpreadMoments, edges: Edges, level: Array, constant: bool) -> Array:
         """Upper moment rows of the lags (lags, columns, spreads): lags, level, change, and the constant if wanted."""
         lags, spreads = moments.lags, len(moments.squares)
         rows = _shaped(self._factors, lags, lags + 2 + constant, spreads)
-        first, last = moments.head[:-1] - moments.head[1:], moments.tail[:-1] - moments.tail[1:]
-        former = moments.products
+        (first, last), former = edges, moments.products
         for lag in range(lags):
             own = rows[lag, lag:lags]
             np.multiply(first[lag], first[lag:], out=own)
@@ -160,39 +157,14 @@ class Room:
         return least
 
 
-def level_statistics(
-    moments: SpreadMoments, lags: NDArray[np.intp], *, constant: bool, room: Room
-) -> tuple[Array, Array]:
-    """The t of each spread's level with that spread's number of ``lags``; and the least pivot."""
-    statistic, pivot = np.empty(len(lags)), np.empty(len(lags))
-    for lag in np.unique(lags).tolist():
-        these = np.flatnonzero(lags == lag)
-        for start in range(0, len(these), room.spreads(lag)):
-            part = these[start : start + room.spreads(lag)]
-            fits = room.fit(moments.part(part, lag), constant=constant)[constant]
-            statistic[part], pivot[part] = fits.statistic(terms=int(constant)), fits.pivot
-    return statistic, pivot
-
-
-def reversion(moments: SpreadMoments) -> tuple[Array, Array]:
-    """``phi`` of an AR(1) with a constant over all bars, and its standard error."""
-    points = moments.bars - 1.0
-    last, first = moments.tail[0], moments.head[-1]
-    moves = moments.head[:-1] - moments.head[1:]
-    changes, rise = moments.products[0] + np.einsum("kr,kr->r", moves, moves), last - first
-    squares = moments.squares - last * last - last * last / points
-    cross = 0.5 * (last * last - first * first - changes) + last * rise / points
-    slope = cross / squares
-    residual = changes - rise * rise / points - slope * cross
-    return 1.0 + slope, np.sqrt(residual / (points - 2.0) / squares)
-
-
-def level_products(moments: SpreadMoments) -> Array:
+def level_products(moments: SpreadMoments, edges: Edges) -> Array:
     """``Σ e_t D_{t-l}`` (lags + 1, spreads), by telescoping."""
-    head, tail, products = moments.head, moments.tail, moments.products
+    (first, last), (head, tail), products = edges, (moments.head[0], moments.tail[0]), moments.products
     found = np.empty_like(products)
-    found[0] = 0.5 * (tail[0] * tail[0] - head[0] * head[0] - products[0])
-    found[1:] = products[:-1] + head[0] * (head[:-1] - head[1:]) - tail[0] * (tail[:-1] - tail[1:])
+    found[0] = 0.5 * (tail * tail - head * head - products[0])
+    np.multiply(head, first, out=found[1:])
+    found[1:] += products[:-1]
+    found[1:] -= tail * last
     return _running_sum(found)
 
 
@@ -210,8 +182,9 @@ def _less(whole: Array, parts: Array) -> Array:
     """What is left of ``whole`` before and after each of ``parts`` is taken, one below the other."""
     left = np.empty((len(parts) + 1, len(whole)))
     left[0] = whole
-    np.negative(parts, out=left[1:])
-    return _running_sum(left)
+    for row, part in enumerate(parts):
+        np.subtract(left[row], part, out=left[row + 1])
+    return left
 
 
 def _running_sum(rows: Array) -> Array:
