@@ -14,6 +14,7 @@ from pairs.all_pairs import Terms, pairwise_cointegration
 from pairs.cointegration import adf, engle_granger
 from pairs.costs import TradingCosts
 from pairs.false_discovery import q_values
+from pairs.johansen import johansen_trace
 from research.scan.chance import measured
 from research.scan.data_care import universe
 from research.scan.errors import ScanError
@@ -170,6 +171,14 @@ def test_the_figures_of_a_pair_are_what_they_say() -> None:
     assert [part.pvalue for part in made.parts] == [one.pvalue for one in own]
     assert made.hedge_drift == max(abs(one.hedge_ratio / test.hedge_ratio - 1.0) for one in own)
     assert 0.3 < made.hurst < 0.4
+
+
+def test_johansen_is_asked_on_request() -> None:
+    log_a, log_b = planted(100)
+    line = Line(0.8, 1.0, 0.02, 10.0)
+    assert figures(log_a, log_b, line, QUICK).johansen_trace is None
+    asked = figures(log_a, log_b, line, replace(QUICK, johansen=True)).johansen_trace
+    assert asked == johansen_trace(log_a, log_b).trace[0] > 15.49
 
 
 def test_a_round_trip_costs_four_fills_and_the_funding_of_a_half_life() -> None:

@@ -144,6 +144,13 @@ def test_the_terminal_hears_what_was_left_out_what_chance_gives_and_what_is_chos
     assert "testing pairs: 21" in shown.err and "\x1b" not in shown.out + shown.err
 
 
+def test_johansens_trace_is_a_column_on_request(bars: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scanned(bars, "--johansen")
+    assert "trace (95 %: 15.5)" in capsys.readouterr().out
+    scanned(bars)
+    assert "trace" not in capsys.readouterr().out
+
+
 def test_no_pair_is_a_normal_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scanned(market_folder(tmp_path / "walks", market(0, 6)))
     shown = capsys.readouterr().out

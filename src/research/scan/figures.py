@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pairs.cointegration import adf, engle_granger
+from pairs.johansen import johansen_trace
 from pairs.mean_reversion import hurst
 from pairs.words import SpreadStatistics
 from research.scan.settings import ScanSettings
@@ -33,7 +34,8 @@ class Part:
 class Figures:
     """``cost``: of a round trip, in units of the spread (fees, slippage, funding over a half-life). ``edge``: the
     reversion from entry to exit over it. ``holdout_pvalue``: of a unit root in the spread of the last bars, by the line
-    of the bars before. ``hurst``: about 0.5 for a random walk, less for a spread that returns.
+    of the bars before. ``hurst``: about 0.5 for a random walk, less for a spread that returns. ``johansen_trace``: of
+    no combination at all (95 %: 15.49), where it was asked for.
     """
 
     cost: float
@@ -42,6 +44,7 @@ class Figures:
     parts: tuple[Part, ...]
     hedge_drift: float
     hurst: float
+    johansen_trace: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ def figures(log_a: Floats, log_b: Floats, line: Line, settings: ScanSettings) ->
         parts=parts,
         hedge_drift=max(abs(part.hedge_ratio / line.hedge_ratio - 1.0) for part in parts),
         hurst=hurst(spread),
+        johansen_trace=float(johansen_trace(log_a, log_b).trace[0]) if settings.johansen else None,
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pairs.hedge import hedge_series
-from pairs.spread import transform
+from pairs.spread import rolling_statistics, transform
 from pairs.words import HedgeSpec
 from research.scan.choice import Row
 from research.scan.result_files import slashed
@@ -38,12 +38,13 @@ DPI = 110
 SHEET = (10.4, 8.4)
 HEIGHTS = (2.2, 1.5, 1.7, 1.4)  # prices, spread, z, rolling hedge ratio
 ROLLING_PARTS, STEPS = 6, 200  # a sixth of the window, refitted at so many places
+Z_WINDOW = 100  # bars, as the z rule has it unless told otherwise
 MOST_LABELS = 60
 OVERVIEW = "overview.png"
 
 
 def plot_pair(scan: Scan, row: Row, path: Path) -> None:
-    """Prices, spread with bands, z and rolling hedge ratio over the window. Raises ``OutputPathError``."""
+    """Prices, spread with bands, z by the bars before and rolling hedge ratio. Raises ``OutputPathError``."""
     figure = _figure(SHEET)
     panels: Any = figure.subplots(len(HEIGHTS), 1, sharex=True, gridspec_kw={"height_ratios": HEIGHTS, "hspace": 0.14})
     view = _view(scan, row)
@@ -79,14 +80,17 @@ def _view(scan: Scan, row: Row) -> PairPlotData:
     (leg_a, leg_b), gates = scan.symbols(row), scan.settings.gates
     price_a, price_b = (scan.universe.closes[leg[row]] for leg in (scan.tests.first, scan.tests.second))
     ratio, intercept = float(scan.tests.hedge_ratio[row]), float(scan.tests.intercept[row])
-    spread = np.log(price_a) - intercept - ratio * np.log(price_b)
+    log_a, log_b = transform(price_a, "log"), transform(price_b, "log")
+    ratios, intercepts = np.full(len(log_a), ratio), np.full(len(log_a), intercept)
+    window = min(Z_WINDOW, len(log_a) // ROLLING_PARTS)
+    moving = rolling_statistics(log_a, log_b, ratios, intercepts, window)
     return PairPlotData(
         scan.names[row],
         scan.universe.time_ms.astype("datetime64[ms]"),
         price_a,
         price_b,
-        spread,
-        spread / float(scan.tests.spread_std[row]),
+        moving.spread,
+        moving.zscore,
         gates.entry_z,
         gates.exit_z,
         gates.stop_z,

@@ -37,7 +37,7 @@ class Gates:
     min_correlation: float = 0.5
     min_edge: float = 1.0
     holdout: float = 1.0 / 3.0
-    max_holdout_pvalue: float = 0.10
+    max_holdout_pvalue: float = 0.20
     max_hedge_drift: float = 0.5
     entry_z: float = 2.0
     exit_z: float = 0.5
@@ -51,7 +51,8 @@ USUAL = Gates()
 class ScanSettings:
     """``bars`` of ``interval`` end at the newest bar, not after ``end_ms`` (a close). ``top_n``: the most pairs chosen.
 
-    ``simulated_pairs``: how many measure the rate of false pairs, by ``seed``. Raises ``ScanError``.
+    ``simulated_pairs``: how many measure the rate of false pairs, by ``seed``. ``johansen``: his trace too, for
+    the pairs near passing. Raises ``ScanError``.
     """
 
     interval: str = "1h"
@@ -65,6 +66,7 @@ class ScanSettings:
     allow_shared_symbols: bool = False
     simulated_pairs: int = 12_000
     seed: int = 7
+    johansen: bool = False
 
     def __post_init__(self) -> None:
         for is_wrong, sentence in _complaints(self):

@@ -18,6 +18,7 @@ HEAD = (
     "pair", "hedge ratio", "p", "p reverse", "q", "half-life h (90 %)", "correl.", "edge", "holdout p", "drift",
     "Hurst", "ADF p",
 )  # fmt: skip
+JOHANSEN = "trace (95 %: 15.5)"
 
 
 def tell_scan(scan: Scan, console: Console) -> None:
@@ -61,7 +62,7 @@ def _chance(scan: Scan) -> Iterator[str]:
 
 def _table(scan: Scan, rows: tuple[Row, ...]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for name in HEAD:
+    for name in (*HEAD, *((JOHANSEN,) if scan.settings.johansen else ())):
         table.add_column(name, justify="left" if name == "pair" else "right", no_wrap=True)
     for row in rows:
         style = "green" if row in scan.choice.chosen else ""
@@ -85,6 +86,7 @@ def _cells(scan: Scan, row: Row) -> tuple[str, ...]:
         f"{figures.hedge_drift:.0%}",
         f"{figures.hurst:.2f}",
         f"{tests.adf_p[row]:.2g}",
+        *(() if figures.johansen_trace is None else (f"{figures.johansen_trace:.1f}",)),
     )
 
 

@@ -276,7 +276,7 @@ class Cointegration(Section):
     min_correlation: float = Field(default=0.5, ge=-1, le=1, description="of returns")
     min_edge: float = Field(default=1.0, ge=0, le=1_000, description="reversion from entry to exit / round-trip cost")
     holdout: float = Field(default=1 / 3, gt=0, lt=1, description="last part of the bars, for the test out of sample")
-    max_holdout_pvalue: float = Field(default=0.10, gt=0, le=1)
+    max_holdout_pvalue: float = Field(default=0.20, gt=0, le=1)
     max_hedge_drift: float = Field(default=0.5, gt=0, le=1_000, description="of a sub-window's hedge ratio, relative")
     max_jump: float = Field(default=3.0, gt=1, le=1e9, description="between two closes; beyond: another coin")
 
