@@ -109,6 +109,7 @@ class CointegrationScanner:
         self._source = source or ExchangeSource(SessionSettings("binanceusdm"))
         self._tester, self._tell = tester, tell
         self._session: CcxtSession | None = None
+        self._symbols: Sequence[str] = ()
         self._found: tuple[Scan, Inputs] | None = None
         self._left_out: tuple[Excluded, ...] = ()
 
@@ -167,16 +168,25 @@ class CointegrationScanner:
 
     async def scan_pairs(self) -> list[CointegrationResult]:
         """Test every pair of the universe; the chosen ones, best first. None is a normal answer: see ``scan``."""
-        settings, folder = self._settings, self._source.folder
-        symbols = await self.get_universe()
+        await self.gather()
+        return self.compare()
+
+    async def gather(self) -> None:
+        """Find the universe, and fetch what the folder lacks of it: the half of a scan that waits for others."""
+        symbols, settings = await self.get_universe(), self._settings
         if isinstance(self._source, ExchangeSource):
-            session = self._open_session()
+            session, folder = self._open_session(), self._source.folder
             end_ms = await fetch_folder(
                 session, symbols, settings.interval, bars=settings.bars, folder=folder, tell=self._tell
             )
-            settings = replace(settings, end_ms=settings.end_ms or end_ms)
+            self._settings = replace(settings, end_ms=settings.end_ms or end_ms)
             symbols = self._with_bars(symbols)
-        read = read_folder(folder, settings.interval, symbols=symbols, tell=self._tell)
+        self._symbols = symbols
+
+    def compare(self) -> list[CointegrationResult]:
+        """Test what was gathered: the half that computes."""
+        settings, folder = self._settings, self._source.folder
+        read = read_folder(folder, settings.interval, symbols=self._symbols, tell=self._tell)
         compared = universe(read.series, bars=settings.bars, end_ms=settings.end_ms, care=settings.care)
         compared = replace(compared, excluded=(*self._left_out, *compared.excluded))
         settings = replace(settings, end_ms=int(compared.time_ms[-1]))

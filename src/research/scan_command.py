@@ -60,7 +60,8 @@ def _scan(options: argparse.Namespace, output: Output) -> int:
     settings, source = _asked(options, former)
     with ScanDisplay(Console(stderr=True)) as display, pair_tester(options.executor) as tester:
         scanner = CointegrationScanner(settings, source=source, tester=tester, tell=display.show)
-        asyncio.run(_run(scanner))
+        asyncio.run(_gather(scanner))
+        scanner.compare()  # outside the loop, which would hold Ctrl+C back
         if former is not None:
             former.refuse_other_files(scanner.inputs.files)
         written = output.write(scanner.scan, scanner.inputs, display.show)
@@ -77,10 +78,10 @@ def _asked(options: argparse.Namespace, former: Inputs | None) -> tuple[ScanSett
     return wanted_settings(options, config), wanted_source(options, config)
 
 
-async def _run(scanner: CointegrationScanner) -> None:
+async def _gather(scanner: CointegrationScanner) -> None:
     try:
         await scanner.connect()
-        await scanner.scan_pairs()
+        await scanner.gather()
     finally:
         await scanner.disconnect()
 

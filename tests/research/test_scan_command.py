@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -255,16 +256,18 @@ def test_what_is_no_number_time_or_choice_is_refused(option: list[str]) -> None:
     assert ended.value.code == 2
 
 
-def test_ctrl_c_stops_cleanly_and_leaves_nothing_half_done(
-    bars: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def stop(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("research.scan.scan.measured", stop)
-    scanned(bars, code=130)
-    assert "stopped; nothing was written" in capsys.readouterr().err
-    assert list(Path().iterdir()) == []
+def test_ctrl_c_stops_cleanly_and_leaves_nothing_half_done(tmp_path: Path) -> None:
+    folder = market_folder(tmp_path / "many", market(0, 30))
+    script = Path(__file__).resolve().parents[2] / "run_scanner.py"
+    command = [sys.executable, str(script), "--data", str(folder), "--simulated-pairs", "1000000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as scan:
+        assert scan.stderr is not None and scan.stdout is not None
+        said = iter(scan.stderr.readline, "")
+        assert any(line.startswith("measuring chance") for line in said)
+        scan.send_signal(signal.SIGINT)
+        assert "".join(said) == "stopped; nothing was written\n"
+        assert scan.wait(100) == 130 and scan.stdout.read() == ""
+    assert [path for path in Path().rglob("*") if path.is_file() and path.parent.name != "many"] == []
 
 
 def test_the_script_is_the_command(bars: Path) -> None:
