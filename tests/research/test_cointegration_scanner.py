@@ -114,7 +114,7 @@ def test_bars_of_one_symbol_are_fetched_as_rows_by_close_time(desk: DeskThread) 
 def test_the_command_scans_an_exchange(desk: DeskThread, capsys: pytest.CaptureFixture[str]) -> None:
     scan = ["scan", "--exchange-url", desk.url, "--universe", "4", "--min-volume", "100", "--days", "60"]
     assert main([*scan, "--simulated-pairs", "60", "--no-plots", "--cache", "kept", "--csv", "all.csv"]) == 0
-    assert "1 of 6 pairs pass, 1 are chosen: A0_B0" in capsys.readouterr().out
+    assert "1 of 6 pairs pass, chosen: A0_B0" in capsys.readouterr().out
     assert len(symbols_in(Path("kept"))) == 4
     inputs = json.loads(Path("all.inputs.json").read_text())
     assert inputs["folder"] == "kept" and inputs["settings"]["end_ms"] is not None

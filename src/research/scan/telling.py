@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import accumulate
 
 from rich.console import Console
 from rich.table import Table
@@ -14,10 +15,12 @@ from research.scan.scan import Scan
 
 PLAIN_WIDTH = 140
 NEAREST_NAMED = 3
+# in the order of their weight: a narrow terminal shows the first ones
 HEAD = (
-    "pair", "hedge ratio", "p", "p reverse", "q", "half-life h (90 %)", "correl.", "edge", "holdout p", "drift",
+    "pair", "hedge ratio", "p", "p reverse", "q", "half-life h (90 %)", "edge", "holdout p", "drift", "correl.",
     "Hurst", "ADF p",
 )  # fmt: skip
+GAP = 2
 JOHANSEN = "trace (95 %: 15.5)"
 
 
@@ -27,7 +30,7 @@ def tell_scan(scan: Scan, console: Console) -> None:
         console = Console(file=console.file, width=PLAIN_WIDTH, no_color=True)
     for line in _head(scan):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    console.print(_table(scan, (*scan.choice.chosen, *scan.choice.near)))
+    console.print(_table(scan, (*scan.choice.chosen, *scan.choice.near), console.width))
     for line in (*_verdict(scan), *(f"Note: {note}" for note in scan.notes)):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
@@ -60,14 +63,29 @@ def _chance(scan: Scan) -> Iterator[str]:
     )
 
 
-def _table(scan: Scan, rows: tuple[Row, ...]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for name in (*HEAD, *((JOHANSEN,) if scan.settings.johansen else ())):
+def _by_measure(scan: Scan, pvalue: float) -> str:
+    """How many of the tested pairs; below what the simulated ones can tell, a bound."""
+    share = scan.chance.rate(pvalue)
+    least = 1.0 / len(scan.chance.pvalues)
+    return f"{share * len(scan.tests):.2g}" if share > 0.0 else f"fewer than {least * len(scan.tests):.2g}"
+
+
+def _table(scan: Scan, rows: tuple[Row, ...], width: int) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
+    head = (*HEAD, *((JOHANSEN,) if scan.settings.johansen else ()))
+    cells = [_cells(scan, row) for row in rows]
+    fitting = _fitting(list(zip(head, *cells, strict=True)), width)
+    for name in head[:fitting]:
         table.add_column(name, justify="left" if name == "pair" else "right", no_wrap=True)
-    for row in rows:
-        style = "green" if row in scan.choice.chosen else ""
-        table.add_row(*_cells(scan, row), style=style)
+    for row, values in zip(rows, cells, strict=True):
+        table.add_row(*values[:fitting], style="green" if row in scan.choice.chosen else "")
     return table
+
+
+def _fitting(columns: list[tuple[str, ...]], width: int) -> int:
+    """How many of the columns fit side by side."""
+    ends = accumulate(max(map(len, column)) + GAP for column in columns)
+    return max(1, sum(end <= width for end in ends))
 
 
 def _cells(scan: Scan, row: Row) -> tuple[str, ...]:
@@ -80,10 +98,10 @@ def _cells(scan: Scan, row: Row) -> tuple[str, ...]:
         f"{tests.coint_p_reverse[row]:.2g}",
         f"{scan.q_values[row]:.2g}",
         f"{life[0]:.1f} ({life[1]:.0f}..{life[2]:.0f})",
-        f"{tests.correlation[row]:.2f}",
         f"{figures.edge:.1f}",
         f"{figures.holdout_pvalue:.2g}",
         f"{figures.hedge_drift:.0%}",
+        f"{tests.correlation[row]:.2f}",
         f"{figures.hurst:.2f}",
         f"{tests.adf_p[row]:.2g}",
         *(() if figures.johansen_trace is None else (f"{figures.johansen_trace:.1f}",)),
@@ -99,13 +117,12 @@ def _verdict(scan: Scan) -> Iterator[str]:
         yield from (f"  {scan.names[row]}: {choice.reasons[row]}" for row in named)
         yield "The file of pairs is empty, and no bot starts with it"
         return
-    yield f"{start}, {len(choice.chosen)} are chosen: {', '.join(scan.names[row] for row in choice.chosen)}"
+    yield f"{start}, chosen: {', '.join(scan.names[row] for row in choice.chosen)}"
     worst = float(scan.tests.coint_p[list(choice.chosen)].max())
     control = "Benjamini-Hochberg" if scan.settings.gates.false_discovery == "bh" else "Benjamini-Yekutieli"
     allowed = scan.settings.gates.max_q_value * len(choice.chosen)
     yield (
         f"Expected false among them: {allowed:.2g} at most by {control}; of all {count:,} pairs, "
-        f"{worst * count:.2g} would have p <= {worst:.2g} by chance (by the rate measured: "
-        f"{scan.chance.rate(worst) * count:.2g})"
+        f"{worst * count:.2g} would have p <= {worst:.2g} by chance ({_by_measure(scan, worst)} by the rate measured)"
     )
     yield from (f"  {scan.names[row]}: {choice.reasons[row]}" for row in choice.passing if row not in choice.chosen)
