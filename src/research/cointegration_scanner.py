@@ -31,8 +31,10 @@ from research.scan.folder import read_folder
 from research.scan.inputs import Inputs
 from research.scan.output import PAIRS_FILE, stamped
 from research.scan.result_files import csv_text, pair_facts, pairs_config, report, slashed, write_json
-from research.scan.scan import Scan, Tell, Tester, scan
+from research.scan.scan import Scan, scan
 from research.scan.settings import ScanSettings, days_of_bars, settings_of
+from research.scan.tester import Tell, Tester
+from research.scan.windows import earlier_windows
 from trading.config.model import Config
 from trading.reports.output_files import write_atomically
 
@@ -176,9 +178,8 @@ class CointegrationScanner:
         symbols, settings = await self.get_universe(), self._settings
         if isinstance(self._source, ExchangeSource):
             session, folder = self._open_session(), self._source.folder
-            end_ms = await fetch_folder(
-                session, symbols, settings.interval, bars=settings.bars, folder=folder, tell=self._tell
-            )
+            bars = settings.bars * settings.windows
+            end_ms = await fetch_folder(session, symbols, settings.interval, bars=bars, folder=folder, tell=self._tell)
             self._settings = replace(settings, end_ms=settings.end_ms or end_ms)
             symbols = self._with_bars(symbols)
         self._symbols = symbols
@@ -191,6 +192,9 @@ class CointegrationScanner:
         compared = replace(compared, excluded=(*self._left_out, *compared.excluded))
         settings = replace(settings, end_ms=int(compared.time_ms[-1]))
         found = scan(compared, settings, tester=self._tester, tell=self._tell)
+        if settings.windows > 1:
+            windows = earlier_windows(read.series, settings, tester=self._tester, tell=self._tell)
+            found = replace(found, windows=windows)
         self._found = found, Inputs(folder, read.files, settings)
         return [_result(found, row) for row in found.choice.chosen]
 

@@ -70,6 +70,7 @@ def _add_test_options(parser: argparse.ArgumentParser) -> None:
     test.add_argument("--max-half-life", metavar="H", type=float, help="hours, whatever the bar; default: 24")
     test.add_argument("--min-correlation", metavar="R", type=float, help="of returns; default: 0.5")
     test.add_argument("--min-edge", metavar="X", type=float, help="reversion over round-trip cost; default: 1")
+    test.add_argument("--windows", metavar="N", type=int, help="windows in a row: how many pairs are found again")
     test.add_argument("--johansen", action="store_true", default=None, help="also Johansen's trace")
     test.add_argument("--top", metavar="N", type=int, help="the most pairs to choose; default: 10")
     test.add_argument("--allow-shared", action="store_true", default=None, help="let two pairs share a symbol")
@@ -121,6 +122,7 @@ def wanted_settings(options: argparse.Namespace, config: Config | None) -> ScanS
             simulated_pairs=options.simulated_pairs,
             seed=options.seed,
             johansen=options.johansen,
+            windows=options.windows,
         ),
     )
 

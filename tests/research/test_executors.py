@@ -53,10 +53,11 @@ def test_the_command_writes_the_same_file_from_a_cluster(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     folder = market_folder(tmp_path / "bars", market(1, 3))
-    scan = ["scan", "--data", str(folder), "--simulated-pairs", "60", "--no-plots"]
-    assert main([*scan, "--csv", "local.csv"]) == 0
-    assert main([*scan, "--csv", "dask.csv", "--executor", executor(cluster)]) == 0
-    assert Path("local.csv").read_bytes() == Path("dask.csv").read_bytes()
+    scan = ["scan", "--data", str(folder), "--bars", "700", "--windows", "2", "--simulated-pairs", "60", "--no-plots"]
+    assert main([*scan, "--csv", "local.csv", "--json", "local.json"]) == 0
+    assert main([*scan, "--csv", "dask.csv", "--json", "dask.json", "--executor", executor(cluster)]) == 0
+    for name in ("csv", "json"):
+        assert Path(f"local.{name}").read_bytes() == Path(f"dask.{name}").read_bytes()
 
 
 def test_too_little_data_is_said_from_a_cluster_too(cluster: Any, tmp_path: Path, monkeypatch: Any) -> None:

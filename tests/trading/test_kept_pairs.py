@@ -79,6 +79,8 @@ def test_a_pair_that_left_is_traded_to_its_end_and_not_entered_again(config: Cal
     first, _ = run(path, until=opened)
     (held,) = [one for one in first.open if one.pair_id == "AAA_BBB"]
     config(AAA_BBB=None)
+    shown = {one["pair_id"]: one["state"] for one in LiveTradingBot(path, environ={}).get_status()["pairs"]}
+    assert shown["AAA_BBB"] == "open" and set(shown) == {"AAA_BBB", "CCC_DDD"}
     rest, events = run(path)
     assert said(events) == ["AAA_BBB is close-only, no more entries: the config names it no more"]
     own = [trade for trade in rest.trades if trade.pair_id == "AAA_BBB"]

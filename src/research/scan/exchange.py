@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from ccxt_bt_bridge.backfill import fetch_bars, known_interval
@@ -13,8 +13,7 @@ from feeds.bar_files import BarFile
 from feeds.download import Download, Pages, Span
 from pairs.symbols import base_currency, compact_symbol
 from research.scan.data_care import CURRENCIES, STABLECOINS, Excluded
-
-Tell = Callable[[str, int, int], None]
+from research.scan.tester import Tell
 
 
 async def most_traded(

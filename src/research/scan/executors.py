@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pairs.all_pairs import Block, Terms, block_cointegration, pairwise_cointegration, partition
 from pairs.pair_tests import PairTests, join
 from research.scan.errors import ScanError
-from research.scan.scan import Tester
+from research.scan.tester import Tester
 
 DASK = "dask://"
 PATIENCE_S = 15

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +12,7 @@ from feeds.history import HistoryError, load_closes, symbols_in
 from feeds.tables import SUFFIXES
 from pairs.symbols import compact_symbol
 from research.scan.errors import ScanError
-
-Tell = Callable[[str, int, int], None]
+from research.scan.tester import Tell
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from research.scan.inputs import Inputs
 from research.scan.result_files import csv_text, pairs_config, report, write_json
-from research.scan.scan import Scan, Tell
+from research.scan.scan import Scan
+from research.scan.tester import Tell
 from trading.reports.output_files import output_path, write_atomically
 
 PAIRS_FILE = Path("pairs_config.json")

@@ -103,6 +103,7 @@ def report(scan: Scan, inputs: Inputs) -> dict[str, Any]:
         "chosen": [_entry(scan, row) for row in scan.choice.chosen],
         "nearest": [_entry(scan, row) for row in scan.choice.near],
         "excluded": [asdict(one) for one in scan.excluded],
+        "windows": [asdict(one) | {"end": utc_text(ms_to_datetime(one.end_ms))} for one in scan.windows],
         "notes": list(scan.notes),
     }
 

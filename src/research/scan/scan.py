@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,17 +20,10 @@ from research.scan.data_care import Excluded, Universe
 from research.scan.errors import ScanError
 from research.scan.figures import Figures, Line, figures
 from research.scan.settings import ScanSettings
+from research.scan.tester import Tell, Tester
+from research.scan.windows import Window
 
 Floats = NDArray[np.float64]
-
-
-Tell = Callable[[str, int, int], None]  # what is being done, how many parts of it are done, and of how many
-
-
-class Tester(Protocol):
-    """Tests every pair of the rows of ``log_prices``; wherever it does so, the result is the same to the last bit."""
-
-    def __call__(self, log_prices: Floats, terms: Terms, *, on_block: Callable[[Block], None]) -> PairTests: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +31,7 @@ class Scan:
     """What a scan found. ``tests``, ``q_values``, ``names`` and the rows of ``choice`` belong together: one a pair.
 
     ``excluded``: symbols and pairs that were not tested, and why. ``chance``: how often nothing gives such a pair.
+    ``windows``: of earlier history too, where they were asked for.
     """
 
     settings: ScanSettings
@@ -49,6 +42,7 @@ class Scan:
     choice: Choice
     chance: Chance
     excluded: tuple[Excluded, ...]
+    windows: tuple[Window, ...] = ()
 
     def symbols(self, row: Row) -> tuple[str, str]:
         """leg_a and leg_b."""

@@ -52,7 +52,7 @@ class ScanSettings:
     """``bars`` of ``interval`` end at the newest bar, not after ``end_ms`` (a close). ``top_n``: the most pairs chosen.
 
     ``simulated_pairs``: how many measure the rate of false pairs, by ``seed``. ``johansen``: his trace too, for
-    the pairs near passing. Raises ``ScanError``.
+    the pairs near passing. ``windows``: so many in a row, for how many pairs are found again. Raises ``ScanError``.
     """
 
     interval: str = "1h"
@@ -67,6 +67,7 @@ class ScanSettings:
     simulated_pairs: int = 12_000
     seed: int = 7
     johansen: bool = False
+    windows: int = 1
 
     def __post_init__(self) -> None:
         for is_wrong, sentence in _complaints(self):
@@ -149,6 +150,7 @@ def _complaints(settings: ScanSettings) -> list[tuple[bool, str]]:
         (not -1.0 <= gates.min_correlation <= 1.0, f"a correlation of {gates.min_correlation:g} is not in -1 to 1"),
         (not 0.0 < gates.holdout < 1.0, f"a last part of {gates.holdout:g} is not between 0 and 1"),
         (settings.simulated_pairs < 1 or settings.seed < 0, "chance needs simulated pairs, and a seed of 0 or more"),
+        (settings.windows < 1, f"{settings.windows} windows are none"),
         (settings.top_n < 1, f"the best {settings.top_n} pairs are none"),
         (not settings.care.max_jump > 1.0, f"a largest jump of {settings.care.max_jump:g} times must be above 1"),
         (not settings.care.min_volume >= 0.0, f"a smallest volume of {settings.care.min_volume:g} is none"),

@@ -31,7 +31,7 @@ def tell_scan(scan: Scan, console: Console) -> None:
     for line in _head(scan):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     console.print(_table(scan, (*scan.choice.chosen, *scan.choice.near), console.width))
-    for line in (*_verdict(scan), *(f"Note: {note}" for note in scan.notes)):
+    for line in (*_verdict(scan), *_windows(scan), *(f"Note: {note}" for note in scan.notes)):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -106,6 +106,20 @@ def _cells(scan: Scan, row: Row) -> tuple[str, ...]:
         f"{tests.adf_p[row]:.2g}",
         *(() if figures.johansen_trace is None else (f"{figures.johansen_trace:.1f}",)),
     )
+
+
+def _windows(scan: Scan) -> Iterator[str]:
+    """How much of what one window finds is found again in the next, beside what any pair has as a chance there."""
+    if not scan.windows:
+        return
+    yield f"Windows of {scan.settings.bars:,} bars, found: p <= {scan.settings.gates.max_pvalue:g} both ways"
+    for one in scan.windows:
+        again = f"; of {one.asked_again} found before {one.found_again} again" if one.asked_again else ""
+        share = f"{one.found} of {one.tested:,} pairs found ({one.rate:.1%})"
+        yield f"  to {ms_to_datetime(one.end_ms):%Y-%m-%dT%H:%MZ}, {one.symbols} symbols: {share}{again}"
+    asked, found = (sum(values) for values in zip(*((w.asked_again, w.found_again) for w in scan.windows), strict=True))
+    as_any = sum(one.asked_again * one.rate for one in scan.windows)
+    yield f"  in all: of {asked} found before {found} again, and of as many pairs like any other {as_any:.1f} would be"
 
 
 def _verdict(scan: Scan) -> Iterator[str]:
