@@ -16,6 +16,7 @@ import gzip
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -25,7 +26,16 @@ from pairs.null_model import chance_rate
 
 SYMBOLS, PLANTED = 30, 10
 BARE = Terms(diagnostics=False)
+PValues = Callable[[PairTests], np.ndarray]
 Make = Callable[[np.random.Generator, int], np.ndarray]  # (generator, bars) -> log prices (symbols, bars)
+
+
+def one_way(tests: PairTests) -> np.ndarray:
+    return tests.coint_p
+
+
+def both_ways(tests: PairTests) -> np.ndarray:
+    return np.maximum(tests.coint_p, tests.coint_p_reverse)
 
 
 def main() -> int:
@@ -34,7 +44,8 @@ def main() -> int:
     parser.add_argument("--universes", type=int, default=100)
     wanted = parser.parse_args()
     print_chance(wanted.universes)
-    print_power(max(4, wanted.universes // 5))
+    print_power(max(4, wanted.universes // 3))
+    print_rules(wanted.universes)
     if wanted.data:
         print_data(wanted.data)
     return 0
@@ -49,26 +60,40 @@ def print_chance(universes: int) -> None:
         for bars in (252, 1_440):
             tests = [pairwise_cointegration(universe, BARE) for universe in drawn(make, bars, universes)]
             cells = [percent([one.coint_p < level for one in tests]) for level in (0.05, 0.01)]
-            cells.append(percent([np.maximum(one.coint_p, one.coint_p_reverse) < 0.05 for one in tests]))
+            cells.append(percent([both_ways(one) < 0.05 for one in tests]))
             finds = np.mean([np.sum(q_values(one.coint_p) < 0.05) for one in tests])
             print(f"| {name} | {bars:,} | {' | '.join(cells)} | {finds:.2f} |", flush=True)
 
 
 def print_power(universes: int) -> None:
-    print("\n| half-life, bars | bars | planted pairs with p < 5 % | found by BH, q < 5 % | false among BH's finds |")
+    print("\n| half-life, bars | bars | planted pairs with p < 5 % | found by BH, q < 5 % | share of false finds |")
     print("|---|---|---|---|---|")
     for half_life in (6, 12, 24, 48, 96):
         for bars in (252, 500, 1_440):
             scans = [pairwise_cointegration(u, BARE) for u in drawn(planted(half_life), bars, universes)]
-            print(f"| {half_life} | {bars:,} | {power(scans)} |", flush=True)
+            single = np.mean([one.coint_p[true_pairs(one)] < 0.05 for one in scans])
+            print(f"| {half_life} | {bars:,} | {single:.0%} | {found_and_false(scans, one_way, 'bh')} |", flush=True)
 
 
-def power(scans: list[PairTests]) -> str:
-    true = (scans[0].second == scans[0].first + 1) & (scans[0].first % 2 == 0) & (scans[0].first < 2 * PLANTED)
-    found = [q_values(one.coint_p) < 0.05 for one in scans]
-    false = sum(int(np.sum(these & ~true)) for these in found) / max(1, sum(int(these.sum()) for these in found))
-    single = np.mean([one.coint_p[true] < 0.05 for one in scans])
-    return f"{single:.0%} | {np.mean([these[true] for these in found]):.0%} | {false:.1%}"
+def print_rules(universes: int) -> None:
+    print("\n| p of a pair | control | planted pairs found, q < 5 % | share of false finds |\n|---|---|---|---|")
+    scans = [pairwise_cointegration(u, BARE) for u in drawn(planted(12), 1_440, universes)]
+    for name, p_of in (("first on second", one_way), ("the larger of both ways", both_ways)):
+        for method in ("bh", "by"):
+            print(f"| {name} | {method.upper()} | {found_and_false(scans, p_of, method)} |", flush=True)
+
+
+def found_and_false(scans: list[PairTests], p_of: PValues, method: Literal["bh", "by"]) -> str:
+    """Share of the planted pairs that are found; mean share of the finds that are false, with its 95 % interval."""
+    found = [q_values(p_of(one), method) < 0.05 for one in scans]
+    power = np.mean([these[true_pairs(one)] for these, one in zip(found, scans, strict=True)])
+    shares = [np.sum(these & ~true_pairs(one)) / max(1, these.sum()) for these, one in zip(found, scans, strict=True)]
+    margin = 1.96 * np.std(shares, ddof=1) / np.sqrt(len(shares))
+    return f"{power:.0%} | {np.mean(shares):.1%} ± {margin:.1%}"
+
+
+def true_pairs(tests: PairTests) -> np.ndarray:
+    return (tests.second == tests.first + 1) & (tests.first % 2 == 0) & (tests.first < 2 * PLANTED)
 
 
 def print_data(folder: Path) -> None:

@@ -26,7 +26,7 @@ import numpy as np
 from pairs.all_pairs import Terms, pairwise_cointegration
 
 MOST_KB = 2 * 1024 * 1024
-SAMPLE = 5  # pairs that the slow programs are timed on, each round others
+SAMPLE, MANY = 5, 50  # pairs that the slow programs are timed on, each round others
 ONE, BOTH, ALL = Terms(reverse=False, diagnostics=False), Terms(diagnostics=False), Terms()
 LAG_ONE = Terms(1, None, reverse=False, diagnostics=False)
 
@@ -97,13 +97,13 @@ def programs(prices: np.ndarray) -> dict[str, Callable[[int], int]]:
 
     pairs = [(i, j) for i in range(len(prices)) for j in range(i + 1, len(prices))]
 
-    def some(test: Callable[[np.ndarray, np.ndarray], object]) -> Callable[[int], int]:
+    def some(test: Callable[[np.ndarray, np.ndarray], object], sample: int = SAMPLE) -> Callable[[int], int]:
         def run(number: int) -> int:
-            chosen = np.random.default_rng(number).choice(len(pairs), SAMPLE, replace=False)
+            chosen = np.random.default_rng(number).choice(len(pairs), sample, replace=False)
             for place in chosen:
                 i, j = pairs[place]
                 test(prices[i], prices[j])
-            return SAMPLE
+            return sample
 
         return run
 
@@ -118,7 +118,7 @@ def programs(prices: np.ndarray) -> dict[str, Callable[[int], int]]:
         "bare products, lag 1": lambda number: bare_products(prices, 1),
         "one way, lag 1": every(LAG_ONE),
         "statsmodels, AIC": some(lambda y, x: coint(y, x)),
-        "statsmodels, lag 1": some(lambda y, x: coint(y, x, maxlag=1, autolag=None)),
+        "statsmodels, lag 1": some(lambda y, x: coint(y, x, maxlag=1, autolag=None), MANY),
     }
     if importlib.util.find_spec("arch") is None:
         print("arch is not installed: its line is left out")

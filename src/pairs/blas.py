@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import threading
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -11,23 +12,31 @@ import numpy as np
 NAMES = ("scipy_openblas_{}64_", "openblas_{}64_", "scipy_openblas_{}", "openblas_{}")
 
 
-@contextlib.contextmanager
-def one_thread() -> Iterator[bool]:
-    """Inside, OpenBLAS works in one thread, and the same products have the same bits on every machine of one kind.
+class BlasThreads:
+    """How many threads ``read`` and ``write`` say that products take in this process; None where nobody can say."""
 
-    Tells whether that is certain: it is not where numpy was built with another library, which goes on as it was. The
-    number of threads is the process's own; other threads that multiply meanwhile do so in one thread, too.
-    """
-    read, write = _function("get_num_threads"), _function("set_num_threads")
-    if read is None or write is None:
-        yield False
-        return
-    before = read()
-    write(1)
-    try:
-        yield True
-    finally:
-        write(before)
+    def __init__(self, read: Callable[[], int] | None, write: Callable[[int], object] | None) -> None:
+        self._read, self._write = read, write
+        self._lock, self._inside, self._before = threading.Lock(), 0, 1
+
+    @contextlib.contextmanager
+    def one(self) -> Iterator[bool]:
+        """Inside, products take one thread; the last to leave gives the others back. Tells whether that is certain."""
+        if self._read is None or self._write is None:
+            yield False
+            return
+        with self._lock:
+            if not self._inside:
+                self._before = self._read()
+                self._write(1)
+            self._inside += 1
+        try:
+            yield True
+        finally:
+            with self._lock:
+                self._inside -= 1
+                if not self._inside:
+                    self._write(self._before)
 
 
 def _function(name: str) -> Callable[..., int] | None:
@@ -38,3 +47,7 @@ def _function(name: str) -> Callable[..., int] | None:
             found: Callable[..., int] = getattr(library, pattern.format(name))
             return found
     return None
+
+
+# one for the process, as the number that it holds is one for the process
+BLAS = BlasThreads(_function("get_num_threads"), _function("set_num_threads"))

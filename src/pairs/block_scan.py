@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pairs.blas import one_thread
+from pairs.blas import BLAS
 from pairs.cointegration import engle_granger
 from pairs.directed_tests import DirectedTests, Leg
 from pairs.half_life import half_life, half_lives
@@ -27,7 +27,7 @@ LEAST_BARS = 24  # with fewer, the longest lag of the tests with and without a c
 
 def scan_block(prices: Array, block: Block, terms: Terms) -> PairTests:
     """The tests of the pairs of one ``block`` of ``prices``, the same bits whatever else is computed, and where."""
-    with one_thread():
+    with BLAS.one():
         return BlockScan(prices, block, terms).run()
 
 

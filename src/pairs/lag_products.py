@@ -41,7 +41,7 @@ class Symbols:
         levels = prices - means[:, np.newaxis]
         changes = np.diff(levels, axis=1)
         head, tail = levels[:, lags::-1].T.copy(), levels[:, : -lags - 2 : -1].T.copy()
-        drift = changes.mean(axis=1)
+        drift = (levels[:, -1] - levels[:, 0]) / changes.shape[1]
         returns = np.vecdot(changes, changes) - drift * drift * changes.shape[1]
         squares, lagged = np.vecdot(levels, levels), _lagged_squares(changes, lags)
         return cls(levels, changes, drift, returns, means, squares, lagged, head, tail)
@@ -85,11 +85,11 @@ def _lagged_squares(changes: Array, lags: int) -> Array:
 
 
 def _crossed(left: Array, right: Array, lags: int) -> Iterator[Array]:
-    now, other = np.ascontiguousarray(left[:, lags:]), np.ascontiguousarray(right[:, lags:])
+    now, other = left[:, lags:], right[:, lags:]
     equal_times = now @ (now if left is right else other).T
     yield 2.0 * equal_times
     earlier = equal_times.copy()
-    sums, sums_right = np.empty_like(now), np.empty_like(other)
+    sums, sums_right = np.empty(now.shape), np.empty(other.shape)
     for lag in range(1, lags + 1):
         # of the products ``lag`` bars before: one joins in front, the last of the lag before leaves
         joins, leaves = lags - lag, left.shape[1] - lag

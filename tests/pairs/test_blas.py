@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from pairs.blas import one_thread
+from pairs.blas import BLAS, BlasThreads
 
 # 101 symbols: with two threads OpenBLAS would cut their product where it rounds another way
 SCAN = """
@@ -37,12 +37,46 @@ def test_a_scan_has_the_same_bits_however_many_threads_the_products_may_take():
 
 
 def test_numpys_own_openblas_obeys():
-    with one_thread() as certain:
+    with BLAS.one() as certain:
         assert certain
+
+
+class Counter:
+    """A library that takes as many threads as it was told."""
+
+    def __init__(self) -> None:
+        self.threads = 8
+
+    def read(self) -> int:
+        return self.threads
+
+    def write(self, threads: int) -> None:
+        self.threads = threads
+
+
+def test_whoever_leaves_last_gives_the_threads_back():
+    library = Counter()
+    threads = BlasThreads(library.read, library.write)
+    first, second = threads.one(), threads.one()
+
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    between = library.threads
+    second.__exit__(None, None, None)
+
+    assert (between, library.threads) == (1, 8)
 
 
 def test_an_error_inside_gives_the_threads_back():
-    with pytest.raises(KeyError), one_thread():
+    library = Counter()
+
+    with pytest.raises(KeyError), BlasThreads(library.read, library.write).one():
         raise KeyError
-    with one_thread() as certain:
-        assert certain
+
+    assert library.threads == 8
+
+
+def test_a_library_that_cannot_be_asked_goes_on_as_it_was():
+    with BlasThreads(None, None).one() as certain:
+        assert not certain
