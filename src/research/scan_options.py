@@ -136,6 +136,8 @@ def wanted_source(options: argparse.Namespace, config: Config | None) -> Source:
         if options.exchange or options.exchange_url:
             raise ScanError("--data and --exchange exclude each other: one source of bars at a time")
         return FolderSource(options.data, symbols)
+    if options.universe is not None and options.universe < 2:
+        raise ScanError(f"a universe of {options.universe} symbols holds no pair: two or more are wanted")
     source = exchange_of(config) if config else ExchangeSource(SessionSettings("binanceusdm"))
     try:
         session = _over(source.session, exchange_id=options.exchange, url=options.exchange_url)

@@ -131,6 +131,11 @@ def test_an_address_elsewhere_and_an_unknown_exchange_are_refused(capsys: pytest
     assert "127.0.0.1" in capsys.readouterr().err
 
 
+def test_a_universe_without_a_pair_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["scan", "--universe", "1"]) == 2
+    assert "a universe of 1 symbols holds no pair" in capsys.readouterr().err
+
+
 def test_a_quote_that_the_exchange_has_not_is_said(desk: DeskThread, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["scan", "--exchange-url", desk.url, "--quote", "JPY"]) == 2
     assert "binanceusdm has no markets in JPY" in capsys.readouterr().err

@@ -24,12 +24,19 @@ async def most_traded(
     Symbols below the first ``count`` are not told: there are hundreds. Raises ``ExchangeUnreachable``.
     """
     days = sorted(await fetch_day_volumes(session, quote), key=lambda day: (-day.quote_volume, day.symbol))
-    excluded = [Excluded(compact_symbol(day.symbol), reason) for day in days if (reason := _against(day))]
-    good = [day for day in days if not _against(day)][:count]
-    excluded += [Excluded(compact_symbol(day.symbol), _too_quiet(day, min_volume)) for day in good
-                 if day.quote_volume < min_volume]  # fmt: skip
-    chosen = tuple(compact_symbol(day.symbol) for day in good if day.quote_volume >= min_volume)
-    return chosen, tuple(excluded)
+    chosen: list[str] = []
+    excluded: list[Excluded] = []
+    for day in days:
+        against = _against(day)
+        reason = against or _too_quiet(day, min_volume)
+        if reason:
+            excluded.append(Excluded(compact_symbol(day.symbol), reason))
+        else:
+            chosen.append(compact_symbol(day.symbol))
+        count -= against is None
+        if not count:
+            break
+    return tuple(chosen), tuple(excluded)
 
 
 async def fetch_folder(
@@ -67,5 +74,7 @@ def _against(day: DayVolume) -> str | None:
     return f"{base} is a currency, not a coin" if base in CURRENCIES else None
 
 
-def _too_quiet(day: DayVolume, min_volume: float) -> str:
+def _too_quiet(day: DayVolume, min_volume: float) -> str | None:
+    if day.quote_volume >= min_volume:
+        return None
     return f"traded for {day.quote_volume:,.0f} a day, less than {min_volume:,.0f}"
