@@ -4,7 +4,7 @@ and take no new entries, until a start finds them flat.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, fields, replace
 from datetime import datetime
 from typing import Any
@@ -34,7 +34,8 @@ def with_kept_pairs(config: LoadedConfig) -> LoadedConfig:
     kept = {pair_id: text for pair_id, pair in former.items() if (text := _difference(pair, now.get(pair_id)))}
     pairs = [former[pair.pair_id] if pair.pair_id in kept else pair for pair in config.pairs]
     lost = [former[pair_id] for pair_id in kept if pair_id not in now]
-    return replace(config, pairs=(*pairs, *lost), kept=kept)
+    waiting = {} if config.model.broker.allow_shared_symbols else _waiting(pairs, {p: former[p] for p in kept})
+    return replace(config, pairs=(*pairs, *lost), kept=waiting | kept)
 
 
 def write_pairs(journal: Journal, pairs: tuple[Pair, ...]) -> None:
@@ -50,6 +51,20 @@ def _open_pairs(journal: JournalReads) -> dict[str, Pair]:
     is_open = [stored.pair_id for stored in journal.positions().values() if stored.state is not PairState.FLAT]
     former = (_pair(known[pair_id]) for pair_id in is_open if pair_id in known)
     return {pair.pair_id: pair for pair in former if pair.leg_b is not None}
+
+
+def _waiting(pairs: Iterable[Pair], kept: Mapping[str, Pair]) -> dict[str, str]:
+    """Pairs that the config would not have put beside those that are kept: two of one symbol."""
+    shared = {
+        pair.pair_id: (other.pair_id, sorted({*pair.symbols} & {*other.symbols}))
+        for pair in pairs
+        for other in kept.values()
+        if pair.pair_id not in kept and {*pair.symbols} & {*other.symbols}
+    }
+    return {
+        pair_id: f"it shares {', '.join(symbols)} with {other}, whose trade is open"
+        for pair_id, (other, symbols) in shared.items()
+    }
 
 
 def _difference(former: Pair, now: Pair | None) -> str:

@@ -15,7 +15,9 @@ from tests.trading.runs import write_config
 from tests.trading.test_pair_health import falls_apart, pair
 from trading.config.loader import load_config
 from trading.events import Alarm, Event, PairOpened
+from trading.journal.errors import JournalRefused
 from trading.journal.reads import JournalReader
+from trading.journal.writer import Journal
 from trading.kept_pairs import with_kept_pairs
 from trading.live_trading_bot import LiveTradingBot
 from trading.records import RunResult
@@ -85,6 +87,29 @@ def test_a_pair_that_left_is_traded_to_its_end_and_not_entered_again(config: Cal
     assert said(events) == ["AAA_BBB is close-only, no more entries: the config names it no more"]
     own = [trade for trade in rest.trades if trade.pair_id == "AAA_BBB"]
     assert own[-1].entry_time == held.entry_time and own[-1].exit_reason in ("reversion", "stop", "half_life_timeout")
+
+
+def test_a_pair_of_the_same_symbols_waits_until_the_kept_one_is_closed(config: Callable[..., Path]) -> None:
+    path = config()
+    run(path, until=opened)
+    config(AAA_BBB={"pair_id": "NEW"})
+    rest, events = run(path)
+    assert said(events) == [
+        "NEW is close-only, no more entries: it shares AAAUSDT, BBBUSDT with AAA_BBB, whose trade is open",
+        "AAA_BBB is close-only, no more entries: the config names it no more",
+    ]
+    assert {trade.pair_id for trade in rest.trades} == {"AAA_BBB", "CCC_DDD"}
+
+
+def test_a_lost_pair_of_which_nothing_was_written_is_asked_for(config: Callable[..., Path]) -> None:
+    path = config()
+    run(path, until=opened)
+    file = Path("state/0001_mock.journal.sqlite")
+    with Journal.open(file, bot_id="0001", mode="mock", account="simulated") as journal:
+        journal.save_risk_state("pairs", {})
+    config(AAA_BBB={"pair_id": "NEW"})
+    with pytest.raises(JournalRefused, match="AAA_BBB .* is open, but the config does not name it so: put the pair"):
+        run(path)
 
 
 def test_another_formation_of_the_same_pair_changes_nothing(config: Callable[..., Path]) -> None:
