@@ -128,14 +128,16 @@ def wanted_settings(options: argparse.Namespace, config: Config | None) -> ScanS
 
 
 def wanted_source(options: argparse.Namespace, config: Config | None) -> Source:
-    """A folder where one is named, else an exchange. Raises ``ScanError``."""
+    """A folder where one is named or the config replays one, else an exchange. Raises ``ScanError``."""
     symbols = None
     if options.symbols is not None:
         symbols = tuple(symbol.strip() for symbol in options.symbols.split(",") if symbol.strip())
-    if options.data is not None:
-        if options.exchange or options.exchange_url:
-            raise ScanError("--data and --exchange exclude each other: one source of bars at a time")
-        return FolderSource(options.data, symbols)
+    wants_exchange = bool(options.exchange or options.exchange_url)
+    if options.data is not None and wants_exchange:
+        raise ScanError("--data and --exchange exclude each other: one source of bars at a time")
+    folder = options.data or (None if wants_exchange else _replayed(config))
+    if folder is not None:
+        return FolderSource(folder, symbols)
     if options.universe is not None and options.universe < 2:
         raise ScanError(f"a universe of {options.universe} symbols holds no pair: two or more are wanted")
     source = exchange_of(config) if config else ExchangeSource(SessionSettings("binanceusdm"))
@@ -148,6 +150,13 @@ def wanted_source(options: argparse.Namespace, config: Config | None) -> Source:
         min_volume=options.min_volume,
     )  # fmt: skip
     return replace(source, session=session, **more)
+
+
+def _replayed(config: Config | None) -> Path | None:
+    """The folder that a config replays."""
+    if config is None or config.data.data_source != "replay" or config.data.dir is None:
+        return None
+    return Path(config.data.dir)
 
 
 def wanted_output(options: argparse.Namespace, made: datetime) -> Output:

@@ -45,6 +45,6 @@ def test_a_bot_trades_the_pairs_of_a_scan_out_of_sample(config: Path) -> None:
 
 
 def test_a_scan_of_the_pairs_themselves_is_one_config_away(config: Path) -> None:
-    again = ["scan", "--config", str(config), "--data", "bars", "--simulated-pairs", "60", "--no-plots"]
+    again = ["scan", "--config", str(config), "--simulated-pairs", "60", "--no-plots"]
     assert main([*again, "--csv", "b.csv", "--pairs-config", "next.json"]) == 0
     assert '"A0_B0"' in Path("next.json").read_text()
