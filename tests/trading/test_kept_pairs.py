@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,10 @@ from trading.journal.reads import JournalReader
 from trading.journal.writer import Journal
 from trading.kept_pairs import with_kept_pairs
 from trading.live_trading_bot import LiveTradingBot
+from trading.market_input import DataChoice
 from trading.records import RunResult
 
+END = datetime(2024, 2, 7, tzinfo=UTC)
 PAIRS = {"AAA_BBB": pair("AAA", "BBB", 0.8), "CCC_DDD": pair("CCC", "DDD", 0.9)}
 
 
@@ -43,7 +46,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pat
 
 def run(path: Path, *, until: Callable[[Event], bool] = lambda event: False) -> tuple[RunResult, list[Event]]:
     """Until an event of this kind, then stopped, the positions kept."""
-    bot, events = LiveTradingBot(path, environ={}), []
+    bot, events = LiveTradingBot(path, environ={}, choice=DataChoice(end=END)), []
 
     def listen(event: Event) -> None:
         events.append(event)
