@@ -236,7 +236,6 @@ def test_chance_is_the_same_for_the_same_seed() -> None:
 WRONG: list[tuple[Callable[[], ScanSettings], str]] = [
     (lambda: ScanSettings(interval="7h"), "unknown interval '7h'; known: 1m"),
     (lambda: ScanSettings(bars=0), "0 bars"),
-    (lambda: ScanSettings(test=Terms(autolag=None)), "say how many lags"),
     (lambda: ScanSettings(test=Terms(max_lag=-1)), "a largest lag of -1"),
     (lambda: ScanSettings(gates=Gates(false_discovery="bonferroni")), "known: bh, by"),
     (lambda: ScanSettings(gates=Gates(max_q_value=1.5)), "is not between 0 and 1"),

@@ -145,6 +145,12 @@ def test_the_terminal_hears_what_was_left_out_what_chance_gives_and_what_is_chos
     assert "testing pairs: 21" in shown.err and "\x1b" not in shown.out + shown.err
 
 
+def test_without_a_rule_every_test_has_all_lags(bars: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scanned(bars, "--autolag", "none", "--csv", "all.csv")
+    assert {row["coint_lag"] for row in rows()} == {"24"}
+    assert "Engle-Granger both ways, 24 lags" in capsys.readouterr().out
+
+
 def test_johansens_trace_is_a_column_on_request(bars: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scanned(bars, "--johansen")
     assert "trace (95 %: 15.5)" in capsys.readouterr().out
@@ -230,7 +236,6 @@ BAD: dict[str, tuple[list[str], str]] = {
     "no bars": (["--bars", "-5"], "-5 bars make no window"),
     "another interval": (["--interval", "5m"], "wanted bars of 5m"),
     "an odd rate": (["--max-q", "7"], "a false-discovery rate of 7 is not between 0 and 1"),
-    "no lags": (["--autolag", "none"], "say how many lags"),
     "more lags than bars": (["--max-lag", "1000"], "too little data"),
     "before the data": (["--to", "2020-01-01"], "there are 0 up to 2020-01-01"),
     "an unknown executor": (["--executor", "spark://x"], "known: local, dask://HOST:PORT"),

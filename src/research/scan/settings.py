@@ -139,7 +139,6 @@ def _complaints(settings: ScanSettings) -> list[tuple[bool, str]]:
         (settings.interval not in INTERVALS, f"unknown interval {settings.interval!r}; known: {', '.join(INTERVALS)}"),
         (settings.bars < 1, f"{settings.bars} bars make no window"),
         (test.max_lag is not None and test.max_lag < 0, f"a largest lag of {test.max_lag} is none"),
-        (test.autolag is None and test.max_lag is None, "without a lag rule, say how many lags: --max-lag"),
         (
             gates.false_discovery not in FALSE_DISCOVERY,
             f"unknown false-discovery control {gates.false_discovery!r}; known: {', '.join(FALSE_DISCOVERY)}",

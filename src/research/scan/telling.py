@@ -43,13 +43,13 @@ def excluded_lines(excluded: tuple[Excluded, ...]) -> Iterator[str]:
 def _head(scan: Scan) -> Iterator[str]:
     settings, universe = scan.settings, scan.universe
     first, last = (f"{ms_to_datetime(int(universe.time_ms[at])):%Y-%m-%dT%H:%MZ}" for at in (0, -1))
-    rule = settings.test.autolag or f"exactly {settings.test.max_lag}"
+    rule = f"lags by {settings.test.autolag}" if settings.test.autolag else f"{scan.tests.coint_lag.max()} lags"
     yield (
         f"{len(universe.symbols)} symbols, {len(universe.time_ms):,} bars of {settings.interval}, "
         f"closes {first} to {last}"
     )
     yield from excluded_lines(scan.excluded)
-    yield f"Tested: {len(scan.tests):,} pairs, Engle-Granger both ways, lags by {rule}"
+    yield f"Tested: {len(scan.tests):,} pairs, Engle-Granger both ways, {rule}"
     yield from _chance(scan)
 
 

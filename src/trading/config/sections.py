@@ -267,7 +267,7 @@ class Cointegration(Section):
     min_volume_usdt: float = Field(default=1_000_000.0, ge=0, le=1e15, description="traded a day, of an exchange's own")
     universe_size: int = Field(default=30, ge=2, le=5_000, description="the most traded symbols of an exchange")
     top_n_pairs: int = Field(default=10, ge=1, le=100_000)
-    autolag: Literal["aic", "bic", "t-stat", "none"] = Field(default="aic", description="none: max_lag lags exactly")
+    autolag: Literal["aic", "bic", "t-stat", "none"] = Field(default="aic", description="none: exactly max_lag lags")
     max_lag: int | None = Field(default=None, ge=0, le=1_000, description="default: 12 (n/100)^(1/4)")
     false_discovery: Literal["bh", "by"] = Field(default="bh", description="Benjamini-Hochberg or Benjamini-Yekutieli")
     max_q_value: float = Field(default=0.05, gt=0, lt=1, description="false pairs allowed, as a share of those chosen")
