@@ -188,6 +188,13 @@ def test_a_round_trip_costs_four_fills_and_the_funding_of_a_half_life() -> None:
     assert round_trip_cost(Line(0.5, 0.0, 0.02, float("inf")), settings) == float("inf")
 
 
+@pytest.mark.parametrize("bars", [60, 61, 65, 100])
+def test_the_shortest_history_that_is_taken_can_be_tested_to_the_end(bars: int) -> None:
+    short = {symbol: logs[:bars] for symbol, logs in market(2, 2).items()}
+    scanned = scan(compared(short, bars), QUICK)
+    assert len(scanned.tests) == 15 and len(scanned.choice.figures) >= 10
+
+
 def test_more_lags_than_a_part_of_the_history_bears_are_cut_there() -> None:
     log_a, log_b = (logs[:90] for logs in planted(100))
     settings = replace(QUICK, test=Terms(max_lag=20))

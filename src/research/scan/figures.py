@@ -19,6 +19,7 @@ from research.scan.settings import ScanSettings
 
 Floats = NDArray[np.float64]
 
+SHORT = 40  # bars; fewer do not bear the usual number of lags
 PARTS = 3  # sub-windows; shorter ones have no power at usual half-lives
 
 
@@ -99,6 +100,8 @@ def _holdout_pvalue(log_a: Floats, log_b: Floats, settings: ScanSettings) -> flo
 
 
 def _lags(settings: ScanSettings, series: Floats) -> int | None:
-    """As many as were asked for, unless the part of the history is too short for them."""
-    wanted = settings.test.max_lag
-    return None if wanted is None else min(wanted, len(series) // 4)
+    """As many as were asked for (None: as usual), unless a part of the history is too short for them."""
+    wanted, most = settings.test.max_lag, len(series) // 4
+    if wanted is None:
+        return None if len(series) >= SHORT else most
+    return min(wanted, most)
