@@ -100,7 +100,7 @@ def test_an_hour_that_no_symbol_has_is_no_hole_of_any() -> None:
 def test_the_window_ends_at_the_newest_bar_of_any_symbol_and_a_hint_says_where_the_others_end() -> None:
     ahead = series("AAAUSDT", walk(1, BARS + 2))
     others = [good("BBBUSDT", 2), good("CCCUSDT", 3)]
-    with pytest.raises(ScanError, match="one symbol is left of 3.*2 symbols end at 2024-01-09T08:00Z.*--to"):
+    with pytest.raises(ScanError, match="one symbol is left of 3.*2 symbols go on until 2024-01-09T08:00Z.*--to"):
         universe([ahead, *others], bars=100)
     found = universe([ahead, *others], bars=100, end_ms=int(others[0].time_ms[-1]))
     assert found.symbols == ("AAAUSDT", "BBBUSDT", "CCCUSDT")

@@ -126,6 +126,7 @@ def test_the_half_life_gate_is_in_hours_whatever_the_bar() -> None:
     scanned = scan(replace(bars, interval_ms=86_400_000), days)
     life = scanned.tests.half_life_bars[scanned.names.index("A0_B0")]
     assert f"half_life_hours {24.0 * life:.3g}, wanted above 0 and below 24" in reason_of(scanned, "A0_B0")
+    assert scanned.notes[0].startswith("a half-life below 24 h is 1 bars of 1d: hardly a spread returns so fast")
 
 
 def shared_symbol_market() -> dict[str, np.ndarray]:

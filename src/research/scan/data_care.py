@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -93,6 +92,7 @@ def universe(series: Sequence[BarSeries], *, bars: int, end_ms: int | None = Non
     return Universe(symbols, grid, np.ascontiguousarray(closes[kept]), tuple(excluded), step_ms)
 
 
+ENDS_EARLY = "ends early"
 PEGGED = "it hardly moves beside the others: a pegged coin"
 
 
@@ -147,7 +147,7 @@ class _Look:
         if times[0] > first:
             return f"listed late: {lacking}, its first is {_utc(times[0])}{self._jump_words(series)}"
         if times[-1] < last:
-            return f"ends early (delisted, or not up to date): {lacking}, its last is {_utc(times[-1])}"
+            return f"{ENDS_EARLY} (delisted, or not up to date): {lacking}, its last is {_utc(times[-1])}"
         return None
 
     def _holes(self, series: BarSeries) -> str | None:
@@ -224,10 +224,9 @@ def _pegged(closes: Floats) -> list[bool]:
 
 def _too_few(kept: Sequence[int], series: Sequence[BarSeries], grid: Times, excluded: Sequence[Excluded]) -> str:
     lines = [f"  {one.name}: {one.reason}" for one in excluded]
-    ends = Counter(int(one.time_ms[-1]) for one in series if len(one)).most_common(1)
-    hint = ""
-    if ends and ends[0][0] < grid[-1] and ends[0][1] > 1:
-        hint = f". {ends[0][1]} symbols end at {_utc(ends[0][0])}: ask for a window that ends there (--to)"
+    early = {one.name for one in excluded if one.reason.startswith(ENDS_EARLY)}
+    ends = [int(one.time_ms[-1]) for one in series if one.symbol in early and one.time_ms[-1] >= grid[len(grid) // 2]]
+    hint = f". {len(ends)} symbols go on until {_utc(min(ends))}: end the window there (--to)" if len(ends) > 1 else ""
     have = "one symbol is" if len(kept) == 1 else "no symbol is"
     found = f"{have} left of {len(series)} in the {len(grid)} bars {_utc(grid[0])} to {_utc(grid[-1])}"
     return "\n".join([f"two symbols are wanted, and {found}{hint}", *lines])

@@ -25,6 +25,8 @@ from research.scan.windows import Window
 
 Floats = NDArray[np.float64]
 
+FEW_BARS = 3
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scan:
@@ -58,6 +60,12 @@ class Scan:
                 f"little data: to find half-lives up to {settings.gates.max_half_life_hours:g} h takes about "
                 f"{settings.bars_wanted:,.0f} bars of {settings.interval}, and there are {bars:,}: "
                 "true pairs will be missed"
+            )
+        longest = settings.gates.max_half_life_hours / settings.bar_hours
+        if longest < FEW_BARS:
+            notes.append(
+                f"a half-life below {settings.gates.max_half_life_hours:g} h is {longest:.3g} bars of "
+                f"{settings.interval}: hardly a spread returns so fast (--max-half-life)"
             )
         if self.universe.absent_bars:
             notes.append(f"{self.universe.absent_bars} intervals of the window have no bar of any symbol: left out")
