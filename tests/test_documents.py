@@ -65,7 +65,7 @@ def bars(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def working_folder(tmp_path: Path, bars: Path) -> Path:
     """A working directory that looks like the project's."""
-    for name in ("src", "config", "trading_bot.py", "backtest.py", "test_live_bot_config.py"):
+    for name in ("src", "config", "trading_bot.py", "backtest.py", "run_scanner.py", "test_live_bot_config.py"):
         (tmp_path / name).symlink_to(PROJECT / name)
     (tmp_path / "bars").symlink_to(bars)
     return tmp_path
@@ -85,7 +85,7 @@ def test_a_command_of_the_readme_works(working_folder: Path, command: str) -> No
     )
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
-    for option in ("--json", "--trades-csv", "--plot"):
+    for option in ("--json", "--csv", "--trades-csv", "--plot"):
         if option in arguments:
             assert (working_folder / arguments[arguments.index(option) + 1]).stat().st_size > 0
 
@@ -98,9 +98,9 @@ def test_a_make_command_of_the_readme_has_its_target(command: str) -> None:
 
 def test_the_readme_shows_every_script_and_every_verb() -> None:
     shown = " ".join(commands())
-    for wanted in ("make run", "make test", "trading_bot.py", "backtest.py", "config_validator.py"):
+    for wanted in ("make run", "make test", "trading_bot.py", "backtest.py", "config_validator.py", "run_scanner.py"):
         assert wanted in shown
-    for verb in ("run", "backtest", "validate"):
+    for verb in ("run", "backtest", "validate", "scan"):
         assert f"tandem {verb}" in shown
 
 
@@ -206,5 +206,6 @@ def test_every_decision_is_listed() -> None:
     assert [int(note[:4]) for note in notes] == list(range(1, len(notes) + 1))
 
 
-def test_the_picture_is_one() -> None:
-    assert (PROJECT / "docs" / "images" / "backtest.png").read_bytes().startswith(b"\x89PNG\r\n")
+@pytest.mark.parametrize("name", ["backtest.png", "scan.png"])
+def test_the_picture_is_one(name: str) -> None:
+    assert (PROJECT / "docs" / "images" / name).read_bytes().startswith(b"\x89PNG\r\n")

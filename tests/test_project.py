@@ -24,6 +24,8 @@ CONFIGS = sorted(path for path in (PROJECT / "config" / "trading").glob("*.json"
 IMPORT_NAMES = {"python-dotenv": "dotenv", "python-telegram-bot": "telegram", "sqlalchemy": "sqlalchemy"}
 # Core requirements of what comes next (exchanges, scanner, notifiers, retries); nothing in src imports them yet.
 PROMISED = {"pandas", "statsmodels", "telegram", "aiosmtplib", "tenacity"}
+# What an extra brings: imported only inside the function that needs it.
+OPTIONAL = {"parquet": "pyarrow", "distributed": "distributed"}
 # Parts of a declared requirement that have a name of their own.
 PARTS = {"pydantic_core": "pydantic"}
 
@@ -91,9 +93,10 @@ def test_what_is_imported_is_required_and_what_is_required_is_imported() -> None
     ours = {path.parent.name for path in SOURCE.glob("*/__init__.py")}
     found = set().union(*map(imported, trees)) - ours - set(sys.stdlib_module_names)
     found = {PARTS.get(name, name) for name in found}
-    assert found == (core_imports() - PROMISED) | {"pyarrow"}
+    assert found == (core_imports() - PROMISED) | {*OPTIONAL.values()}
     assert core_imports() >= PROMISED
-    assert "pyarrow" in requirements(setup()["options.extras_require"]["parquet"])
+    for extra, name in OPTIONAL.items():
+        assert name in requirements(setup()["options.extras_require"][extra])
 
 
 def test_every_requirement_is_locked_to_a_version() -> None:

@@ -126,6 +126,11 @@ class CcxtSession:
         """
         return market_from(self.raw_market(name), kind=self.kind, symbol=name)
 
+    @property
+    def raw_markets(self) -> tuple[dict[str, Any], ...]:
+        """ccxt's markets that a name may mean: spot, or linear perpetuals."""
+        return tuple(self._by_compact.values())
+
     def raw_market(self, name: str) -> dict[str, Any]:
         """ccxt's market of any of its names. Raises ``MarketUnknown``."""
         wanted = _compact(name)

@@ -9,6 +9,7 @@ interval. Holes stay holes. Nothing is filled, sorted or repaired: a file that w
 from __future__ import annotations
 
 import difflib
+import math
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -28,6 +29,7 @@ __all__ = [
     "align",
     "interval_ms",
     "load_bars",
+    "load_closes",
     "load_funding",
     "symbols_in",
 ]
@@ -47,6 +49,25 @@ def load_bars(
     path = _find(Path(folder), symbol)
     series = _bars(read_table(path), compact_symbol(symbol), step_ms)
     return _between(series, path, start=start, end=end)
+
+
+def load_closes(folder: Path, symbol: str, interval: str) -> BarSeries:
+    """Closes and volume alone, whatever the other columns hold; a close that is no positive number is NaN and stays.
+
+    For looking at many symbols at once, where one with odd prices is left out and the others are not. Raises
+    ``HistoryError`` when the file is missing, damaged, out of order or of another interval.
+    """
+    step_ms = _known_interval(interval)
+    table = read_table(_find(Path(folder), symbol))
+    open_ms = _open_ms(table)
+    _refuse_disorder(table, open_ms)
+    _refuse_other_interval(table, open_ms, step_ms)
+    close = table.floats("close", empty=math.nan)
+    close = np.where(np.isfinite(close) & (close > 0.0), close, np.nan)
+    volume = table.floats("volume", empty=0.0) if "volume" in table.columns else np.zeros(len(close))
+    return BarSeries(
+        compact_symbol(symbol), step_ms, open_ms + step_ms, close, close, close, close, volume, close_only=True
+    )
 
 
 def load_funding(folder: Path, symbol: str) -> FundingSeries | None:
@@ -124,7 +145,7 @@ def _instead(compact: str, known: list[str]) -> str:
 
 def _bars(table: Table, symbol: str, step_ms: int) -> BarSeries:
     close_only = "close" in table.columns and not any(name in table.columns for name in ("open", "high", "low"))
-    open_ms = table.times_ms("timestamp" if "timestamp" in table.columns or "date" not in table.columns else "date")
+    open_ms = _open_ms(table)
     _refuse_disorder(table, open_ms)
     _refuse_other_interval(table, open_ms, step_ms)
     time_ms = open_ms + step_ms
@@ -136,6 +157,10 @@ def _bars(table: Table, symbol: str, step_ms: int) -> BarSeries:
     opened, high, low, close = (_prices(table, name) for name in PRICES)
     _refuse_crossed(table, opened, high, low, close)
     return BarSeries(symbol, step_ms, time_ms, opened, high, low, close, _volumes(table))
+
+
+def _open_ms(table: Table) -> np.ndarray:
+    return table.times_ms("timestamp" if "timestamp" in table.columns or "date" not in table.columns else "date")
 
 
 def _between(series: BarSeries, path: Path, *, start: datetime | None, end: datetime | None) -> BarSeries:

@@ -38,9 +38,14 @@ class Table:
     def texts(self, name: str) -> list[str]:
         return [str(value) for value in self._column(name)]
 
-    def floats(self, name: str) -> np.ndarray:
-        """A float64 array. Raises ``HistoryError`` at the first entry that is no number."""
+    def floats(self, name: str, *, empty: float | None = None) -> np.ndarray:
+        """A float64 array; ``empty`` stands for cells without text, which are refused otherwise.
+
+        Raises ``HistoryError`` at the first entry that is no number.
+        """
         column = self._column(name)
+        if empty is not None and isinstance(column, list):
+            column = [empty if text is None or not str(text).strip() else text for text in column]
         try:
             return np.array(column, dtype=np.float64)
         except (ValueError, TypeError):

@@ -13,6 +13,7 @@ INTERRUPTED = 130
 COMMANDS = {
     "exchange": ("management.exchange_command", "serve a simulated exchange on this machine"),
     "run": ("trading.trading_bot", "run a config as a bot"),
+    "scan": ("research.scan_command", "find pairs worth trading"),
     "status": ("management.status_command", "what a bot is doing, whether it runs or not"),
     "halt": ("management.control_command:halt", "let a bot open nothing more"),
     "resume": ("management.control_command:resume", "let a halted bot trade again"),

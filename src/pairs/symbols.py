@@ -16,3 +16,10 @@ def quote_currency(symbol: str) -> str | None:
     if "/" in market:
         return market.split("/", 1)[1] or None
     return next((quote for quote in QUOTES if market.endswith(quote) and len(market) > len(quote)), None)
+
+
+def base_currency(symbol: str) -> str:
+    """What is traded: ``BTC/USDT:USDT`` and ``BTCUSDT`` → ``BTC``; a symbol without a known quote is its own base."""
+    market = symbol.split(":", 1)[0].upper()
+    quote = quote_currency(market)
+    return market.removesuffix(quote or "").rstrip("/-")

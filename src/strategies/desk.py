@@ -57,6 +57,7 @@ class Desk:
         self.price_b = math.nan
         self.zscore = math.nan
         self.previous_zscore = math.nan
+        self.close_only: tuple[str, ...] = ()  # why no entry may follow; whoever looks after the pair says so
         self._time: datetime | None = None
         self._read_stamp = 0.0
         self._risk_exit: str | None = None
@@ -174,6 +175,9 @@ class Desk:
     # the parts
 
     def _decide_entry(self, broker: PairBroker, recorder: Recorder) -> None:
+        if self.close_only:
+            recorder.decision(self, self.time, "close_only", "no", "; ".join(self.close_only))
+            return
         refusal = self._gate.refusal
         if refusal:
             recorder.decision(self, self.time, "re_entry", "no", refusal)

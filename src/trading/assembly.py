@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -18,7 +19,7 @@ from pairs.words import entry_ref
 from trading.config.model import Config, LoadedConfig
 from trading.control.command_queue import CommandQueue
 from trading.control.paths import control_paths
-from trading.events import EventBus
+from trading.events import Alarm, EventBus
 from trading.execution.floor import Floor, build_floor
 from trading.execution.pair_ledger import PairLedger
 from trading.execution.quality import ExecutionQuality
@@ -29,7 +30,8 @@ from trading.live_pair_broker import LivePairBroker
 from trading.live_recorder import LiveRecorder
 from trading.live_session import Alignment, LiveSession, Reach, Watch
 from trading.pair_gateway import PairGateway, StepView
-from trading.plan_builder import STRATEGIES, risk_limits, signal_terms, stop_levels, strategy_plan
+from trading.pair_health import HealthChange
+from trading.plan_builder import STRATEGIES, pair_health, risk_limits, signal_terms, stop_levels, strategy_plan
 from trading.progress import Progress
 from trading.risk_guard import RiskGuard
 from trading.run_terms import kept_terms
@@ -195,10 +197,21 @@ def build_cerebro(path: LivePath, *, trade_after: datetime | None = None, with_s
         last_exits=_last_exits(path.floor.ledger),
         decided=_decided(path),
     )
+    broker_of_pairs = LivePairBroker(path.gateway, pair_health(config, trade_after, _alarming(path)))
     cerebro.addstrategy(
-        STRATEGIES[config.model.strategy.type], plan=plan, broker=LivePairBroker(path.gateway), recorder=path.recorder
+        STRATEGIES[config.model.strategy.type], plan=plan, broker=broker_of_pairs, recorder=path.recorder
     )
     return cerebro
+
+
+def _alarming(path: LivePath) -> Callable[[HealthChange], None]:
+    """What Backtrader's thread finds is told on the loop, as everything else."""
+
+    def tell(change: HealthChange) -> None:
+        alarm = Alarm(change.time, str(change), change.pair_id)
+        path.loop.loop.call_soon_threadsafe(path.floor.bus.publish, alarm)
+
+    return tell
 
 
 def _restore_positions(broker: BridgeBroker, path: LivePath) -> None:

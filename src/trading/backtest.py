@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -17,7 +18,8 @@ from trading.backtest_loop import StepCerebro, StepMixin
 from trading.config.model import LoadedConfig
 from trading.execution.pair_ledger import PairLedger
 from trading.market_input import MarketInput
-from trading.plan_builder import STRATEGIES, risk_limits, strategy_plan
+from trading.pair_health import HealthChange
+from trading.plan_builder import STRATEGIES, pair_health, risk_limits, strategy_plan
 from trading.records import RefusalRecord, RunResult
 from trading.reports.plot import PairPlotData
 from trading.risk_guard import RiskGuard
@@ -52,6 +54,7 @@ def run_backtest(config: LoadedConfig, market: MarketInput) -> BacktestOutcome:
     equity = Decimal(repr(config.model.broker.initial_balance))
     ledger = PairLedger(equity, {pair.pair_id: pair for pair in config.pairs})
     guard = RiskGuard(risk_limits(config, backtest=True), float(equity))
+    changes: list[HealthChange] = []
     pair_broker = BacktestPairBroker(
         ledger=ledger,
         guard=guard,
@@ -60,6 +63,7 @@ def run_backtest(config: LoadedConfig, market: MarketInput) -> BacktestOutcome:
         trade_after=market.trade_after,
         opens_ms=market.opens_ms(),
         series=market.source.series,
+        health=pair_health(config, market.trade_after, changes.append),
         carries=market.carries,
     )
     cerebro = _cerebro(config, market, pair_broker)
@@ -67,6 +71,7 @@ def run_backtest(config: LoadedConfig, market: MarketInput) -> BacktestOutcome:
     pair_broker.finish()
     _check_accounts(cerebro.broker, ledger, strategy.prices)
     result = _result(config, market, strategy, pair_broker, ledger, guard)
+    result = replace(result, notes=(*result.notes, *health_notes(changes)))
     return BacktestOutcome(result, tuple(_view(desk) for desk in strategy.desks))
 
 
@@ -133,6 +138,15 @@ def formation_notes(config: LoadedConfig, market: MarketInput) -> tuple[str, ...
         return ()
     whole = "this run lies" if len(inside) == len(config.pairs) else f"for {', '.join(inside)} this run lies"
     return (f"{whole} wholly inside the formation window: it shows how pairs were chosen, not how they trade",)
+
+
+def health_notes(changes: Sequence[HealthChange]) -> Iterator[str]:
+    """How often each pair was close-only, and why at first."""
+    sick = [change for change in changes if change.reasons]
+    for pair_id in dict.fromkeys(change.pair_id for change in sick):
+        own = [change for change in sick if change.pair_id == pair_id]
+        times = "once" if len(own) == 1 else f"{len(own)} times"
+        yield f"{pair_id} was close-only {times}, first from {own[0].time:%Y-%m-%d %H:%MZ}: {'; '.join(own[0].reasons)}"
 
 
 def _view(desk: Desk) -> PairPlotData:

@@ -16,6 +16,7 @@ from ccxt_bt_bridge.bt_time import datetime_to_ms
 from ccxt_bt_bridge.series import BarSeries
 from pairs.words import Action, PairOrder, PairPosition, PairState, Refused
 from trading.execution.pair_ledger import PairLedger
+from trading.pair_health import PairHealth
 from trading.records import RefusalRecord
 from trading.risk_guard import RiskGuard
 
@@ -82,6 +83,7 @@ class BacktestPairBroker:
         trade_after: datetime,
         opens_ms: Mapping[str, frozenset[int]],
         series: Mapping[str, BarSeries],
+        health: PairHealth,
         carries: bool = False,
     ) -> None:
         self._ledger = ledger
@@ -91,6 +93,7 @@ class BacktestPairBroker:
         self._trade_after = trade_after
         self._opens_ms = opens_ms
         self._series = series
+        self._health = health
         self._carries = carries
         self._waiting: list[PairOrder] = []
         self._strategy: Any = None
@@ -107,7 +110,8 @@ class BacktestPairBroker:
         self._strategy = strategy
 
     def begin_step(self, time: datetime, prices: Mapping[str, float]) -> None:
-        """Funding due since the last step, equity at the closes, and what risk demands."""
+        """Funding due since the last step, equity at the closes, what risk demands, and how the pairs are."""
+        self._health.look(time, self._strategy.desks)
         if time > self._trade_after:
             self._settle_funding(datetime_to_ms(time))
             self._mark(time, prices)

@@ -10,13 +10,14 @@ import backtrader as bt
 
 from pairs.words import PairOrder, PairPosition, PairState
 from trading.pair_gateway import PairGateway
+from trading.pair_health import PairHealth
 
 
 class LivePairBroker:
     """Reads are the gateway's last published view. A pair with an order under way is never FLAT or OPEN here."""
 
-    def __init__(self, gateway: PairGateway) -> None:
-        self._gateway = gateway
+    def __init__(self, gateway: PairGateway, health: PairHealth) -> None:
+        self._gateway, self._health = gateway, health
         self._strategy: Any = None
         self._pending: dict[str, PairOrder] = {}
 
@@ -25,6 +26,7 @@ class LivePairBroker:
 
     def begin_step(self, time: datetime, prices: Mapping[str, float]) -> None:
         """Exits that risk demanded, at this bar or since the last, are on their way already; the desks must know."""
+        self._health.look(time, self._strategy.desks)
         for pair_id, order in list(self._pending.items()):
             if not self._gateway.is_pending(order.ref):
                 del self._pending[pair_id]

@@ -28,6 +28,7 @@ from trading.control.command_queue import BOT_TIMEOUT_S, CommandQueue
 from trading.control.paths import control_paths
 from trading.control.stop_signal import emergency_signal
 from trading.events import Event
+from trading.kept_pairs import with_kept_pairs
 from trading.live_run import begin_run, end_run, live_result, load_history, log_events
 from trading.market_input import DataChoice
 from trading.records import RunResult
@@ -88,7 +89,7 @@ class LiveTradingBot:
         Raises ConfigError, NotConfirmed, CredentialsError, InputError, BrokerUnavailable, StoreError, JournalError or
         BridgeError before anything was traded.
         """
-        config = self.load()
+        config = with_kept_pairs(self.load())
         plan = venue_plan(config, self._choice, self._environ)
         confirm(config, self._environ, live=self._live)
         with RunLogs(log_plan(config)) as logs, ExitStack() as closing:

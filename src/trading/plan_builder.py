@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -18,6 +18,7 @@ from strategies.desk_strategy import DeskStrategy
 from strategies.pair_strategy import PairStrategy
 from strategies.plan import StrategyPlan
 from trading.config.model import Config, LoadedConfig
+from trading.pair_health import HealthChange, HealthTerms, PairHealth
 from trading.risk_guard import RiskLimits, TrailingStop
 from trading.signal_terms import SignalTerms
 
@@ -79,6 +80,20 @@ def risk_limits(config: LoadedConfig, *, backtest: bool) -> RiskLimits:
         maintenance_margin_pct=model.broker.maintenance_margin_pct,
         rearm_daily=backtest and model.backtest_rearm,
     )
+
+
+def pair_health(config: LoadedConfig, trade_after: datetime, tell: Callable[[HealthChange], None]) -> PairHealth:
+    wanted = config.model.pair_health
+    terms = HealthTerms(
+        every_bars=wanted.every_bars,
+        window=wanted.window,
+        max_pvalue=wanted.max_pvalue,
+        max_hedge_drift=wanted.max_hedge_drift,
+        max_half_life_ratio=wanted.max_half_life_ratio,
+        max_half_lives=wanted.max_half_lives,
+    )
+    length_ms = interval_ms(config.model.data.interval)
+    return PairHealth(terms, interval_ms=length_ms, trade_after=trade_after, kept=config.kept, tell=tell)
 
 
 def stop_levels(config: LoadedConfig) -> dict[str, float]:

@@ -15,6 +15,7 @@ from trading.config.model import LoadedConfig
 from trading.journal.file import is_held, lock_path
 from trading.journal.reads import JournalReader
 from trading.journal.words import StoredPosition
+from trading.kept_pairs import with_kept_pairs
 from trading.risk.state import GUARD_KEY
 from trading.risk_guard import Breaker
 from trading.status import STATUS_KEY
@@ -43,7 +44,7 @@ def bot_status(config: LoadedConfig, now: datetime | None = None) -> dict[str, A
             "running": is_held(lock_path(journal)),
             "breaker": _breaker(reader.risk_state(GUARD_KEY) or {}),
             "equity": row.get("equity"),
-            "pairs": _pairs(config.pairs, reader, row.pop("exchange", {})),
+            "pairs": _pairs(with_kept_pairs(config).pairs, reader, row.pop("exchange", {})),
             "limits": row.get("limits", []),
             "last_reconciled": row.get("last_reconciled"),
             "longest_unhedged_s": row.get("longest_unhedged_s", 0.0),

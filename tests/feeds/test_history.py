@@ -11,7 +11,7 @@ import pyarrow.parquet
 import pytest
 
 from ccxt_bt_bridge.bt_time import datetime_to_ms, ms_to_datetime
-from feeds.history import HistoryError, align, carry, load_bars, load_funding, symbols_in
+from feeds.history import HistoryError, align, carry, load_bars, load_closes, load_funding, symbols_in
 
 HEADER = "timestamp,open,high,low,close,volume\n"
 ROWS = [
@@ -312,3 +312,41 @@ def test_real_funding_lies_on_the_eight_hours(shared_data):
 def test_every_other_real_set_loads(shared_data, name, interval):
     folder = shared_data(name)
     assert all(len(load_bars(folder, symbol, interval)) > 300 for symbol in symbols_in(folder))
+
+
+# closes alone
+
+
+def test_closes_alone_are_those_of_the_bars(folder):
+    bars, alone = load_bars(folder, "BTCUSDT", "1h"), load_closes(folder, "BTC/USDT", "1h")
+    assert alone.close.tolist() == bars.close.tolist() and alone.time_ms.tolist() == bars.time_ms.tolist()
+    assert alone.volume.tolist() == [5.0, 6.0, 0.0, 7.0] and alone.close_only
+
+
+def test_a_close_that_is_no_positive_number_stays_unknown(folder):
+    odd = ["2024-01-01T05:00:00Z,1,1,1,,1\n", "2024-01-01T06:00:00Z,1,1,1,nan,\n", "2024-01-01T07:00:00Z,9,1,5,0,1\n"]
+    (folder / "BTCUSDT.csv").write_text(HEADER + "".join([*ROWS, *odd]))
+    found = load_closes(folder, "BTCUSDT", "1h")
+    assert np.isnan(found.close).tolist() == [False] * 4 + [True] * 3
+    with pytest.raises(HistoryError, match="line 6: close is not a number"):
+        load_bars(folder, "BTCUSDT", "1h")
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("2024-01-01T05:00:00Z,1,1,1,many,1\n", "line 6: close is not a number: 'many'"),
+        ("2024-01-01T04:00:00Z,1,1,1,1,1\n", "this time occurs twice"),
+        ("2024-01-01T02:00:00Z,1,1,1,1,1\n", "lies before that of the row above"),
+    ],
+)
+def test_closes_of_a_damaged_file_are_refused(folder, row, words):
+    (folder / "BTCUSDT.csv").write_text(HEADER + "".join([*ROWS, row]))
+    with pytest.raises(HistoryError, match=words):
+        load_closes(folder, "BTCUSDT", "1h")
+
+
+def test_closes_need_no_other_column(folder):
+    (folder / "GLD.csv").write_text("date,close\n2024-01-01,10\n2024-01-02,11\n")
+    found = load_closes(folder, "GLD", "1d")
+    assert found.close.tolist() == [10.0, 11.0] and found.volume.tolist() == [0.0, 0.0]

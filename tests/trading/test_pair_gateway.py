@@ -8,6 +8,7 @@ from ccxt_bt_bridge.hub import Hub
 from pairs.words import Direction, PairPosition, PairState
 from trading.live_pair_broker import LivePairBroker
 from trading.pair_gateway import PairGateway, StepView
+from trading.pair_health import HealthTerms, PairHealth
 from trading.risk_guard import RiskExit
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
@@ -23,6 +24,8 @@ class Desks:
     def __init__(self) -> None:
         self.told: list[tuple[str, str]] = []
 
+    desks = ()
+
     def desk(self, pair_id: str):
         told = self.told
 
@@ -33,9 +36,13 @@ class Desks:
         return Desk()
 
 
+def unwatched() -> PairHealth:
+    return PairHealth(HealthTerms(), interval_ms=3_600_000, trade_after=T0, tell=lambda change: None)
+
+
 def test_an_exit_between_bars_is_seen_at_once_and_told_once():
     gateway = PairGateway(Hub(), StepView(T0, 1.0, 1.0, {"A_B": held("A_B"), "C_D": held("C_D")}))
-    broker, desks = LivePairBroker(gateway), Desks()
+    broker, desks = LivePairBroker(gateway, unwatched()), Desks()
     broker.bind(desks)
     gateway.tell_exit(RiskExit("A_B", "stop"))
     states = {pair_id: position.state for pair_id, position in gateway.view.positions.items()}

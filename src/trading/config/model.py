@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,7 @@ from trading.config.sections import (
     Name,
     Notifications,
     PairEntry,
+    PairHealth,
     PathText,
     Risk,
     RiskManagement,
@@ -64,6 +66,7 @@ class Config(Section):
     strategy: Strategy
     execution: Execution = Execution()
     cointegration: Cointegration = Cointegration()
+    pair_health: PairHealth = PairHealth()
     signal: Signal = Signal()
     risk_management: RiskManagement = RiskManagement()
     risk: Risk = Risk()
@@ -117,7 +120,8 @@ REAL_MARKETS = ("binance", "binance_paper")
 class LoadedConfig:
     """Everything a run needs to know. ``sha256`` changes with any value a run could read, defaults included.
 
-    ``pairs``: compact symbols; a one-symbol config has a single pair whose ``leg_b`` is None.
+    ``pairs``: compact symbols; a one-symbol config has a single pair whose ``leg_b`` is None. ``kept``: those that an
+    open trade keeps otherwise than the file has them, and in what they differ.
     """
 
     model: Config
@@ -129,6 +133,7 @@ class LoadedConfig:
     entry: RuleSpec
     exit: RuleSpec
     warnings: tuple[Problem, ...]
+    kept: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def symbols(self) -> tuple[str, ...]:

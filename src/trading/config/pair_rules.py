@@ -196,6 +196,7 @@ def warm_up(check: Check) -> Iterator[Problem]:
         needed = _rule_bars(rule)
         if needed is not None and needed > history:
             yield check.source.problem(_rule_path(rule), _too_short(needed, history), expected=_wanted(needed))
+    yield from _health_window(check, history)
     strategy_hedge = ("strategy", "hedge")
     if check.facts.given(*strategy_hedge):
         yield from _hedge_window(check, check.source.value(strategy_hedge), strategy_hedge, history)
@@ -204,6 +205,14 @@ def warm_up(check: Check) -> Iterator[Problem]:
         if needed is not None and needed > history:
             path = (*pair.path, "hedge", "window")
             yield pair.source.problem(path, _too_short(needed, history), expected=_wanted(needed))
+
+
+def _health_window(check: Check, history: float) -> Iterator[Problem]:
+    """Else the verdict on a pair would depend on when the bot was started."""
+    every, window = check.facts.number("pair_health", "every_bars"), check.facts.number("pair_health", "window")
+    if every is not None and window is not None and window + every > history:
+        needed = window + every
+        yield check.source.problem(("pair_health", "every_bars"), _too_short(needed, history), expected=_wanted(needed))
 
 
 def _hedge_window(check: Check, hedge: object, path: Path, history: float) -> Iterator[Problem]:

@@ -261,11 +261,35 @@ class Execution(Section):
 
 
 class Cointegration(Section):
+    """The scan for pairs (``tandem scan --config``)."""
+
     lookback_days: int = Field(default=60, ge=1, le=36_500)
-    min_volume_usdt: float = Field(default=1_000_000.0, ge=0, le=1e15)
+    min_volume_usdt: float = Field(default=1_000_000.0, ge=0, le=1e15, description="traded a day, of an exchange's own")
+    universe_size: int = Field(default=30, ge=2, le=5_000, description="the most traded symbols of an exchange")
     top_n_pairs: int = Field(default=10, ge=1, le=100_000)
-    adf_pvalue_threshold: float = Field(default=0.05, gt=0, lt=1)
-    min_correlation: float = Field(default=0.5, ge=-1, le=1)
+    autolag: Literal["aic", "bic", "t-stat", "none"] = Field(default="aic", description="none: exactly max_lag lags")
+    max_lag: int | None = Field(default=None, ge=0, le=1_000, description="default: 12 (n/100)^(1/4)")
+    false_discovery: Literal["bh", "by"] = Field(default="bh", description="Benjamini-Hochberg or Benjamini-Yekutieli")
+    max_q_value: float = Field(default=0.05, gt=0, lt=1, description="false pairs allowed, as a share of those chosen")
+    adf_pvalue_threshold: float = Field(default=0.05, gt=0, lt=1, description="p with the legs exchanged")
+    max_half_life_hours: float = Field(default=24.0, gt=0, le=100_000)
+    min_correlation: float = Field(default=0.5, ge=-1, le=1, description="of returns")
+    min_edge: float = Field(default=1.0, ge=0, le=1_000, description="reversion from entry to exit / round-trip cost")
+    holdout: float = Field(default=1 / 3, gt=0, lt=1, description="last part of the bars, for the test out of sample")
+    max_holdout_pvalue: float = Field(default=0.20, gt=0, le=1)
+    max_hedge_drift: float = Field(default=0.5, gt=0, le=1_000, description="of a sub-window's hedge ratio, relative")
+    max_jump: float = Field(default=3.0, gt=1, le=1e9, description="between two closes; beyond: another coin")
+
+
+class PairHealth(Section):
+    """Traded pairs, tested anew: one that no longer keeps together takes no more entries."""
+
+    every_bars: int | None = Field(default=None, ge=1, le=1_000_000, description="between two tests; default: never")
+    window: int = Field(default=300, ge=60, le=1_000_000, description="bars of a test")
+    max_pvalue: float = Field(default=0.2, gt=0, le=1, description="of the Engle-Granger test")
+    max_hedge_drift: float = Field(default=0.5, gt=0, le=1_000, description="fitted hedge ratio / traded one, less 1")
+    max_half_life_ratio: float = Field(default=3.0, gt=0, le=1_000, description="fitted half-life / the pair's own")
+    max_half_lives: float = Field(default=5.0, gt=0, le=1_000, description="time in a trade / the pair's half-life")
 
 
 class Signal(Section):

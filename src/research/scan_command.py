@@ -1,0 +1,91 @@
+"""``tandem scan``: find pairs worth trading, and say what chance would have found."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from ccxt_bt_bridge.errors import ExchangeUnreachable
+from feeds.bar_files import BarFileError, DiskFull
+from research.cointegration_scanner import CointegrationScanner, Source
+from research.scan.display import ScanDisplay
+from research.scan.errors import ScanError
+from research.scan.executors import pair_tester
+from research.scan.inputs import Inputs, read_inputs
+from research.scan.output import Output
+from research.scan.settings import ScanSettings
+from research.scan.telling import tell_scan
+from research.scan_options import (
+    repeated,
+    scan_parser,
+    wanted_config,
+    wanted_output,
+    wanted_settings,
+    wanted_source,
+)
+from trading.command_line import BAD_INPUT, EXPECTED, FAILURE, INTERRUPTED, OK
+from trading.console import PatientConsole
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Scan, print, write; returns the exit code."""
+    options = scan_parser().parse_args(arguments)
+    try:
+        output = wanted_output(options, datetime.now(UTC))
+        output.check()
+        return _scan(options, output)
+    except (ScanError, BarFileError) as error:
+        return _ended(str(error), FAILURE if isinstance(error, DiskFull) else BAD_INPUT)
+    except ExchangeUnreachable as error:
+        return _ended(f"{error}. What came is kept: the same call goes on from there", FAILURE)
+    except EXPECTED as error:
+        return _ended(str(error), BAD_INPUT)
+    except KeyboardInterrupt:
+        return _ended("stopped; nothing was written", INTERRUPTED)
+
+
+def _ended(sentence: str, code: int) -> int:
+    print(sentence, file=sys.stderr)
+    return code
+
+
+def _scan(options: argparse.Namespace, output: Output) -> int:
+    former = read_inputs(options.repeat) if options.repeat else None
+    settings, source = _asked(options, former)
+    with ScanDisplay(Console(stderr=True)) as display, pair_tester(options.executor) as tester:
+        scanner = CointegrationScanner(settings, source=source, tester=tester, tell=display.show)
+        asyncio.run(_gather(scanner))
+        scanner.compare()  # outside the loop, which would hold Ctrl+C back
+        if former is not None:
+            former.refuse_other_files(scanner.inputs.files)
+        written = output.write(scanner.scan, scanner.inputs, display.show)
+    console = PatientConsole()
+    tell_scan(scanner.scan, console)
+    _tell_files(written, console)
+    return OK
+
+
+def _asked(options: argparse.Namespace, former: Inputs | None) -> tuple[ScanSettings, Source]:
+    if former is not None:
+        return former.settings, repeated(options, former)
+    config = wanted_config(options)
+    return wanted_settings(options, config), wanted_source(options, config)
+
+
+async def _gather(scanner: CointegrationScanner) -> None:
+    try:
+        await scanner.connect()
+        await scanner.gather()
+    finally:
+        await scanner.disconnect()
+
+
+def _tell_files(written: Sequence[Path], console: Console) -> None:
+    for path in written:
+        console.print(f"Wrote {path}", markup=False, highlight=False, soft_wrap=True)
