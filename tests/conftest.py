@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import pkgutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +16,13 @@ from tests.reliability.table import pytest_terminal_summary as pytest_terminal_s
 PROJECT = Path(__file__).resolve().parents[1]
 
 settings.register_profile("soak", max_examples=1_000, deadline=None)  # pytest --hypothesis-profile soak
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Hypothesis draws from the constants of all our modules that are loaded: one that is loaded in the midst of a test
+    changes what it draws, and it calls that flaky."""
+    for module in pkgutil.walk_packages([str(PROJECT / "src")]):
+        importlib.import_module(module.name)
 
 
 @pytest.fixture

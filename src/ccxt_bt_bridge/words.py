@@ -97,7 +97,8 @@ TIMES_IN_FORCE = ("GTC", "IOC", "FOK", "PO")
 
 @dataclass(frozen=True, slots=True)
 class OrderRequest:
-    """One order as it will be sent. ``amount`` is positive; ``group`` is the caller's reference, never sent.
+    """One order as it will be sent. ``amount`` is positive; ``group`` is the caller's reference and ``closes`` its word
+    that this leaves less of what it holds, though another holder may stand against it in the account. Neither is sent.
 
     ``type``: one of ``ORDER_TYPES``; a stop becomes a market order, a stop_limit a limit order at ``price``, once the
     market trades at ``trigger_price`` or beyond (above for a buy, below for a sell). ``time_in_force`` counts for
@@ -114,6 +115,7 @@ class OrderRequest:
     group: str | None = None
     trigger_price: Decimal | None = None
     time_in_force: str = "GTC"
+    closes: bool = False
 
     @property
     def signed_amount(self) -> Decimal:

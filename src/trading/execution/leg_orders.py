@@ -353,6 +353,7 @@ def _watch(send: LegSend, client_id: str, created_ms: int) -> _Watch:
         price=send.limit_price,
         reduce_only=send.reduce_only,
         group=send.ref,
+        closes=send.action != "enter",
     )
     return _Watch(send, request, created_ms)
 

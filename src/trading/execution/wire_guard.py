@@ -1,8 +1,8 @@
 """The last counter before the wire: it knows nothing of pairs, limits of risk or strategies, only of orders sent.
 
 What it refuses was never sent. An order that adds is refused and trips the breaker: whoever sends that many, or one
-that large, has a defect. An order that only reduces waits for its turn instead, and has a share of the minute kept
-for it. Cancels and questions always pass.
+that large, has a defect. An order that only reduces, the account's position or what its sender holds of it, waits for
+its turn instead, and has a share of the minute kept for it. Cancels and questions always pass.
 """
 
 from __future__ import annotations
@@ -73,12 +73,12 @@ class WireGuard:
         return max(0, int(self._tokens) - self._reserved)
 
     async def create_order(self, request: OrderRequest) -> CreateOutcome:
-        reason = self._malformed(request) or (None if request.reduce_only else self._too_much(request))
+        reason = self._malformed(request) or (None if _reduces(request) else self._too_much(request))
         if reason is not None:
-            if not request.reduce_only:
+            if not _reduces(request):
                 self.on_trip(reason)
             return NotPlaced("local", reason)
-        if request.reduce_only:
+        if _reduces(request):
             await self._wait_for_turn(request.group)
         self._count(request)
         return await self._port.create_order(request)
@@ -163,7 +163,7 @@ class WireGuard:
         _remember(self._ids, request.client_order_id, None)
         if request.group is not None:
             _remember(self._of_trade, request.group, self._of_trade.pop(request.group, 0) + 1)
-        if not request.reduce_only:
+        if not _reduces(request):
             self._added.append((self._clock.now_ms(), self._notional(request) or ZERO))
 
     def _refill(self) -> float:
@@ -184,3 +184,7 @@ def _remember(known: dict[str, Any], name: str, value: Any) -> None:
     known[name] = value
     if len(known) > REMEMBERED:
         del known[next(iter(known))]
+
+
+def _reduces(request: OrderRequest) -> bool:
+    return request.reduce_only or request.closes

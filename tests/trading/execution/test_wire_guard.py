@@ -107,11 +107,14 @@ def test_a_pair_trade_has_a_number_of_orders_of_its_own():
     assert len(trips) == 1
 
 
-def test_a_trade_that_used_up_its_number_is_still_closed_at_a_pace():
+@pytest.mark.parametrize("leaving", [{"reduce_only": True}, {"closes": True}])
+def test_a_trade_that_used_up_its_number_is_still_closed_at_a_pace(leaving):
+    """Also where another pair holds the symbol the other way, and the account's position does not become less."""
+
     async def script(guard: WireGuard):
         await flood(guard, 4)
         for number in range(10, 13):
-            await guard.create_order(request(number, reduce_only=True))
+            await guard.create_order(request(number, **leaving))
 
     wire, trips, _ = guarded(script, max_orders_per_trade=4)
     assert wire.times == [0, 0, 0, 0, 2_000, 4_000, 6_000]
