@@ -216,9 +216,15 @@ class Desk:
             decided_at=self.time,
             reason=reason,
             zscore=self.zscore if math.isfinite(self.zscore) else None,
-            statistics=self.statistics,
+            statistics=self._statistics_at_entry(),
             half_life_bars=self._half_life_at_entry(),
         )
+
+    def _statistics_at_entry(self) -> SpreadStatistics | None:
+        """None while the spread's window is not full: a rule of a user's own may enter before."""
+        known = self.statistics
+        is_full = known is not None and math.isfinite(known.mean) and math.isfinite(known.std)
+        return known if is_full else None
 
     def _half_life_at_entry(self) -> float | None:
         """The pair's own, else measured on the bars that the hedge ratio was fitted on."""

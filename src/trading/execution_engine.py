@@ -88,7 +88,7 @@ class ExecutionEngine:
         self._watch_s, self._wire_limits, self._opening = watch_s, wire_limits, opening
         self._opened: Opened | None = None
         self._accounts: dict[str, EngineAccount] = {}
-        self._background = Background(log)
+        self._background = Background(log, self._on_broken)
         self._desk = SignalDesk(self._accounts, self.position_tracker, self.risk_guard, position_size)
         self._watch = PriceWatch(self._accounts, self.position_tracker, self.risk_guard, self._leave_beside)
         self._commands: set[asyncio.Task[None]] = set()
@@ -270,6 +270,11 @@ class ExecutionEngine:
         follow_positions(account, self.position_tracker)
 
     # commands
+
+    def _on_broken(self) -> None:
+        """Who watches stops and limits is gone: nothing more is opened, and the person is told."""
+        for account in self._accounts.values():
+            account.halt("task_broken", "nobody watches stops and limits any more; see the log, and start again")
 
     def _command(self, work: Any) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(_done(work))

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from trading.execution.floor import Floor
 from trading.execution.pair_stops import PairStops
 from trading.execution.quality import ExecutionQuality
 from trading.execution.reconciler import Mismatch
+from trading.journal.errors import JournalUnwritable
 from trading.live_prices import LivePrices
 from trading.pair_gateway import PairGateway
 from trading.progress import Progress
@@ -211,7 +213,7 @@ class LiveSession:
         self._keep(self._pump_connections(self.floor.market.connections()), "connections")
         # Virtual time passes in hours: there, each bar asks for a look, and saves what it saw.
         if not self._loop.is_virtual:
-            self.floor.reconciler.on_agreed = self._marker.save
+            self.floor.reconciler.on_agreed = partial(self._written, self._marker.save)
         self._keep(self.floor.reconciler.run(by_itself=not self._loop.is_virtual), "reconciliation")
         self._keep(market, "market")
         if not self._loop.is_virtual:  # virtual time has no seconds that a person could wait: it looks at every bar
@@ -226,7 +228,7 @@ class LiveSession:
         await self._until_idle()
         with suppress(TimeoutError):
             await asyncio.wait_for(self.floor.reconciler.once(), LAST_LOOK_S)
-        self._marker.save()
+        self._written(self._marker.save)
         await self.floor.kill_switch.close()
         for task in self._tasks:
             task.cancel()
@@ -271,7 +273,7 @@ class LiveSession:
             self._note_prices([step for _, step in now])
             if self._loop.is_virtual:
                 self._commands.look()
-            self._marker.mark(ms_to_datetime(time_ms))
+            self._written(partial(self._marker.mark, ms_to_datetime(time_ms)))
             if self._loop.is_virtual:
                 self.floor.reconciler.soon()
             if self._watches_closes:
@@ -310,12 +312,19 @@ class LiveSession:
         """A defect in here must not pass in silence: nothing more is opened, and the person is told."""
         try:
             self._marker.note_progress()
-            self._marker.save_guard()
+            self._written(self._marker.save_guard)
             await self.floor.engine.execute(order)
         except Exception as error:
             log.exception("engine_failed ref=%s", order.ref)
             self._halt(f"engine_error:{order.pair_id}", f"{order.ref} failed: {error!r}; look at this pair by hand")
             self.floor.bus.publish(OrderFailed(ms_to_datetime(self.floor.clock.now_ms()), order, "engine_error"))
+
+    def _written(self, write: Callable[[], None]) -> None:
+        """What is told of a run waits for a disk that refuses it: nothing more is opened, everything else goes on."""
+        try:
+            write()
+        except JournalUnwritable as error:
+            self.floor.engine.on_unwritable(error)
 
     def _halt(self, reason: str, message: str) -> None:
         self.floor.guard.halt(reason, ms_to_datetime(self.floor.clock.now_ms()))

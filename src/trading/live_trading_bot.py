@@ -21,6 +21,7 @@ from ccxt_bt_bridge.errors import BridgeClosed
 from ccxt_bt_bridge.loop import LoopThread
 from trading.assembly import LivePath, build_cerebro, build_live_path
 from trading.config.confirmation import confirm
+from trading.config.credentials import known_secrets
 from trading.config.environment import process_environment
 from trading.config.loader import load_config
 from trading.config.model import LoadedConfig
@@ -92,7 +93,7 @@ class LiveTradingBot:
         config = with_kept_pairs(self.load())
         plan = venue_plan(config, self._choice, self._environ)
         confirm(config, self._environ, live=self._live)
-        with RunLogs(log_plan(config)) as logs, ExitStack() as closing:
+        with RunLogs(log_plan(config), secrets=known_secrets(self._environ)) as logs, ExitStack() as closing:
             path = self._build(config, plan, closing)
             log_events(path.floor.bus, logs)
             for listener in self._listeners:
@@ -149,7 +150,7 @@ class LiveTradingBot:
             try:
                 self._cerebro.run(runonce=False, preload=False)
                 return
-            except Exception as error:
+            except (Exception, SystemExit) as error:  # a rule may well say exit(): the bot goes on
                 if not care.can_help(error):
                     raise
                 self._cerebro = care.begin_anew(error)

@@ -6,6 +6,7 @@ The loop's thread does not stop for it: orders under way are finished, risk limi
 from __future__ import annotations
 
 import logging
+import math
 
 import backtrader as bt
 
@@ -13,6 +14,7 @@ from ccxt_bt_bridge.bt_time import ms_to_datetime
 from ccxt_bt_bridge.errors import BridgeError
 from trading.assembly import LivePath, build_cerebro
 from trading.events import Alarm
+from trading.plan_builder import stop_levels
 
 STRATEGY_RESTARTS = 3
 REASON = "strategy_failed"
@@ -28,31 +30,40 @@ class StrategyCare:
         self._first_bars = path.session.progress.bars
         self._failures = 0
 
-    def can_help(self, error: Exception) -> bool:
+    def can_help(self, error: BaseException) -> bool:
         """Not when the bridge itself broke, and not with a strategy that never saw a bar of this run while nothing is
         open: that one cannot be started."""
         path = self._path
         has_begun = path.session.progress.bars > self._first_bars or bool(path.floor.ledger.open_pairs)
         return has_begun and not isinstance(error, BridgeError)
 
-    def begin_anew(self, error: Exception) -> bt.Cerebro:
+    def begin_anew(self, error: BaseException) -> bt.Cerebro:
         """What to run now. From Backtrader's thread, which is idle."""
         self._failures += 1
         log.error("strategy_failed number=%d", self._failures, exc_info=error)
         return self._path.loop.call(self._begin_anew(error))
 
-    async def _begin_anew(self, error: Exception) -> bt.Cerebro:
+    async def _begin_anew(self, error: BaseException) -> bt.Cerebro:
         """On the loop's thread: nothing else of the run happens meanwhile."""
         path, is_last = self._path, self._failures > STRATEGY_RESTARTS
         now = ms_to_datetime(path.floor.clock.now_ms())
         if is_last:
             path.floor.guard.halt(REASON, now)
+            path.session.controls.nobody_decides = (
+                "the strategy has failed for good: start the bot again, then resume it"
+            )
         consequence = (
             "nothing more is opened, and no rule decides on an exit: what is open is held, its stops and risk limits "
-            "work. Mend the rule, start the bot again, then `tandem resume CONFIG`"
+            f"work{self._without_stop()}. Mend the rule, start the bot again, then `tandem resume CONFIG`"
             if is_last
             else f"it begins anew ({self._failures} of {STRATEGY_RESTARTS}); what is open is held meanwhile"
         )
         path.floor.bus.publish(Alarm(now, f"the strategy failed: {error!r}; {consequence}", critical=True))
         trade_after = path.session.begin_anew(watch_stops=is_last)
         return build_cerebro(path, trade_after=trade_after, with_strategy=not is_last)
+
+    def _without_stop(self) -> str:
+        """An exit rule without a level that was frozen at the entry leaves none behind."""
+        levels = stop_levels(self._path.config)
+        bare = [pair_id for pair_id in self._path.floor.ledger.open_pairs if math.isinf(levels.get(pair_id, math.inf))]
+        return f" (no stop by z is known for {', '.join(bare)}: watch it by hand)" if bare else ""

@@ -101,6 +101,9 @@ def test_a_signal_without_a_size_takes_the_share_of_equity_it_suggests(tmp_path)
         ({"quantity": 0.0001}, "comes to nothing"),
         ({"price": 50_000.0, "stop_loss": 51_000.0}, "is reached at the price"),
         ({"stop_loss_z": 3.0}, "need statistics"),
+        ({"z_score": float("nan")}, "finite numbers were wanted"),
+        ({"statistics": SpreadStatistics(1.0, 0.0, float("nan"), 1.0, "log")}, "finite numbers were wanted"),
+        ({"price": 7_000.0}, "is not near the market's"),
         ({"action": SignalAction.CLOSE}, "nothing to close"),
     ],
 )

@@ -288,6 +288,51 @@ def test_a_rule_that_always_fails_leaves_its_pairs_to_the_engine(tmp_path, monke
     assert all(trade.entry_time <= failed for trade in (*result.trades, *result.open))
 
 
+def test_a_rule_that_says_exit_ends_no_bot(tmp_path, monkeypatch):
+    bot, result, alarms = run_and_listen(failing_rule(tmp_path, monkeypatch, "decide", "if calls == 100: exit(5)"))
+    assert [alarm.split(";")[0] for alarm in alarms if "strategy failed" in alarm] == [
+        "the strategy failed: SystemExit(5)"
+    ]
+    assert result.trades and not bot.was_halted
+
+
+def test_a_secret_that_a_rule_lets_slip_is_in_no_log(tmp_path, monkeypatch):
+    canary = "canary-0123456789-canary"
+    body = f"if calls == 100: raise ZeroDivisionError('signed with {canary}')"
+    config = failing_rule(tmp_path, monkeypatch, "decide", body)
+    LiveTradingBot(config, environ={"BINANCE_API_SECRET": canary}).run()
+    texts = {path: path.read_text(encoding="utf-8") for path in Path("logs").rglob("*") if path.is_file()}
+    assert "signed with" in texts[Path("logs/errors.log")]
+    assert [path for path, text in texts.items() if canary in text] == []
+
+
+def test_a_journal_that_somebody_else_writes_to_for_a_while_ends_no_run(short):
+    """A backup, or a browser of SQLite files: nothing more is opened, everything else goes on."""
+    bot, alarms, holding = bot_of(short), [], threading.Event()
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Alarm):
+            alarms.append(event.message)
+        if isinstance(event, PairOpened) and not holding.is_set():
+            threading.Thread(target=hold_journal, args=(state_paths(bot.load())[0], holding)).start()
+            holding.wait(10.0)
+
+    bot.add_listener(listen)
+    result = bot.run()
+    assert [alarm for alarm in alarms if alarm.startswith("nothing more is sent")]
+    assert not [alarm for alarm in alarms if "broke" in alarm]
+    assert bot.was_halted and not result.open
+    assert result.end == backtest(short).end
+
+
+def hold_journal(path: Path, holding: threading.Event) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        holding.set()
+        time.sleep(8.0)
+        other.execute("ROLLBACK")
+
+
 def test_a_rule_that_cannot_be_made_ends_the_run_and_lets_go_of_everything(tmp_path, monkeypatch):
     config = failing_rule(tmp_path, monkeypatch, "__init__", "raise ZeroDivisionError('a rule of mine')")
     threads = set(threading.enumerate())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,12 +15,22 @@ from trading.config.model import Config
 
 KEY, SECRET = "BINANCE_API_KEY", "BINANCE_API_SECRET"
 IN_FILE = "_FILE"
+SECRET_ENDINGS = ("_API_KEY", "_SECRET", "_TOKEN", "_PASSWORD")
 DESK_KEY, DESK_SECRET = "desk-key", "desk-secret"  # the desk exchange's own pair: public, it guards nothing
 PRODUCTION_KEY_LENGTH = 64
 
 
 class CredentialsError(Exception):
     """The key for the exchange is missing or must not be used."""
+
+
+def known_secrets(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Every value that no log may show, from the environment and the files it names for the API key."""
+    values = [value for name, value in environ.items() if name.endswith(SECRET_ENDINGS) and value]
+    for name in (KEY, SECRET):
+        with suppress(CredentialsError):
+            values.append(_value(environ, name))
+    return tuple(dict.fromkeys(filter(None, values)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ class Controls:
         self._floor, self._halt_flag, self._prices, self._leave, self._keep = floor, halt_flag, prices, leave, keep
         self._pairs = {pair.pair_id: pair for pair in pairs}
         self._stops = 0
+        self.nobody_decides = ""  # why no strategy runs, and what to do: a resumed bot would only look busy
 
     @property
     def is_flagged(self) -> bool:
@@ -94,6 +95,8 @@ class Controls:
         stops = self._stops
         floor, guard = self._floor, self._floor.guard
         await self._refuse_a_difference()
+        if self.nobody_decides:
+            raise CommandRefused(self.nobody_decides)
         if self.is_flagged:
             raise CommandRefused(f"{self._halt_flag} is there: remove it first")
         if floor.kill_switch.is_under_way or self._stops != stops:

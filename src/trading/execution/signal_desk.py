@@ -40,6 +40,9 @@ class ExecutionResult:
     orders: tuple[ExecutionOrder, ...] = ()
 
 
+MOST_OFF = 0.1  # of the market's price, for the price a signal was decided at
+
+
 class SignalDesk:
     """``accounts`` by name. ``position_size``: gross notional / equity of a signal that names no size."""
 
@@ -141,13 +144,17 @@ class SignalDesk:
 
 
 async def _decision_prices(signal: TradingSignal, instrument: Instrument, account: EngineAccount) -> dict[str, float]:
-    if signal.price is not None and not signal.is_of_pair:
-        return {instrument.symbols[0]: signal.price}
+    """The signal's own, where it is anywhere near the market: sizes and limits are made of it."""
     prices = await account.prices(instrument.symbols)
     missing = [symbol for symbol in instrument.symbols if symbol not in prices]
     if missing:
         raise SignalRefused(f"no price of {', '.join(missing)} now")
-    return prices
+    if signal.price is None or signal.is_of_pair:
+        return prices
+    (symbol,) = instrument.symbols
+    if not abs(signal.price - prices[symbol]) <= MOST_OFF * prices[symbol]:
+        raise SignalRefused(f"price {signal.price} of {symbol} is not near the market's, {prices[symbol]}")
+    return {symbol: signal.price}
 
 
 def _closes(signal: TradingSignal, position: PairPosition) -> bool:

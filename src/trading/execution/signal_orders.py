@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import datetime
 from decimal import Decimal
 
@@ -70,6 +70,9 @@ def check_numbers(signal: TradingSignal, price: float | None) -> None:
     wrong = {name: value for name, value in values.items() if value is not None and not 0.0 < value < math.inf}
     if wrong:
         raise SignalRefused(f"positive numbers were wanted, found {wrong}")
+    told = (signal.z_score, *(() if signal.statistics is None else astuple(signal.statistics)))
+    if not all(math.isfinite(value) for value in told if isinstance(value, float)):
+        raise SignalRefused(f"finite numbers were wanted in z_score and statistics, found {told}")
     if (signal.stop_loss_z or signal.take_profit_z) and signal.statistics is None:
         raise SignalRefused("stop_loss_z and take_profit_z need statistics to compute z by")
     direction = ENTRIES.get(_word(signal))

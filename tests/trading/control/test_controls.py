@@ -194,6 +194,18 @@ def test_the_halt_file_halts_and_keeps_a_resume_away(tmp_path):
     with_desk(tmp_path, script)
 
 
+def test_a_bot_whose_strategy_is_gone_is_not_resumed(tmp_path):
+    async def script(desk: Desk) -> None:
+        await desk.desk.start()
+        desk.rig.guard.halt("strategy_failed", desk.rig.now)
+        desk.controls.nobody_decides = "start the bot again"
+        refused = await desk.carried_out(desk.give(Verb.RESUME))
+        assert refused.state is CommandState.FAILED and refused.result == "start the bot again"
+        assert desk.rig.guard.breaker is Breaker.HALTED
+
+    with_desk(tmp_path, script)
+
+
 def test_an_old_wish_is_dropped_unless_it_only_makes_things_safer(tmp_path):
     async def script(desk: Desk) -> None:
         numbers = [desk.give(verb) for verb in (Verb.RESUME, Verb.HALT, Verb.FLATTEN)]
