@@ -130,7 +130,13 @@ class LiveSession:
         self._commands = CommandDesk(reach.queue, self.controls, keep=self._keep, alarm=self._alarm)
         floor.bus.add(gateway.on_event)
         self._stops = PairStops(
-            floor.ledger, floor.guard, floor.clock, stop_z=watch.stop_z, leave=self._start, told=gateway
+            floor.ledger,
+            floor.guard,
+            floor.clock,
+            stop_z=watch.stop_z,
+            leave=self._start,
+            told=gateway,
+            hurry=floor.engine.hurry,
         )
         self._stale = StaleWatch(floor, pairs, watch.stale, leave=self._leave_stale)
         self._between = BetweenBars(

@@ -127,7 +127,7 @@ class PairEngine:
         """
         if order.pair_id in self._busy:
             if self._leaving.has_no_time(order):
-                self.urgency.hurry(order.pair_id)
+                self.hurry(order.pair_id)
             self._book.refuse(order, ("busy",))
             return
         with self._only_one(order.pair_id):
@@ -136,6 +136,11 @@ class PairEngine:
                 await self._close_broken(order.pair_id)
             except JournalUnwritable as error:
                 await self._wait_for_disk(order, error)
+
+    def hurry(self, pair_id: str) -> None:
+        """What is under way for the pair, if anything is, takes no further slice."""
+        if pair_id in self._busy:
+            self.urgency.hurry(pair_id)
 
     @property
     def is_idle(self) -> bool:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from ccxt_bt_bridge.bt_time import ms_to_datetime
 from ccxt_bt_bridge.clock import Clock
-from pairs.words import PairOrder, PairPosition, PairState
+from pairs.words import PairOrder, PairPosition
 from trading.execution.pair_ledger import PairLedger
 from trading.risk.stops import RiskExit
 from trading.risk_guard import RiskGuard
@@ -28,7 +28,8 @@ class Told(Protocol):
 class PairStops:
     """``stop_z``: pair → |z| on the losing side at which it is left, infinite for none.
 
-    ``leave`` carries an exit out; ``told`` hears of it before.
+    ``leave`` carries an exit out; ``told`` hears of it before. ``hurry``: what is under way for a pair takes no further
+    slice, and the next price leaves what is open then.
     """
 
     def __init__(
@@ -40,18 +41,20 @@ class PairStops:
         stop_z: Mapping[str, float],
         leave: Callable[[PairOrder], None],
         told: Told,
+        hurry: Callable[[str], None],
     ) -> None:
         self._ledger, self._guard, self._clock = ledger, guard, clock
-        self._stop_z, self._leave, self._told = stop_z, leave, told
+        self._stop_z, self._leave, self._told, self._hurry = stop_z, leave, told, hurry
         self._asked_ms: dict[str, int] = {}
 
     def check(self, pair_id: str, prices: Mapping[str, float]) -> RiskExit | None:
         """``prices``: of all its legs, of one moment. Returns the exit that this asked for."""
-        if self._ledger.state(pair_id) is not PairState.OPEN:
-            self._asked_ms.pop(pair_id, None)
-            return None
         position = self._ledger.position(pair_id)
-        assert position is not None
+        if position is None or not position.is_open:
+            self._asked_ms.pop(pair_id, None)
+            if position is not None and self._loss_side(position, prices) >= self._stop_z[pair_id]:
+                self._hurry(pair_id)
+            return None
         reason = self._reason_to_leave(position, prices)
         return None if reason is None else self.leave(position, prices, reason)
 

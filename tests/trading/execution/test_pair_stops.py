@@ -16,6 +16,7 @@ from tests.trading.plays import play, run_market
 from trading.between_bars import BetweenBars, PairSignals
 from trading.events import Alarm, PairClosed
 from trading.execution.pair_stops import AGAIN_MS, PairStops
+from trading.execution.settings import ExecutionSettings
 from trading.live_prices import LivePrices
 from trading.risk.limits import RiskLimits, TrailingStop
 from trading.risk_guard import RiskExit
@@ -37,7 +38,13 @@ class Held:
     def __post_init__(self) -> None:
         rig = self.rig
         self.stops = PairStops(
-            rig.ledger, rig.guard, rig.world.clock, stop_z={"A_B": self.stop_z}, leave=self._leave, told=self
+            rig.ledger,
+            rig.guard,
+            rig.world.clock,
+            stop_z={"A_B": self.stop_z},
+            leave=self._leave,
+            told=self,
+            hurry=rig.engine.hurry,
         )
 
     async def enter(self, legs=ENTRY) -> None:
@@ -186,3 +193,21 @@ async def _watch(case: Held, *, max_jump_pct: float) -> None:
     rig.tasks.append(asyncio.ensure_future(between.run(rig.world.exchange.prices())))
     await asyncio.sleep(0)
     await run_market(rig, 3.9)
+
+
+def test_a_stop_that_is_reached_between_slices_ends_them_and_leaves_what_is_open(tmp_path: Path) -> None:
+    async def script(rig: Rig) -> None:
+        held = Held(rig)
+        order = rig.enter(legs=ENTRY, statistics=AROUND_TWO)
+        entering = asyncio.ensure_future(rig.engine.execute(order))
+        await asyncio.sleep(1.0)
+        assert held.at(90.0) is None, "ten per cent lower is z -10, but nothing is open yet"
+        await entering
+        assert rig.state() is PairState.OPEN
+        assert held.at(90.0) == "stop"
+        await held.closed()
+
+    sliced = ExecutionSettings(slice_notional=100.0, slice_pause_s=3.0)
+    rig = play(tmp_path, script, settings=sliced)
+    amounts = {(one.symbol, float(one.signed_amount)) for one in rig.port.sent}
+    assert amounts == {("A", 0.5), ("B", -1.0), ("A", -0.5), ("B", 1.0)}, "one slice of four"
