@@ -14,7 +14,7 @@ from tests.ccxt_bt_bridge.sessions import DESK_KEY, EXCHANGE_OF, buy, open_sessi
 from tests.ccxt_bt_bridge.wire_server import WireServer
 from tests.ccxt_bt_bridge.wire_table import NOT_CANCELLED, NOT_PLACED, TABLE
 
-IMPATIENT_MS = 300
+IMPATIENT_MS = 1_000  # a busy machine may take long over a handshake
 
 
 async def conclude(trading: CcxtTrading, operation: str, cid: str) -> CreateOutcome | CancelOutcome | LookupOutcome:
