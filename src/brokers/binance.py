@@ -14,8 +14,6 @@ from ccxt_bt_bridge.errors import AccountRefused
 from ccxt_bt_bridge.port import AccountPort
 from ccxt_bt_bridge.session import CcxtSession, SessionSettings
 
-EXCHANGE_IDS = {"usdm": "binanceusdm", "spot": "binance"}
-
 
 @dataclass(frozen=True, slots=True)
 class AccountWish:

@@ -9,8 +9,9 @@ import ccxt.pro
 
 from ccxt_bt_bridge.clients import client_class
 from ccxt_bt_bridge.errors import NotSupported
+from ccxt_bt_bridge.words import BINANCE_IDS
 
-PROVEN = {"binanceusdm": "usdm", "binance": "spot"}
+PROVEN = {exchange_id: kind for kind, exchange_id in BINANCE_IDS.items()}
 
 
 @dataclass(frozen=True, slots=True)

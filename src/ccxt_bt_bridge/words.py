@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
 from enum import Enum
 
+BINANCE_IDS = {"usdm": "binanceusdm", "spot": "binance"}  # ccxt's name of each kind of Binance market
+
 
 @dataclass(frozen=True, slots=True)
 class Bar:

@@ -7,9 +7,8 @@ from typing import Any, Self
 from ccxt_bt_bridge.ccxt_market import CcxtMarket
 from ccxt_bt_bridge.port import MarketPort
 from ccxt_bt_bridge.session import CcxtSession, SessionSettings
+from ccxt_bt_bridge.words import BINANCE_IDS
 from feeds.live_data_feed import BaseLiveDataFeed
-
-EXCHANGES = {"usdm": "binanceusdm", "spot": "binance"}
 
 
 class BinanceDataFeed(BaseLiveDataFeed):
@@ -29,7 +28,7 @@ class BinanceDataFeed(BaseLiveDataFeed):
 
     async def open_market(self) -> MarketPort:
         settings = SessionSettings(
-            EXCHANGES[self.p.market], testnet=self.p.testnet, url=self.p.url, ca_file=self.p.ca_file
+            BINANCE_IDS[self.p.market], testnet=self.p.testnet, url=self.p.url, ca_file=self.p.ca_file
         )
         self._session = await CcxtSession.open(settings)
         self._session.market_of(self.p.symbol)

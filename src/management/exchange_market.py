@@ -13,10 +13,11 @@ from brokers.market_rules import markets_for
 from brokers.mock_market import MockMarket, MockPair
 from brokers.simulated.source import MarketSource
 from ccxt_bt_bridge.series import BarSeries
+from ccxt_bt_bridge.words import BINANCE_IDS
 from feeds.history import load_bars, symbols_in
 from pairs.symbols import compact_symbol
 
-KINDS = {"binanceusdm": "usdm", "binance": "spot"}
+KINDS = {exchange_id: kind for kind, exchange_id in BINANCE_IDS.items()}
 FUNDING_RATE_8H = Decimal("0.0001")
 
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from ccxt_bt_bridge.backfill import fetch_bars
 from ccxt_bt_bridge.session import CcxtSession, SessionSettings
+from ccxt_bt_bridge.words import BINANCE_IDS
 from feeds.history import load_bars, symbols_in
 from pairs.all_pairs import pairwise_cointegration
 from pairs.symbols import compact_symbol
@@ -39,8 +40,6 @@ from trading.config.model import Config
 from trading.reports.output_files import write_atomically
 
 Floats = NDArray[np.float64]
-
-EXCHANGES = {"usdm": "binanceusdm", "spot": "binance"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,7 @@ Source = FolderSource | ExchangeSource
 def exchange_of(config: Config) -> ExchangeSource:
     """The most traded symbols of the market that a bot's config trades."""
     broker, wanted = config.broker, config.cointegration
-    session = SessionSettings(EXCHANGES[config.market], url=broker.exchange_url, ca_file=broker.ca_file)
+    session = SessionSettings(BINANCE_IDS[config.market], url=broker.exchange_url, ca_file=broker.ca_file)
     return ExchangeSource(session, count=wanted.universe_size, min_volume=wanted.min_volume_usdt)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,7 +28,7 @@ from research.scan_options import (
     wanted_settings,
     wanted_source,
 )
-from trading.command_line import BAD_INPUT, EXPECTED, FAILURE, INTERRUPTED, OK
+from trading.command_line import BAD_INPUT, EXPECTED, FAILURE, INTERRUPTED, OK, ended
 from trading.console import PatientConsole
 
 
@@ -41,18 +40,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         output.check()
         return _scan(options, output)
     except (ScanError, BarFileError) as error:
-        return _ended(str(error), FAILURE if isinstance(error, DiskFull) else BAD_INPUT)
+        return ended(str(error), FAILURE if isinstance(error, DiskFull) else BAD_INPUT)
     except ExchangeUnreachable as error:
-        return _ended(f"{error}. What came is kept: the same call goes on from there", FAILURE)
+        return ended(f"{error}. What came is kept: the same call goes on from there", FAILURE)
     except EXPECTED as error:
-        return _ended(str(error), BAD_INPUT)
+        return ended(str(error), BAD_INPUT)
     except KeyboardInterrupt:
-        return _ended("stopped; nothing was written", INTERRUPTED)
-
-
-def _ended(sentence: str, code: int) -> int:
-    print(sentence, file=sys.stderr)
-    return code
+        return ended("stopped; nothing was written", INTERRUPTED)
 
 
 def _scan(options: argparse.Namespace, output: Output) -> int:

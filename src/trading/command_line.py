@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -38,6 +39,12 @@ EXPECTED = (
     CommandsUnreadable,
     OutputPathError,
 )
+
+
+def ended(sentence: str, code: int) -> int:
+    """Say why a command ends; its exit code."""
+    print(sentence, file=sys.stderr)
+    return code
 
 
 def command_parser(prog: str, description: str) -> argparse.ArgumentParser:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +18,12 @@ from ccxt_bt_bridge.errors import ExchangeUnreachable, MarketUnknown, NotSupport
 from ccxt_bt_bridge.funding_history import fetch_funding
 from ccxt_bt_bridge.series import INTERVALS, interval_ms
 from ccxt_bt_bridge.session import CcxtSession, SessionSettings
-from ccxt_bt_bridge.words import Bar
+from ccxt_bt_bridge.words import BINANCE_IDS, Bar
 from feeds.bar_files import FORMATS, BarFile, BarFileError, DiskFull
 from feeds.download import Download, Downloaded, Pages, Span
 from feeds.funding_files import add_funding
 from pairs.symbols import compact_symbol
-from trading.command_line import BAD_INPUT, EXIT_CODES, EXPECTED, FAILURE, INTERRUPTED, OK, utc_time
+from trading.command_line import BAD_INPUT, EXIT_CODES, EXPECTED, FAILURE, INTERRUPTED, OK, ended, utc_time
 from trading.config.environment import process_environment
 from trading.config.loader import load_config
 from trading.download_display import DownloadDisplay
@@ -32,7 +31,6 @@ from trading.reports.output_files import output_path, write_atomically
 from trading.saying import say
 from trading.utc_text import utc_text
 
-EXCHANGES = {"usdm": "binanceusdm", "spot": "binance"}
 FUNDING_FOLDER = "funding"
 HOLES_SHOWN = 5
 NO_END_MS = 2**53
@@ -73,19 +71,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         deliveries = asyncio.run(_download(order))
         _tell(order, deliveries, options.json)
     except (MarketUnknown, NotSupported, BarFileError, UsageError) as error:
-        return _ended(str(error), FAILURE if isinstance(error, DiskFull) else BAD_INPUT)
+        return ended(str(error), FAILURE if isinstance(error, DiskFull) else BAD_INPUT)
     except ExchangeUnreachable as error:
-        return _ended(f"{error}. What came is kept: the same call goes on from there", FAILURE)
+        return ended(f"{error}. What came is kept: the same call goes on from there", FAILURE)
     except EXPECTED as error:
-        return _ended(str(error), BAD_INPUT)
+        return ended(str(error), BAD_INPUT)
     except KeyboardInterrupt:
-        return _ended("stopped; what came is kept, and the same call goes on from there", INTERRUPTED)
+        return ended("stopped; what came is kept, and the same call goes on from there", INTERRUPTED)
     return OK
-
-
-def _ended(sentence: str, code: int) -> int:
-    print(sentence, file=sys.stderr)
-    return code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -134,7 +127,7 @@ def _from_config(path: str) -> dict[str, Any]:
     config = load_config(path, environ=process_environment())
     model = config.model
     return {
-        "exchange": EXCHANGES[model.market],
+        "exchange": BINANCE_IDS[model.market],
         "symbols": config.symbols,
         "interval": model.data.interval,
         "dir": model.data.dir,

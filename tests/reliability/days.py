@@ -34,7 +34,6 @@ D = Decimal
 WATCH_S = 30.0
 LONGEST_UNHEDGED_S = 120.0  # while the exchange answers; faults of several kinds strike the same leg in turn
 UNANSWERED = ("timeout_before_execution", "late_execution")
-HORIZON_S = 14.0
 LONGEST_DAY_S = 36 * 3600.0
 SETTINGS = ExecutionSettings()
 MARKETS = {symbol: rule(symbol) for symbol in FIRST_PRICES}
@@ -252,7 +251,7 @@ class Lives:
                 self._excuse_until(self._place.exchange._gate._until_ms())
             elif fault is not None and operation == "create_order" and fault.kind in UNANSWERED:
                 now_s = asyncio.get_running_loop().time()
-                self._place.unhedged.excused.append((now_s, now_s + HORIZON_S))
+                self._place.unhedged.excused.append((now_s, now_s + self._place.exchange._horizon_ms / 1000.0))
             return fault
 
         return watched

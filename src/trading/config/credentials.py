@@ -16,6 +16,7 @@ from trading.config.model import Config
 KEY, SECRET = "BINANCE_API_KEY", "BINANCE_API_SECRET"
 IN_FILE = "_FILE"
 SECRET_ENDINGS = ("_API_KEY", "_SECRET", "_TOKEN", "_PASSWORD")
+LEAST_MASKED = 6  # letters: a shorter value ("1", "true") would blacken what is no secret, numbers in JSON included
 DESK_KEY, DESK_SECRET = "desk-key", "desk-secret"  # the desk exchange's own pair: public, it guards nothing
 PRODUCTION_KEY_LENGTH = 64
 
@@ -26,11 +27,11 @@ class CredentialsError(Exception):
 
 def known_secrets(environ: Mapping[str, str]) -> tuple[str, ...]:
     """Every value that no log may show, from the environment and the files it names for the API key."""
-    values = [value for name, value in environ.items() if name.endswith(SECRET_ENDINGS) and value]
+    values = [value for name, value in environ.items() if name.endswith(SECRET_ENDINGS)]
     for name in (KEY, SECRET):
         with suppress(CredentialsError):
             values.append(_value(environ, name))
-    return tuple(dict.fromkeys(filter(None, values)))
+    return tuple(dict.fromkeys(value for value in values if len(value) >= LEAST_MASKED))
 
 
 @dataclass(frozen=True, slots=True)

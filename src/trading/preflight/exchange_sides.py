@@ -13,14 +13,12 @@ from ccxt_bt_bridge.ccxt_trading import CcxtTrading
 from ccxt_bt_bridge.errors import MarketUnknown
 from ccxt_bt_bridge.request_room import request_weight
 from ccxt_bt_bridge.session import CcxtSession, Credentials, SessionSettings
-from ccxt_bt_bridge.words import Account, AccountSettings, Bar, KeyPermissions, Market, Quote
+from ccxt_bt_bridge.words import BINANCE_IDS, Account, AccountSettings, Bar, KeyPermissions, Market, Quote
 from trading.config.credentials import api_key
 from trading.config.model import Config, LoadedConfig
 from trading.market_input import DataChoice, market_input
 from trading.preflight.simulated_side import SimulatedSide
 from trading.preflight.venue import PrivateSide, PublicSide
-
-EXCHANGES = {"usdm": "binanceusdm", "spot": "binance"}
 
 
 class ExchangeSides:
@@ -117,7 +115,7 @@ async def _private_session(config: LoadedConfig, environ: Mapping[str, str]) -> 
 def _settings(model: Config, credentials: Credentials | None) -> SessionSettings:
     broker = model.broker
     return SessionSettings(
-        EXCHANGES[model.market],
+        BINANCE_IDS[model.market],
         credentials=credentials,
         testnet=model.testnet,
         url=broker.exchange_url,

@@ -7,7 +7,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self
 
-from brokers.binance import EXCHANGE_IDS
 from brokers.broker_factory import open_paper_store, opening_settings
 from brokers.funding import FundingSchedule
 from brokers.paper.exchange import PaperExchange
@@ -17,7 +16,7 @@ from ccxt_bt_bridge.clock import Clock
 from ccxt_bt_bridge.port import MarketPort, TradingPort
 from ccxt_bt_bridge.series import interval_ms
 from ccxt_bt_bridge.session import CcxtSession, SessionSettings
-from ccxt_bt_bridge.words import Market
+from ccxt_bt_bridge.words import BINANCE_IDS, Market
 from trading.config.model import Config, LoadedConfig
 from trading.venues.venue import EndlessMarket
 from trading.venues.wire_venue import rules_for
@@ -46,7 +45,7 @@ class PaperVenue(EndlessMarket):
         """Raises BridgeError or StoreError with what to do; nothing is left open then."""
         model = config.model
         settings = SessionSettings(
-            exchange_id=EXCHANGE_IDS[model.market], url=model.broker.exchange_url, ca_file=model.broker.ca_file
+            exchange_id=BINANCE_IDS[model.market], url=model.broker.exchange_url, ca_file=model.broker.ca_file
         )
         session = await CcxtSession.open(settings)
         try:

@@ -7,12 +7,12 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Self
 
-from brokers.binance import EXCHANGE_IDS, AccountWish, WirePorts, open_binance
+from brokers.binance import AccountWish, WirePorts, open_binance
 from ccxt_bt_bridge.clock import Clock
 from ccxt_bt_bridge.port import MarketPort, TradingPort
 from ccxt_bt_bridge.readiness import doubts_about
 from ccxt_bt_bridge.session import Credentials, SessionSettings
-from ccxt_bt_bridge.words import Account, Market
+from ccxt_bt_bridge.words import BINANCE_IDS, Account, Market
 from trading.config.credentials import ApiKey
 from trading.config.model import Config, LoadedConfig
 from trading.venues.venue import EndlessMarket
@@ -42,7 +42,7 @@ class WireVenue(EndlessMarket):
         """Raises BridgeError with what to do; nothing is left open then, and nothing was changed at the exchange."""
         model = config.model
         settings = SessionSettings(
-            exchange_id=EXCHANGE_IDS[model.market],
+            exchange_id=BINANCE_IDS[model.market],
             credentials=Credentials(key.key, key.secret),
             testnet=model.testnet,
             url=model.broker.exchange_url,

@@ -4,7 +4,7 @@ import pytest
 
 from tests.trading.config.config_texts import REMOVED, pair_config
 from trading.config.confirmation import NotConfirmed, confirm
-from trading.config.credentials import CredentialsError, api_key
+from trading.config.credentials import CredentialsError, api_key, known_secrets
 from trading.config.loader import load_config
 
 REAL = {"BINANCE_API_KEY": "K" * 64, "BINANCE_API_SECRET": "S" * 64}
@@ -86,3 +86,8 @@ def test_a_changed_config_asks_anew(live):
 @pytest.mark.parametrize("changes", [{"broker.testnet": True}, {"broker.exchange_url": "http://127.0.0.1:8787"}])
 def test_a_test_network_and_an_exchange_on_this_machine_need_no_confirmation(live, changes):
     confirm(live(changes), {}, live=False)
+
+
+def test_a_value_too_short_to_be_a_secret_is_not_blackened_wherever_it_stands():
+    environ = {"CI_TOKEN": "1", "FEATURE_SECRET": "true", "SMTP_PASSWORD": "s3cret", "BINANCE_API_KEY": "K" * 64}
+    assert set(known_secrets(environ)) == {"s3cret", "K" * 64}
