@@ -97,13 +97,13 @@ def profit_answer(journal: JournalReads) -> Answer:
 
 
 def balance_answer(status: Status) -> Answer:
-    broker, positions = status.get("broker_status", {}), status.get("positions", {})
-    risk = status.get("risk", {})
+    broker, positions, risk = (status.get(name, {}) for name in ("broker_status", "positions", "risk"))
+    held = positions.get("total_positions", 0)
     return Answer(
         f"Equity {_money(status['equity'])}",
         (
             f"cash {_money(broker.get('cash'))}",
-            f"unrealised {_money(positions.get('total_unrealized_pnl'))} in {positions.get('total_positions', 0)} pairs",
+            f"unrealised {_money(positions.get('total_unrealized_pnl'))} in {held} pairs",
             f"drawdown {_number(risk.get('current_drawdown_pct'), '.2f')} %, "
             f"lost today {_number(risk.get('daily_loss_pct'), '.2f')} %",
             f"as of {status.get('time') or 'no bar yet'}",

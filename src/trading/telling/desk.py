@@ -17,7 +17,7 @@ from typing import Any
 from notifications.bot_desk import Answer, Deed, Given, NotTaken, Outcome, Topic, Wish
 from trading.config.model import LoadedConfig
 from trading.control.command_desk import STALE_AFTER_S
-from trading.control.command_queue import CommandQueue, CommandsUnreadable, CommandState, Verb
+from trading.control.command_queue import CommandQueue, CommandState, CommandsUnreadable, Verb
 from trading.control.paths import control_paths
 from trading.journal.errors import JournalError
 from trading.journal.file import is_held, lock_path
