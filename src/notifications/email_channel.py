@@ -24,7 +24,7 @@ LONGEST_REASON = 200
 log = logging.getLogger(__name__)
 
 Security = Literal["starttls", "tls", "none"]
-Draw = Callable[[SpreadChart], bytes]
+Draw = Callable[[SpreadChart], Picture]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class EmailSettings:
 
 
 class EmailChannel:
-    """``draw``: a chart as PNG, called on the channel's thread."""
+    """``draw``: a chart as a picture, called on the channel's thread."""
 
     name = "email"
 
@@ -110,7 +110,7 @@ class EmailChannel:
     def _pictures(self, notice: Notice) -> tuple[Picture, ...]:
         if notice.chart is None:
             return notice.pictures
-        return (Picture(f"{notice.chart.pair_id}.png", self._draw(notice.chart)), *notice.pictures)
+        return (self._draw(notice.chart), *notice.pictures)
 
 
 def mail_of(notice: Notice, settings: EmailSettings, *, repeats: int, pictures: Sequence[Picture]) -> EmailMessage:
