@@ -1,1 +1,1 @@
-"""From a run's events to notices: what is told, in which words, through which channels."""
+"""What a bot tells, and what it answers: the trading floor's side of notifications."""
