@@ -96,13 +96,28 @@ class JournalReads:
         rows = self._rows(select(tables.decisions).where(tables.decisions.c.id.in_(newest)))
         return {row.pair_id: _decision(row) for row in rows}
 
+    def recent_zscores(
+        self, pair_id: str, *, run: int, since: datetime | None, most: int
+    ) -> tuple[tuple[datetime, float], ...]:
+        """Time and z of a pair's newest bars that have one, in order: ``most`` of them, or all from ``since`` on."""
+        table = tables.decisions
+        mine = (table.c.pair_id == pair_id, table.c.run == run, table.c.zscore.is_not(None))
+        wanted = select(table.c.time, table.c.zscore).where(*mine).order_by(table.c.id.desc())
+        newest = list(self._rows(wanted.limit(most)))
+        if since is not None and newest and newest[-1].time > since:
+            newest = list(self._rows(wanted.where(table.c.time >= since)))
+        return tuple((row.time, row.zscore) for row in reversed(newest))
+
     def refusals(self, run: int | None = None) -> tuple[RefusalRecord, ...]:
         rows = self._rows(_of_run(tables.refusals, run))
         return tuple(RefusalRecord(row.time, row.pair_id, tuple(row.reasons)) for row in rows)
 
-    def equity(self, run: int | None = None) -> tuple[tuple[datetime, float], ...]:
+    def equity(self, run: int | None = None, *, since: datetime | None = None) -> tuple[tuple[datetime, float], ...]:
         """One value a moment: the last that was written."""
-        last = {(row.run, row.time): row.equity for row in self._rows(_of_run(tables.equity, run))}
+        wanted = _of_run(tables.equity, run)
+        if since is not None:
+            wanted = wanted.where(tables.equity.c.time >= since)
+        last = {(row.run, row.time): row.equity for row in self._rows(wanted)}
         return tuple((time, equity) for (_, time), equity in last.items())
 
     def risk_state(self, key: str) -> dict[str, Any] | None:
