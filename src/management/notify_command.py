@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from notifications.words import Channel, Delivered, Kind, Notice, TryLater, Undeliverable
+from notifications.words import Channel, Delivered, Delivery, Kind, Notice, TryLater, Undeliverable
 from trading.command_line import BAD_INPUT, EXPECTED, FAILURE, OK
 from trading.config.credentials import known_secrets
 from trading.config.environment import process_environment

@@ -111,10 +111,11 @@ class Dispatcher:
     def _run(self) -> None:
         try:
             self._take_up(self._outbox.open())
+            self._step()
             while not self._is_over():
+                self._wake.wait(self._pause_s())
                 self._wake.clear()
                 self._step()
-                self._wake.wait(self._pause_s())
         except Exception:
             log.exception("notices_ended")
         finally:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -17,6 +19,7 @@ from notifications.plain_text import headline, html_text, plain_text
 from notifications.words import Delivered, Delivery, Notice, Picture, SpreadChart, TryLater, Undeliverable
 
 TIMEOUT_S = 20.0
+LEAVING_S = 1.0
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 PORTS = {"starttls": 587, "tls": 465, "none": 25}
 LONGEST_REASON = 200
@@ -89,7 +92,7 @@ class EmailChannel:
             return verdict(error, self._settings.address)
         finally:
             if server is not None:
-                server.close()
+                await _leave(server)
 
     async def _hand_over(self, server: aiosmtplib.SMTP, message: EmailMessage) -> None:
         refused, _ = await server.send_message(message)
@@ -148,7 +151,7 @@ def verdict(error: Exception, address: str) -> Delivery:
         return _by_code(error.code, f"{address}: the login was refused ({error.code})")
     if isinstance(error, aiosmtplib.SMTPResponseException):
         return _by_code(error.code, _line(f"{address}: {error.code} {error.message}"))
-    if isinstance(error, aiosmtplib.SMTPNotSupported):
+    if isinstance(error, aiosmtplib.SMTPNotSupported) or "STARTTLS" in str(error):
         return Undeliverable(_line(f"{address}: {error}"))
     return TryLater(_line(f"{address}: {type(error).__name__}"))
 
@@ -160,6 +163,18 @@ def _by_code(code: int, reason: str) -> Delivery:
 
 def _line(text: str) -> str:
     return " ".join(text.split())[:LONGEST_REASON]
+
+
+async def _leave(server: aiosmtplib.SMTP) -> None:
+    """Politely, where the other side still answers; then at once."""
+    transport = server.transport
+    with suppress(Exception):
+        await server.quit(timeout=LEAVING_S)
+    server.close()
+    if transport is not None:
+        transport.abort()
+        await asyncio.sleep(0)  # the turn in which the socket is closed
+        await asyncio.sleep(0)
 
 
 async def _nothing(server: aiosmtplib.SMTP) -> None:

@@ -190,5 +190,7 @@ def folded(older: Waiting, newer: Waiting) -> Waiting:
 
 
 def _slot(waiting: Waiting) -> str:
+    """What repeats what. Something critical is never held back for the sake of what is not."""
     notice = waiting.notice
-    return f"fold:{notice.fold}" if notice.fold else f"key:{notice.key}"
+    name = f"fold:{notice.fold}" if notice.fold else f"key:{notice.key}"
+    return f"critical:{name}" if notice.is_critical else name

@@ -47,7 +47,8 @@ def _service(url: str, name: str) -> Any:
         import apprise
     except ImportError:
         raise WebhookUnknown(f"{name} needs the extra notify: pip install 'tandem-pairs[notify]'") from None
-    logging.getLogger("apprise").setLevel(logging.CRITICAL)  # it prints addresses
+    for name in ("apprise", "urllib3"):  # they print addresses
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     service = apprise.Apprise.instantiate(url, suppress_exceptions=True)
     if service is None:
         raise WebhookUnknown(f"the address of {name} is none that apprise understands")

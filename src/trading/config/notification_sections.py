@@ -6,7 +6,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from trading.config.sections import PathText, Section
+from trading.config.sections import PathText, Section, Url
 
 HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9:]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?$")]
 MailText = Annotated[str, Field(pattern=r"^[^\s,;][^\r\n,;]{0,253}$")]
@@ -40,14 +40,22 @@ NotifyOn = Annotated[
 ]
 
 
-class Channel(Section):
+class ChannelSection(Section):
     enabled: bool = False
     notify_on: NotifyOn = Field(
         default=_ALL_EVENTS, description="a list, or event: on, silent or off; what is not named is off"
     )
 
 
-class EmailChannel(Channel):
+class TelegramSection(ChannelSection):
+    """Token, chat and users come from the environment: ``TELEGRAM_BOT_TOKEN``, ``_CHAT_ID``, ``_USER_IDS``."""
+
+    commands: bool = Field(default=False, description="take commands of the users in TELEGRAM_USER_IDS")
+    allow_groups: bool = Field(default=False, description="also in a group, where the chat is one")
+    api_url: Url | None = Field(default=None, description="another server that speaks the Bot API")
+
+
+class EmailSection(ChannelSection):
     """The password comes from the environment only; what is not given here comes from there too (``SMTP_HOST``, …)."""
 
     host: HostName | None = None
@@ -61,9 +69,9 @@ class EmailChannel(Channel):
 
 class Notifications(Section):
     enabled: bool = False
-    telegram: Channel = Channel()
-    email: EmailChannel = EmailChannel()
-    webhook: Channel = Channel()
+    telegram: TelegramSection = TelegramSection()
+    email: EmailSection = EmailSection()
+    webhook: ChannelSection = ChannelSection()
     status_hours: float = Field(default=8.0, ge=0.1, le=168, description="market time between two status notices")
     heartbeat_s: float = Field(
         default=60.0, ge=5, le=86_400, description="between two calls of HEARTBEAT_URL, while the bot is well"

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from notifications.dispatcher import Route
 from notifications.lane import Sound
 from notifications.words import Channel, Kind
-from trading.config.credentials import CredentialsError, secret_value
+from trading.config.credentials import CredentialsError, known_secrets, secret_value
 from trading.config.model import LoadedConfig
+from trading.config.notification_sections import ChannelSection
 from trading.config.notifiers import WEBHOOKS, addresses, missing_names
+from trading.run_logs import Redactor
 
 Environ = Mapping[str, str]
 
@@ -27,15 +29,15 @@ class Channels:
     problems: tuple[tuple[str, str], ...]
 
 
-def build_channels(config: LoadedConfig, environ: Environ) -> Channels:
-    """Opens nothing. A channel that cannot be built leaves the others alone."""
+def build_channels(config: LoadedConfig, environ: Environ, *, listens: bool = False) -> Channels:
+    """Opens nothing. A channel that cannot be built leaves the others alone. ``listens``: also takes commands."""
     routes: list[Route] = []
     problems: list[tuple[str, str]] = []
     for name in enabled_channels(config):
         sounds = {Kind(kind): Sound(sound) for kind, sound in _section(config, name).notify_on.items()}
         try:
             _refuse_incomplete(config, name, environ)
-            routes += [Route(channel, sounds) for channel in _BUILDERS[name](config, environ)]
+            routes += [Route(channel, sounds) for channel in _BUILDERS[name](config, environ, listens)]
         except (CannotTell, CredentialsError) as error:
             problems.append((name, str(error)))
     return Channels(tuple(routes), tuple(problems))
@@ -58,11 +60,33 @@ def _refuse_incomplete(config: LoadedConfig, name: str, environ: Environ) -> Non
         )
 
 
-def _section(config: LoadedConfig, name: str) -> object:
-    return getattr(config.model.notifications, name)
+def _section(config: LoadedConfig, name: str) -> ChannelSection:
+    section: ChannelSection = getattr(config.model.notifications, name)
+    return section
 
 
-def _email(config: LoadedConfig, environ: Environ) -> Iterator[Channel]:
+def _telegram(config: LoadedConfig, environ: Environ, listens: bool) -> Iterator[Channel]:
+    from notifications.telegram.access import API_URL, TelegramAccess
+    from notifications.telegram.channel import TelegramChannel
+    from trading.telling.desk import JournalDesk
+
+    wanted = config.model.notifications.telegram
+    try:
+        access = TelegramAccess(
+            token=secret_value(environ, "TELEGRAM_BOT_TOKEN"),
+            chat_id=int(secret_value(environ, "TELEGRAM_CHAT_ID")),
+            user_ids=frozenset(map(int, secret_value(environ, "TELEGRAM_USER_IDS").replace(",", " ").split())),
+            takes_commands=wanted.commands,
+            allows_groups=wanted.allow_groups,
+            api_url=wanted.api_url or API_URL,
+        )
+    except ValueError as error:
+        raise CannotTell(f"TELEGRAM_CHAT_ID and TELEGRAM_USER_IDS are numbers: {error}") from None
+    redact = Redactor(known_secrets(environ))
+    yield TelegramChannel(access, desk=JournalDesk(config, redact=redact) if listens else None)
+
+
+def _email(config: LoadedConfig, environ: Environ, listens: bool) -> Iterator[Channel]:
     from notifications.chart import draw
     from notifications.email_channel import EmailChannel, EmailSettings
 
@@ -88,7 +112,7 @@ def _email(config: LoadedConfig, environ: Environ) -> Iterator[Channel]:
     yield EmailChannel(settings, draw)
 
 
-def _webhooks(config: LoadedConfig, environ: Environ) -> Iterator[Channel]:
+def _webhooks(config: LoadedConfig, environ: Environ, listens: bool) -> Iterator[Channel]:
     """One for each address, so that one which fails does not let the others tell again."""
     from notifications.webhook_channel import WebhookChannel, WebhookUnknown
 
@@ -100,7 +124,8 @@ def _webhooks(config: LoadedConfig, environ: Environ) -> Iterator[Channel]:
         raise CannotTell(str(error)) from None
 
 
-_BUILDERS: Mapping[str, Callable[[LoadedConfig, Environ], Iterator[Channel]]] = {
+_BUILDERS: Mapping[str, Callable[[LoadedConfig, Environ, bool], Iterator[Channel]]] = {
+    "telegram": _telegram,
     "email": _email,
     "webhook": _webhooks,
 }

@@ -62,7 +62,7 @@ class Telling:
         config = path.config
         self._path = path
         self._is_brief = path.loop.is_virtual and config.model.notifications.virtual_time == "brief"
-        self._channels = build_channels(config, environ)
+        self._channels = build_channels(config, environ, listens=True)
         self._dispatcher = Dispatcher(
             self._channels.routes,
             Outbox(outbox_path(config) if self._channels.routes else None),
