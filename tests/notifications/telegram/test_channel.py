@@ -10,7 +10,7 @@ import pytest
 
 from notifications.telegram.access import TelegramAccess
 from notifications.words import Delivered, TryLater, Undeliverable
-from tests.notifications.telegram.harness import ANNA, GROUP, Clock, access, chart, notice, opened, picture
+from tests.notifications.telegram.harness import ANNA, GROUP, Clock, MemoryDesk, access, chart, notice, opened, picture
 from tests.notifications.telegram_server import CUT, FLOOD, TOKEN, Fault, TelegramServer
 
 SECRET_HALF = TOKEN.partition(":")[2]
@@ -247,10 +247,12 @@ def test_a_token_goes_nowhere_unencrypted(url):
     assert SECRET_HALF not in str(refused.value)
 
 
-def test_without_commands_nobody_listens(server):
+def test_without_commands_or_users_nobody_listens(server, caplog):
     with opened(server) as running:
         server.write("/halt")
         running.send(notice())
-    with opened(server, takes_commands=False) as running:
+    with opened(server, MemoryDesk(), takes_commands=False) as running:
         running.send(notice())
-    assert set(server.calls) == {"sendMessage"}
+    with opened(server, MemoryDesk(), user_ids=frozenset()) as running:
+        running.send(notice())
+    assert set(server.calls) == {"sendMessage"} and "TELEGRAM_USER_IDS is not set" in caplog.text

@@ -131,7 +131,8 @@ def test_the_emergency_stop_closes_everything_and_its_end_is_told(server, config
 def test_a_bot_trades_on_while_telegram_is_away_and_answers_when_it_is_back(server, config):
     server.answer_always("*", CUT)
     with running(config) as told:
-        told.wait_for(PairClosed, 2)
+        told.wait_for(PairClosed)
+        server.wait_until(lambda: server.calls.count("getMe") >= 2)
         server.answer_always("*", None)
         server.write("/halt")
         server.wait_for_text("✓ halt: halted")
