@@ -48,7 +48,7 @@ def run_terms(config: LoadedConfig) -> dict[str, Any]:
         for part, spec in (("entry_logic", config.entry), ("exit_logic", config.exit))
     }
     terms["strategy"] |= rules
-    return _finite(redacted(terms | {"pairs": [_pair_terms(pair) for pair in config.pairs]}))
+    return finite(redacted(terms | {"pairs": [_pair_terms(pair) for pair in config.pairs]}))
 
 
 def code_version() -> str:
@@ -69,12 +69,12 @@ def _data(config: LoadedConfig, choice: DataChoice) -> dict[str, Any]:
     return {"source": config.model.data.data_source} | given
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """As fast as possible, and without a limit, are infinite numbers: JSON has none."""
     if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
+        return {key: finite(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_finite(inner) for inner in value]
+        return [finite(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -71,8 +71,13 @@ def find_attempt(found: Sequence[Attempt], wanted: str) -> Attempt:
     return matches[-1]
 
 
+def is_newest(journal: JournalReads, run: int) -> bool:
+    """What the journal knows of positions is of its newest run."""
+    return run == journal.runs()[-1].number
+
+
 def _open_now(journal: JournalReads, run: int) -> set[tuple[str, datetime]]:
-    if run != journal.runs()[-1].number:
+    if not is_newest(journal, run):
         return set()
     held = [stored for stored in journal.positions().values() if stored.state is not PairState.FLAT]
     return {(stored.pair_id, restored_position(stored).entry_time) for stored in held}

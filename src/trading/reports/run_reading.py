@@ -53,6 +53,7 @@ def run_result(
     is_newest = run.number == journal.runs()[-1].number
     start = _opening_equity(journal, run, equity, sum((trade.pnl for trade in trades), ZERO), is_newest=is_newest)
     closed = start + sum((trade.pnl for trade in trades), ZERO)
+    unrealised = sum((record.unrealised for record in still_open), ZERO)
     fills = journal.fills_of_run(run.number)
     end = equity[-1][0] if equity else run.ended
     guard = journal.risk_state(GUARD_KEY) or {} if is_newest else {}
@@ -64,7 +65,7 @@ def run_result(
         end=end or run.started,
         bar_hours=config.model.bar_hours,
         equity_start=start,
-        equity_end=closed + sum((record.unrealised for record in still_open), ZERO),
+        equity_end=_decimal(equity[-1][1]) if equity and not is_newest else closed + unrealised,
         trades=trades,
         open=still_open,
         refused=journal.refusals(run.number),
@@ -89,14 +90,14 @@ def _opening_equity(
         return Decimal(known[OPENING_EQUITY])
     if not equity:
         return ZERO
-    return Decimal(repr(equity[-1][1])) - profit if run.ended is not None else Decimal(repr(equity[0][1]))
+    return _decimal(equity[-1][1]) - profit if run.ended is not None else _decimal(equity[0][1])
 
 
 def _open_records(
     journal: JournalReads, config: LoadedConfig, run: Run, prices: Mapping[str, float]
 ) -> tuple[OpenRecord, ...]:
-    """Of an unfinished run: its pairs' fills and funding booked anew. A run that ended took its positions along."""
-    if run.ended is not None or run.number != journal.runs()[-1].number:
+    """Of the newest run: its pairs' fills and funding booked anew. A new run begins flat, and forgets the former's."""
+    if run.number != journal.runs()[-1].number:
         return ()
     ledger = PairLedger(ZERO, {pair.pair_id: pair for pair in config.pairs})
     for stored in journal.positions().values():
@@ -137,6 +138,10 @@ def _bars_held(
         count += at - before
         until = leave if until is None else max(until, leave)
     return count
+
+
+def _decimal(value: float) -> Decimal:
+    return Decimal(repr(value))
 
 
 def _notes(still_open: Sequence[OpenRecord], prices: Mapping[str, float] | None) -> tuple[str, ...]:

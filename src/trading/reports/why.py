@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from ccxt_bt_bridge.bt_time import datetime_to_ms, ms_to_datetime
+from ccxt_bt_bridge.bt_time import ms_to_datetime
 from ccxt_bt_bridge.words import Fill
-from pairs.words import PairState, entry_ref
+from pairs.words import entry_ref
 from trading.journal.reads import JournalReads
 from trading.journal.words import Intent, IntentState, WireOutcome
 from trading.records import Decision, TradeRecord
-from trading.reports.attempts import LAST, Attempt, attempts, find_attempt
+from trading.reports.attempts import LAST, Attempt, attempts, find_attempt, is_newest
 
 BARS_BEFORE = 3
 LONGEST_BAR = timedelta(days=1)
-AFTER_EXIT = timedelta(hours=8)  # a payment of funding may be heard that much later
-ZERO = Decimal(0)
+FOREVER = datetime.max.replace(tzinfo=UTC)
 
 MEANINGS = {
     "hedge_failed": "the second leg could not be had in time, so that the first was given back",
@@ -54,7 +53,8 @@ def explain(journal: JournalReads, run: int, wanted: str = LAST) -> Explanation:
     """``wanted`` as ``find_attempt`` takes it. Raises NoSuchTrade and JournalError."""
     attempt = find_attempt(attempts(journal, run), wanted)
     intents = journal.intents_of(attempt.pair_id, entry_ref(attempt.pair_id, attempt.time), run)
-    until = attempt.trade.exit_time if attempt.trade is not None else _last_time(attempt, intents)
+    state = _state_now(journal, run, intents)
+    until = FOREVER if state else _last_time(attempt, intents)
     steps = [
         *_bars(journal, attempt, run, until),
         *_risk(journal, attempt, run, has_intents=bool(intents)),
@@ -69,7 +69,7 @@ def explain(journal: JournalReads, run: int, wanted: str = LAST) -> Explanation:
         run=run,
         time=attempt.time,
         number=attempt.number,
-        verdict=_verdict(journal, attempt, run, intents),
+        verdict=f"not over: the pair is {state}" if state else _verdict(journal, attempt, run, intents),
         steps=tuple(steps),
         trade=attempt.trade,
     )
@@ -151,16 +151,17 @@ def _fill(fill: Fill, intent: Intent) -> Step:
 
 
 def _funding(journal: JournalReads, attempt: Attempt, run: int) -> Iterator[Step]:
-    since = datetime_to_ms(attempt.time)
-    until = datetime_to_ms(attempt.trade.exit_time + AFTER_EXIT) if attempt.trade is not None else None
-    left = {leg.symbol: leg.funding for leg in attempt.trade.legs} if attempt.trade is not None else {}
+    """What fell due while it held something."""
+    ref = entry_ref(attempt.pair_id, attempt.time)
+    fills = journal.fills_of(attempt.pair_id, ref, run)
+    if not fills:
+        return
+    since = min(fill.time_ms for fill in fills)
+    until = max(fill.time_ms for fill in fills) if attempt.trade is not None else None
     for payment in journal.funding_of(attempt.pair_id, run):
-        if payment.time_ms < since or (until is not None and payment.time_ms > until):
-            continue
-        if attempt.trade is not None and not left.get(payment.symbol):
-            continue
-        text = f"{payment.symbol}: {payment.amount:+.4f} at a rate of {float(payment.rate):.4%}"
-        yield Step(ms_to_datetime(payment.time_ms), "funding", text)
+        if payment.time_ms >= since and (until is None or payment.time_ms <= until):
+            text = f"{payment.symbol}: {payment.amount:+.4f} at a rate of {float(payment.rate):.4%}"
+            yield Step(ms_to_datetime(payment.time_ms), "funding", text)
 
 
 def _left(attempt: Attempt) -> Iterator[Step]:
@@ -187,21 +188,26 @@ def _verdict(journal: JournalReads, attempt: Attempt, run: int, intents: Sequenc
     refused = [reason for one in journal.refusals_at(attempt.pair_id, attempt.time, run) for reason in one.reasons]
     if refused:
         return f"not entered: {', '.join(refused)}"
-    stored = journal.positions().get(attempt.pair_id)
-    if intents and stored is not None and stored.state is not PairState.FLAT and run == journal.runs()[-1].number:
-        return f"not over: the pair is {stored.state.value.lower()}"
     if intents:
         return "came to nothing: no order was filled"
     return "came to nothing: no order of it was written down, so none was sent; the log has the reason"
 
 
+def _state_now(journal: JournalReads, run: int, intents: Sequence[Intent]) -> str:
+    """Of a pair that still holds what these orders brought it; empty for what is over."""
+    stored = journal.positions().get(intents[0].pair_id) if intents and is_newest(journal, run) else None
+    return stored.state.value if stored is not None and stored.payload.get("ref") == intents[0].ref else ""
+
+
 def _meant(reason: str) -> str:
-    meaning = MEANINGS.get(reason.partition(":")[0])
+    meaning = next((MEANINGS[word] for word in reason.split(":") if word in MEANINGS), "")
     return f"{reason}, {meaning}" if meaning else reason
 
 
 def _last_time(attempt: Attempt, intents: Sequence[Intent]) -> datetime:
-    """Of an entry without an end: when its last order was sent, the decision itself without one."""
+    """When it was left; without a trade when its last order was sent, the decision itself without one."""
+    if attempt.trade is not None:
+        return attempt.trade.exit_time
     return max([attempt.time, *(ms_to_datetime(intent.created_ms) for intent in intents)])
 
 
