@@ -152,10 +152,16 @@ def test_the_balance_is_the_runs(desk, ran):
     assert ask(desk, Topic.BALANCE).title == f"Equity {ran[1].equity_end:,.2f}"
 
 
-def test_why_says_what_was_seen_and_decided(desk, ran):
-    pair_id = ran[1].trades[-1].pair_id
-    text = told(ask(desk, Topic.WHY, pair_id))
-    assert pair_id in text and "z " in text
+@pytest.mark.parametrize("wanted", ["{pair}", "{lower}", "{number}", "", "{pair}@{time}"])
+def test_why_tells_each_step_of_a_trade(desk, ran, wanted):
+    number, trade = len(ran[1].trades), ran[1].trades[-1]
+    time = f"{trade.entry_time:%Y-%m-%dT%H:%MZ}"
+    argument = wanted.format(pair=trade.pair_id, lower=trade.pair_id.lower(), number=number, time=time)
+    answer = ask(desk, Topic.WHY, argument)
+    assert answer.title.startswith(f"trade {number}: {trade.pair_id}, run 1")
+    assert f"left: {trade.exit_reason}; {trade.pnl:+,.2f} after fees and funding" in answer.lines[0]
+    kinds = {line.split()[2] for line in answer.lines[1:]}
+    assert {"intent", "fill", "risk", "result"} <= kinds
 
 
 def test_config_and_version_name_their_fingerprint(desk, config):
@@ -176,10 +182,17 @@ def test_logs_are_the_last_lines_without_secrets(desk, config):
     assert [line[-6:] for line in ask(desk, Topic.LOGS).lines] == ["broken"]
 
 
-@pytest.mark.parametrize("topic", [Topic.PAIR, Topic.WHY])
 @pytest.mark.parametrize("pair_id", ["", "X_Y", "'; DROP TABLE trades", "x" * 5000])
-def test_a_pair_that_is_not_there_is_a_sentence(desk, topic, pair_id):
-    assert ask(desk, topic, pair_id).title.startswith("There is no pair")
+def test_a_pair_that_is_not_there_is_a_sentence(desk, pair_id):
+    assert ask(desk, Topic.PAIR, pair_id).title.startswith("There is no pair")
+
+
+@pytest.mark.parametrize(
+    "wanted", ["X_Y", "999", "²", "@", "ETH_BTC@then", "ETH_BTC@2001-01-01", "'; DROP TABLE trades"]
+)
+def test_a_trade_that_is_not_there_is_a_sentence(desk, wanted):
+    title = ask(desk, Topic.WHY, wanted).title
+    assert title.startswith(("there is no trade", "'then' is no time"))
 
 
 @pytest.mark.parametrize("topic", [Topic.DAILY, Topic.TRADES, Topic.LOGS])
