@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import threading
+from datetime import UTC
 
 from notifications.words import Picture, SpreadChart
 
@@ -20,23 +21,32 @@ def draw(chart: SpreadChart) -> Picture:
 
 
 def _png(chart: SpreadChart) -> bytes:
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(WIDTH_IN, HEIGHT_IN), dpi=DPI, layout="constrained")
     axes = figure.add_subplot()
-    axes.plot(chart.times, chart.zscores, color=LINE, linewidth=1.3)
+    days = [float(date2num(time)) for time in chart.times]
+    axes.plot(days, chart.zscores, color=LINE, linewidth=1.3)
     axes.axhline(0.0, color=MUTED, linewidth=0.8)
     for label, level in chart.levels:
         axes.axhline(level, color=LEVEL, linewidth=0.9, linestyle="--")
         axes.annotate(
-            _literal(label), (1.0, level), xycoords=("axes fraction", "data"), color=LEVEL, fontsize=8, ha="right"
+            _literal(label),
+            (0.0, level),
+            xycoords=("axes fraction", "data"),
+            xytext=(4, 2),
+            textcoords="offset points",
+            color=LEVEL,
+            fontsize=8,
         )
     for when, zscore, label in chart.marks:
-        axes.plot([when], [zscore], marker="o", markersize=7, color=MARK)
-        axes.annotate(
-            _literal(label), (when, zscore), xytext=(0, 8), textcoords="offset points", fontsize=8, ha="center"
-        )
+        at = float(date2num(when))
+        axes.plot([at], [zscore], marker="o", markersize=7, color=MARK)
+        axes.annotate(_literal(label), (at, zscore), xytext=(0, 8), textcoords="offset points", fontsize=8, ha="center")
+    axes.xaxis.axis_date(UTC)
+    if len(days) == 1:
+        axes.set_xlim(days[0] - 0.5, days[0] + 0.5)
     locator = AutoDateLocator(maxticks=8)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))

@@ -146,7 +146,7 @@ class LiveTradingBot:
                 # Also when a rule raised: what is half-done is finished before the process ends.
                 path.loop.call(end_run(path), STOP_TIMEOUT_S)
         self.was_halted = path.floor.guard.breaker is Breaker.HALTED
-        return live_result(path, uptime_s=time.monotonic() - started)
+        return live_result(path, uptime_s=time.monotonic() - started, choice=self._choice)
 
     def _trade(self, care: StrategyCare) -> None:
         """Until the market ends or the bot is stopped, whatever the strategy raises."""

@@ -50,7 +50,10 @@ class TelegramChannel:
 
     async def open(self) -> None:
         """Asks Telegram nothing: it may be away."""
-        if self._desk is None or not (self._access.takes_commands and self._access.user_ids):
+        if self._desk is None or not self._access.takes_commands:
+            return
+        if not self._access.user_ids:
+            log.warning("telegram_commands_off reason=TELEGRAM_USER_IDS is not set: nobody may command")
             return
         gate = Gate(self._access)
         self._commander = Commander(

@@ -46,8 +46,7 @@ class TelegramClient:
         for name in TALKATIVE:
             logging.getLogger(name).setLevel(logging.CRITICAL)  # what they would say comes back as an error anyway
         self._access, self._pace, self._sleep = access, pace, sleep
-        terms = {"connect_timeout": CONNECT_S, "read_timeout": READ_S, "pool_timeout": READ_S}
-        self._requests = HTTPXRequest(1, **terms), HTTPXRequest(8, **terms)
+        self._requests = _request(1), _request(8)
         polling, calling = self._requests
         self._bot = Bot(access.token, f"{access.api_url}/bot", get_updates_request=polling, request=calling)
 
@@ -151,8 +150,16 @@ class TelegramClient:
         return Unsent(TryLater(f"Telegram was not reached ({said})"))
 
 
+def _request(connections: int) -> HTTPXRequest:
+    return HTTPXRequest(connections, connect_timeout=CONNECT_S, read_timeout=READ_S, pool_timeout=READ_S)
+
+
 def _keyboard(buttons: Sequence[Button]) -> InlineKeyboardMarkup | None:
-    return InlineKeyboardMarkup.from_row([InlineKeyboardButton(*button) for button in buttons]) if buttons else None
+    return (
+        InlineKeyboardMarkup.from_row([InlineKeyboardButton(word, callback_data=data) for word, data in buttons])
+        if buttons
+        else None
+    )
 
 
 def _seconds(given: int | timedelta) -> float:

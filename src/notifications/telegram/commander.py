@@ -58,14 +58,14 @@ class Commander:
     def hear(self, updates: Iterable[Update]) -> None:
         """Begin whatever they ask for; returns at once."""
         dropped: dict[int, list[str]] = defaultdict(list)
-        for heard in filter(None, map(self._gate.read, updates)):
-            if isinstance(heard, Pressed):
-                if self._stops[heard.user_id].takes():
+        for heard in map(self._gate.read, updates):
+            match heard:
+                case Pressed() if self._stops[heard.user_id].takes():
                     self._begin(self._press(heard), heard.chat_id)
-            elif _is_stale(heard):
-                dropped[heard.chat_id].append(f"/{heard.name}")
-            else:
-                self._take(heard)
+                case Asked() if _is_stale(heard):
+                    dropped[heard.chat_id].append(f"/{heard.name}")
+                case Asked():
+                    self._take(heard)
         for chat_id, names in dropped.items():
             text = (
                 f"Dropped, older than {STALE_AFTER_S:.0f} s: {', '.join(names[:10])}. Give it again if it still holds."

@@ -14,10 +14,13 @@ from trading.journal.reads import JournalReads
 from trading.journal.words import restored_position
 from trading.records import Decision, TradeRecord
 from trading.reports.performance import win_rate_pct
+from trading.reports.why import explain
+from trading.reports.why_text import why_text
 from trading.utc_text import parse_utc
 
 MOST_DAYS, MOST_TRADES = 60, 100
 USUAL_DAYS, USUAL_TRADES = 7, 10
+AS_LONG_AS_IT_IS = 100_000  # whoever reads it has a telephone, which breaks lines where it must
 
 Status = Mapping[str, Any]
 
@@ -63,17 +66,10 @@ def pair_answer(status: Status, journal: JournalReads, pair_id: str) -> Answer:
     return Answer(f"{pair_id}: {pair['state']}", (*lines, *_decision_lines(decision)))
 
 
-def why_answer(journal: JournalReads, pair_id: str) -> Answer:
-    """The last view, the last refusal, and how the last trade ended."""
-    run = _last_run(journal)
-    lines = _decision_lines(journal.last_decisions().get(pair_id))
-    refused = [refusal for refusal in journal.refusals(run) if refusal.pair_id == pair_id]
-    if refused:
-        lines.append(f"last refused {_minute(refused[-1].time)}: {', '.join(refused[-1].reasons)}")
-    closed = [trade for trade in journal.trades(run) if trade.pair_id == pair_id]
-    if closed:
-        lines.append(f"last trade {_trade_line(closed[-1])}")
-    return Answer(f"Why {pair_id}", tuple(lines) or ("nothing has been decided yet",))
+def why_answer(journal: JournalReads, run: int, wanted: str) -> Answer:
+    """Step by step; ``wanted`` as ``find_attempt`` takes it. Raises ``NoSuchTrade``."""
+    first, *others = why_text(explain(journal, run, wanted), width=AS_LONG_AS_IT_IS).splitlines()
+    return Answer(first, tuple(line.strip() for line in others if line))
 
 
 def profit_answer(journal: JournalReads) -> Answer:
@@ -97,13 +93,13 @@ def profit_answer(journal: JournalReads) -> Answer:
 
 
 def balance_answer(status: Status) -> Answer:
-    broker, positions = status.get("broker_status", {}), status.get("positions", {})
-    risk = status.get("risk", {})
+    broker, positions, risk = (status.get(name, {}) for name in ("broker_status", "positions", "risk"))
+    held = positions.get("total_positions", 0)
     return Answer(
         f"Equity {_money(status['equity'])}",
         (
             f"cash {_money(broker.get('cash'))}",
-            f"unrealised {_money(positions.get('total_unrealized_pnl'))} in {positions.get('total_positions', 0)} pairs",
+            f"unrealised {_money(positions.get('total_unrealized_pnl'))} in {held} pairs",
             f"drawdown {_number(risk.get('current_drawdown_pct'), '.2f')} %, "
             f"lost today {_number(risk.get('daily_loss_pct'), '.2f')} %",
             f"as of {status.get('time') or 'no bar yet'}",

@@ -16,13 +16,16 @@ from typing import Any
 
 from notifications.bot_desk import Answer, Deed, Given, NotTaken, Outcome, Topic, Wish
 from trading.config.model import LoadedConfig
+from trading.config.redaction import redacted
 from trading.control.command_desk import STALE_AFTER_S
-from trading.control.command_queue import CommandQueue, CommandsUnreadable, CommandState, Verb
+from trading.control.command_queue import CommandQueue, CommandState, CommandsUnreadable, Verb
 from trading.control.paths import control_paths
 from trading.journal.errors import JournalError
 from trading.journal.file import is_held, lock_path
 from trading.journal.reads import JournalReader
 from trading.kept_pairs import with_kept_pairs
+from trading.reports.attempts import LAST, NoSuchTrade
+from trading.reports.run_reading import RunUnknown, run_of
 from trading.status_reading import bot_status
 from trading.telling import answers
 from trading.venues.opening import state_paths
@@ -50,7 +53,7 @@ class JournalDesk:
     def ask(self, topic: Topic, argument: str, now: datetime) -> Answer:
         try:
             return self._clean(self._answer(topic, argument, now))
-        except NothingToTell as reason:
+        except (NothingToTell, NoSuchTrade, RunUnknown) as reason:
             return Answer(str(reason))
         except UNREADABLE as error:
             return self._clean(Answer("That cannot be read now", (str(error),)))
@@ -66,9 +69,9 @@ class JournalDesk:
                 with self._reader() as journal:
                     return answers.pair_answer(self._status(now), journal, pair_id)
             case Topic.WHY:
-                pair_id = self._pair_id(argument)
                 with self._reader() as journal:
-                    return answers.why_answer(journal, pair_id)
+                    run = run_of(journal, None, self._config.bot_id).number
+                    return answers.why_answer(journal, run, self._as_written(argument))
             case Topic.BALANCE:
                 return answers.balance_answer(self._status(now))
             case Topic.CONFIG:
@@ -110,10 +113,18 @@ class JournalDesk:
             raise NothingToTell(f"There is no pair {wanted or 'without a name'}; there are {', '.join(known)}")
         return alike[0]
 
+    def _as_written(self, argument: str) -> str:
+        """What ``why`` is asked for: a pair in its own case, anything else as it is; nothing is the last trade."""
+        pair_id, at, time = argument.partition("@")
+        try:
+            return f"{self._pair_id(pair_id)}{at}{time}"
+        except NothingToTell:
+            return argument or LAST
+
     def _config_answer(self) -> Answer:
         """What the file and the environment have said; defaults are left out."""
         values = self._config.model.model_dump(mode="json", by_alias=True, exclude_unset=True)
-        text = json.dumps(values, indent=1, allow_nan=False)
+        text = json.dumps(redacted(values), indent=1, allow_nan=False)
         return Answer(f"{self._config.name}, {self._config.sha256[:12]}", tuple(text.splitlines()), is_table=True)
 
     def _logs_answer(self, argument: str) -> Answer:
