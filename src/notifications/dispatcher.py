@@ -205,7 +205,14 @@ class Dispatcher:
     def _cleaned(self, notice: Notice) -> Notice:
         clean = self._redact
         rows = tuple((clean(label), clean(value)) for label, value in notice.rows)
-        return replace(notice, title=clean(notice.title), rows=rows, body=clean(notice.body))
+        return replace(
+            notice,
+            key=clean(notice.key),
+            title=clean(notice.title),
+            rows=rows,
+            body=clean(notice.body),
+            fold=clean(notice.fold),
+        )
 
     # notices go out
 

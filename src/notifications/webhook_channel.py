@@ -47,8 +47,8 @@ def _service(url: str, name: str) -> Any:
         import apprise
     except ImportError:
         raise WebhookUnknown(f"{name} needs the extra notify: pip install 'tandem-pairs[notify]'") from None
-    for name in ("apprise", "urllib3"):  # they print addresses
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    for talker in ("apprise", "urllib3"):  # they print addresses
+        logging.getLogger(talker).setLevel(logging.CRITICAL)
     service = apprise.Apprise.instantiate(url, suppress_exceptions=True)
     if service is None:
         raise WebhookUnknown(f"the address of {name} is none that apprise understands")
