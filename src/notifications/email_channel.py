@@ -171,7 +171,7 @@ async def _leave(server: aiosmtplib.SMTP) -> None:
     with suppress(Exception):
         await server.quit(timeout=LEAVING_S)
     server.close()
-    if transport is not None:
+    if isinstance(transport, asyncio.WriteTransport):
         transport.abort()
         await asyncio.sleep(0)  # the turn in which the socket is closed
         await asyncio.sleep(0)
