@@ -29,7 +29,7 @@ class ChannelThread:
         self._loop = asyncio.new_event_loop()
         self._inbox: asyncio.Queue[Waiting] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
-        self._is_open = False
+        self._is_open = self._is_ending = False
         self._thread = threading.Thread(target=self._run, name=f"notify-{channel.name}", daemon=True)
 
     def start(self) -> None:
@@ -51,6 +51,7 @@ class ChannelThread:
             log.warning("channel_hangs channel=%s", self.channel.name)
 
     def _cancel(self) -> None:
+        self._is_ending = True  # a task that is cancelled as its awaited one ends may not hear of it
         if self._task is not None:
             self._task.cancel()
 
@@ -66,7 +67,7 @@ class ChannelThread:
         self._task = asyncio.current_task()
         try:
             await self._open()
-            while True:
+            while not self._is_ending:
                 waiting = await self._inbox.get()
                 self._on_result(self.channel.name, await self._sent(waiting))
         except asyncio.CancelledError:

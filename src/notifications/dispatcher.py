@@ -20,9 +20,10 @@ from notifications.outbox import Outbox, Waiting
 from notifications.words import Channel, Delivered, Delivery, Kind, Notice, TryLater, Undeliverable
 
 MOST_FACTS = 10_000
-AT_ONCE = 500
+TURN_S = 0.1
 STOP_GRACE_S = 5.0
 JOIN_S = 3.0
+MANY_FAILURES = 8  # some ten minutes: then the other channels say so
 
 log = logging.getLogger(__name__)
 
@@ -77,13 +78,15 @@ class Dispatcher:
         self._results: deque[tuple[str, Delivery]] = deque()
         self._wake = threading.Event()
         self._end_at: float | None = None
-        self._told_trouble = False
+        self._told_trouble = self._has_ended = False
         self._thread = threading.Thread(target=self._run, name="notify", daemon=True)
 
     # any thread
 
     def offer(self, fact: object, *, is_critical: bool = False) -> None:
         """Never waits and never raises. Before ``start`` it is kept."""
+        if self._has_ended:
+            return
         if is_critical:
             self._critical.append(fact)
         else:
@@ -119,6 +122,7 @@ class Dispatcher:
         except Exception:
             log.exception("notices_ended")
         finally:
+            self._has_ended = True  # from now on nobody takes what is offered
             self._let_go()
 
     def _step(self) -> None:
@@ -153,6 +157,7 @@ class Dispatcher:
     def _let_go(self) -> None:
         for thread in self._threads.values():
             thread.ask_to_stop()
+        self._translate_for(JOIN_S / 3)
         deadline = self._now() + JOIN_S / 2
         for thread in self._threads.values():
             thread.join(max(0.0, deadline - self._now()))
@@ -163,15 +168,18 @@ class Dispatcher:
     # facts become notices
 
     def _take_facts(self) -> None:
-        while self._critical:
-            self._take(self._critical.popleft())
-        for _ in range(min(AT_ONCE, len(self._facts))):
-            self._take(self._facts.popleft())
+        self._translate_for(TURN_S)
         if self._lost_facts:
             lost, self._lost_facts = self._lost_facts, 0
             log.warning("facts_not_told count=%d", lost)
             for lane in self._lanes.values():
                 lane.note_dropped(lost)
+
+    def _translate_for(self, seconds: float) -> None:
+        """Everything critical, and of the rest what time allows: some facts need a picture drawn."""
+        until = self._now() + seconds
+        while self._critical or (self._facts and self._now() < until):
+            self._take((self._critical or self._facts).popleft())
 
     def _take(self, fact: object) -> None:
         try:
@@ -232,6 +240,9 @@ class Dispatcher:
                 log.debug("notice_sent channel=%s", name)
             case TryLater(reason=reason):
                 log.warning("notice_waits channel=%s reason=%s", name, self._redact(reason))
+                if self._lanes[name].failures == MANY_FAILURES:
+                    title = f"Nothing arrives by {name}: {self._redact(reason)}"
+                    self._tell_all(title, "It is tried again and again.", but=name)
             case Undeliverable(reason=reason):
                 self._tell_rest(name, self._redact(reason))
 

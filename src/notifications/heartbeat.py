@@ -37,8 +37,10 @@ class Heartbeat:
         self._thread.start()
 
     def stop(self) -> None:
+        """Also when it was never started."""
         self._end.set()
-        self._thread.join(JOIN_S)
+        if self._thread.is_alive():
+            self._thread.join(JOIN_S)
 
     def _run(self) -> None:
         while not self._end.is_set():

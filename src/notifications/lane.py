@@ -59,6 +59,11 @@ class Lane:
         return len(self._critical) + len(self._others)
 
     @property
+    def failures(self) -> int:
+        """Attempts in a row that did not arrive."""
+        return self._failures
+
+    @property
     def is_busy(self) -> bool:
         return self._flying is not None
 

@@ -11,7 +11,7 @@ from time import perf_counter
 import pytest
 
 from notifications import lane
-from notifications.dispatcher import Bounds, Dispatcher, Route
+from notifications.dispatcher import MANY_FAILURES, Bounds, Dispatcher, Route
 from notifications.lane import TOO_OLD_S, Sound
 from notifications.outbox import Outbox
 from notifications.words import Kind, TryLater, Undeliverable
@@ -173,6 +173,23 @@ def test_a_channel_that_refuses_for_good_rests_and_the_others_say_so(running, ca
     assert "Nothing can be told by gone: token revoked: ***" in well.titles
     assert gone.titles == ["notice a"] and "notice b" in well.titles
     assert "channel_rests channel=gone" in caplog.text and "canary" not in caplog.text
+
+
+def test_a_channel_that_is_away_for_long_is_told_of_once_by_the_others(running):
+    away, well = FakeChannel("away", (TryLater("no route"),) * (MANY_FAILURES + 3)), FakeChannel("well")
+    dispatcher = running(dispatcher_of(away, well))
+    dispatcher.offer(notice("a"))
+    wait_until(lambda: len(away.told) == MANY_FAILURES + 4)
+    dispatcher.stop()
+    assert well.titles == ["notice a", "Nothing arrives by away: no route"]
+
+
+def test_after_its_end_nothing_is_kept(running):
+    dispatcher = running(dispatcher_of(FakeChannel()))
+    dispatcher.stop()
+    for number in range(100):
+        dispatcher.offer(notice(str(number), is_critical=True), is_critical=True)
+    assert not dispatcher._critical and not dispatcher._facts
 
 
 def test_every_text_of_a_notice_is_cleaned(running, tmp_path):

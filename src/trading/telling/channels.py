@@ -40,6 +40,8 @@ def build_channels(config: LoadedConfig, environ: Environ, *, listens: bool = Fa
             routes += [Route(channel, sounds) for channel in _BUILDERS[name](config, environ, listens)]
         except (CannotTell, CredentialsError) as error:
             problems.append((name, str(error)))
+        except Exception as error:  # a defect in here keeps nobody from trading; its text may hold a secret
+            problems.append((name, f"it could not be made ({type(error).__name__})"))
     return Channels(tuple(routes), tuple(problems))
 
 
@@ -71,19 +73,29 @@ def _telegram(config: LoadedConfig, environ: Environ, listens: bool) -> Iterator
     from trading.telling.desk import JournalDesk
 
     wanted = config.model.notifications.telegram
+    chats = _numbers(environ, "TELEGRAM_CHAT_ID")
+    if len(chats) != 1:
+        raise CannotTell("TELEGRAM_CHAT_ID names no chat, or several: it is one number")
     try:
         access = TelegramAccess(
             token=secret_value(environ, "TELEGRAM_BOT_TOKEN"),
-            chat_id=int(secret_value(environ, "TELEGRAM_CHAT_ID")),
-            user_ids=frozenset(map(int, secret_value(environ, "TELEGRAM_USER_IDS").replace(",", " ").split())),
+            chat_id=chats[0],
+            user_ids=frozenset(_numbers(environ, "TELEGRAM_USER_IDS")),
             takes_commands=wanted.commands,
             allows_groups=wanted.allow_groups,
             api_url=wanted.api_url or API_URL,
         )
     except ValueError as error:
-        raise CannotTell(f"TELEGRAM_CHAT_ID and TELEGRAM_USER_IDS are numbers: {error}") from None
+        raise CannotTell(str(error)) from None
     redact = Redactor(known_secrets(environ))
     yield TelegramChannel(access, desk=JournalDesk(config, redact=redact) if listens else None)
+
+
+def _numbers(environ: Environ, name: str) -> list[int]:
+    try:
+        return [int(word) for word in secret_value(environ, name).replace(",", " ").split()]
+    except ValueError:
+        raise CannotTell(f"{name} holds something else than numbers: find them as docs/telegram.md says") from None
 
 
 def _email(config: LoadedConfig, environ: Environ, listens: bool) -> Iterator[Channel]:

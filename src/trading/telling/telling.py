@@ -6,10 +6,9 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from notifications.dispatcher import Dispatcher
-from notifications.heartbeat import Heartbeat
 from notifications.outbox import Outbox
 from notifications.words import Kind, Notice
 from trading.assembly import LivePath
@@ -36,6 +35,9 @@ from trading.telling.history import History
 from trading.telling.teller import EventTeller, Teller
 from trading.telling.wording import Rows, money, sum_of_money
 from trading.venues.venue import network_of
+
+if TYPE_CHECKING:
+    from notifications.heartbeat import Heartbeat
 
 TOLD = frozenset(
     {
@@ -81,6 +83,12 @@ class Telling:
 
     def begin(self) -> None:
         """The run has its number now."""
+        try:
+            self._begin()
+        except Exception:
+            log.exception("telling_failed")
+
+    def _begin(self) -> None:
         self._say_what_is_amiss(self._channels)
         if self._heartbeat is not None:
             self._heartbeat.start()
@@ -99,11 +107,17 @@ class Telling:
     ) -> None:
         if self._heartbeat is not None:
             self._heartbeat.stop()
-        if self._channels.routes:
-            if self._teller is None:
-                self.begin()
+        if self._channels.routes and self._teller is None:
+            self.begin()
+        if self._teller is not None:
+            self._say_goodbye(error)
+
+    def _say_goodbye(self, error: BaseException | None) -> None:
+        try:
             self._dispatcher.offer(self._end_notice(error), is_critical=isinstance(error, Exception))
-            self._dispatcher.stop()
+        except Exception:
+            log.exception("telling_failed")
+        self._dispatcher.stop()
 
     def _heartbeat_of(self, environ: Mapping[str, str]) -> Heartbeat | None:
         """None in virtual time: nothing may disturb it, and it is over in seconds."""
@@ -111,6 +125,8 @@ class Telling:
             url = secret_value(environ, HEARTBEAT)
             if not url or self._path.loop.is_virtual:
                 return None
+            from notifications.heartbeat import Heartbeat  # loads aiohttp
+
             every_s = self._path.config.model.notifications.heartbeat_s
             return Heartbeat(url, every_s=every_s, is_well=Wellness(self._path))
         except (CredentialsError, ValueError) as error:

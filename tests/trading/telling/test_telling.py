@@ -14,10 +14,13 @@ import pytest
 from notifications import lane
 from notifications.dispatcher import Route
 from notifications.words import Kind
-from tests.notifications.channels import EVERYTHING, FakeChannel
+from tests.notifications.channels import EVERYTHING, FakeChannel, wait_until
 from tests.notifications.mail_server import PASSWORD, USER, mail_server
+from tests.notifications.web_server import WebServer
 from tests.trading.runs import write_config
 from trading.config.credentials import known_secrets
+from trading.config.loader import load_config
+from trading.control.paths import control_paths
 from trading.events import Alarm, BarMarked, Event
 from trading.live_trading_bot import LiveTradingBot
 from trading.records import RunResult
@@ -80,7 +83,7 @@ def test_a_run_is_told_from_start_to_stop(folder, channel):
     entries = [one for one in channel.notices if one.kind is Kind.TRADE_ENTRY]
     assert all(one.chart is not None and len(one.chart.times) >= 2 for one in entries[1:])
     assert {one.time for one in entries} <= {time for time, _ in result.equity}, "times are the market's"
-    assert [thread for thread in threading.enumerate() if thread.name.startswith("notify")] == []
+    wait_until(lambda: not any(thread.name.startswith("notify") for thread in threading.enumerate()))
 
 
 def test_as_fast_as_possible_only_start_stop_and_what_is_critical_are_told(folder, channel):
@@ -172,6 +175,43 @@ def test_a_mail_server_in_trouble_changes_no_trade_and_delays_none(folder, monke
         (t.pair_id, t.entry_time, t.exit_time, t.pnl) for t in untold.trades
     ]
     assert told.equity == untold.equity and len(told.trades) >= 3
+
+
+def test_one_symbol_is_told_without_a_chart(folder, channel):
+    symbol = {"symbol": "BTCUSDT"}
+    path = write_config(
+        folder,
+        "0002_single_symbol.json",
+        broker={"type": "mock"},
+        mock=MARKET,
+        data={"data_source": "mock", "interval": "1h", "lookback_bars": 100} | symbol,
+        notifications={"enabled": True, "virtual_time": "full"},
+    )
+    result, _ = run(path)
+    assert kinds(channel)[Kind.TRADE_EXIT] == len(result.trades) >= 1
+    assert all(one.chart is None for one in channel.notices)
+
+
+def test_the_heartbeat_beats_while_the_bot_is_well_and_not_while_it_is_halted(folder):
+    """A market with a clock of its own: in virtual time there is none."""
+    path = write_config(folder, mock={"bars": 260, "speed": 400_000}, data={"lookback_bars": 200})
+    with WebServer().serving() as server:
+        environ = {"HEARTBEAT_URL": f"http://{server.address}/canary-heartbeat"}
+        run(path, environ, stop_at=20)
+        assert server.asked and set(server.asked) == {("GET", "/canary-heartbeat", None)}
+        server.asked.clear()
+        control_paths(load_config(path, environ={})).halt_flag.touch()
+        bot = LiveTradingBot(path, environ=environ)
+        bot.add_listener(lambda event: bot.stop() if isinstance(event, BarMarked) else None)
+        bot.run()
+        assert bot.was_halted and server.asked == []
+
+
+def test_a_defect_in_the_telling_stops_no_trade(folder, channel, monkeypatch, caplog):
+    monkeypatch.setattr(telling, "event_teller", lambda path: 1 / 0)
+    result, _ = run(config(folder))
+    assert len(result.trades) >= 3 and channel.told == []
+    assert "telling_failed" in caplog.text
 
 
 def test_a_channel_without_its_secrets_is_told_and_the_bot_runs_on(folder):
