@@ -188,10 +188,8 @@ def _trades(report: Report) -> Iterator[Markup]:
     )
     yield profit_picture(result.trades)
     shown = result.trades[-MOST_TRADES:]
-    summary = tag(
-        "summary",
-        f"All {len(shown):,} trades" if len(shown) == len(result.trades) else f"The last {len(shown):,} trades",
-    )
+    which = "Every trade" if len(shown) == len(result.trades) else f"The last {len(shown):,} trades"
+    summary = tag("summary", which)
     head = (
         "pair",
         "direction",
