@@ -74,7 +74,7 @@ def _tile(name: str, value: str, beside: str, look: str) -> Markup:
 
 def _beside(report: Report) -> str:
     held = report.benchmark
-    return "benchmark: cash" if held is None else f"held: {per_cent(held.courses[1].return_pct, signed=True)}"
+    return "benchmark: cash" if held is None else f"buy and hold {per_cent(held.courses[1].return_pct, signed=True)}"
 
 
 def _cautions(report: Report) -> Markup:
