@@ -21,6 +21,7 @@ REMEMBERED = 1_000
 log = logging.getLogger(__name__)
 
 
+# Not the library's Updater: that one ends for good when a token is refused once, and logs tracebacks of its own.
 class Poller:
     """``greet(username)``: once, when Telegram has said who the bot is; ``hear``: updates, each once."""
 
