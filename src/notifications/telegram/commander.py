@@ -28,6 +28,7 @@ TURN_PATIENCE_S = 30.0  # an answer waits for the chat's turn behind alerts
 SAY_TRIES, SAY_PAUSE_S, LONGEST_PAUSE_S = 3, 2.0, 60.0
 FOLLOW_EVERY_S, FOLLOW_SLOWLY_S, STILL_AFTER_S, FOLLOW_S = 0.5, 5.0, 60.0, 3600.0
 MOST_FOLLOWED = 20
+LONGEST_REASON = 200
 
 log = logging.getLogger(__name__)
 
@@ -220,9 +221,8 @@ def _is_stale(asked: Asked) -> bool:
 def _wish(asked: Asked, deed: Deed) -> Wish:
     """Raises ``NotTaken`` for a close of nothing."""
     by = f"telegram user {asked.user_id}"
-    pair_id, reason = None, asked.argument
-    if deed is Deed.CLOSE:
-        pair_id, _, reason = asked.argument.partition(" ")
-        if not pair_id:
-            raise NotTaken("Which pair? /close ID; /pairs lists them.")
-    return Wish(deed, pair_id, " ".join(reason.split()) or "by telegram", by)
+    words = asked.argument.split()
+    if deed is Deed.CLOSE and not words:
+        raise NotTaken("Which pair? /close ID; /pairs lists them.")
+    pair_id = words.pop(0) if deed is Deed.CLOSE else None
+    return Wish(deed, pair_id, " ".join(words)[:LONGEST_REASON] or "by telegram", by)

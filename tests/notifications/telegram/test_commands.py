@@ -111,7 +111,7 @@ def test_a_halt_is_given_at_once_and_its_end_is_told(server, desk):
 @pytest.mark.parametrize(
     ("text", "question", "deed"),
     [
-        ("/close ETH_BTC", "Close ETH_BTC", "close ETH_BTC"),
+        ("/close  ETH_BTC\nit drifts", "Close ETH_BTC", "close ETH_BTC"),
         ("/resume", "trade again?", "resume"),
         ("/flatten", "Emergency stop", "flatten"),
     ],
@@ -125,6 +125,14 @@ def test_what_trades_is_asked_back_and_given_by_a_press(server, desk, text, ques
         server.wait_for_text(f"{deed}: done")
     assert desk.deeds == [deed]
     assert server.edited == {message.message_id: f"{deed}: yes"} and [text for _, text in server.toasts] == [""]
+
+
+def test_a_reason_is_one_line_of_bounded_length(server, desk):
+    with opened(server, desk):
+        server.write("/halt lunch\nERROR forged " + "x" * 3000)
+        server.wait_for_text("halt: done")
+    (wish,) = desk.given
+    assert wish.reason.startswith("lunch ERROR forged xxx") and len(wish.reason) == 200
 
 
 def test_no_is_no(server, desk):
