@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
+from ccxt_bt_bridge.words import Fill, Side
+from pairs.words import entry_ref
 from tests.management.lived_bot import lived_bot
+from trading.journal.writer import Journal
+from trading.records import LegRecord, TradeRecord
 from trading.reports.accounts import FILL_COLUMNS, LEG_COLUMNS, PAIR_COLUMNS, Period, fill_rows, leg_rows, pair_rows
 from trading.reports.csv_text import csv_cell, csv_text
 
@@ -60,6 +66,38 @@ def test_a_fill_has_what_an_accountant_asks_for() -> None:
         assert D(row["quote_value"]) == fill.amount * fill.price
         assert (row["side"], row["order_id"], row["fee_currency"]) == (fill.side.value, fill.order_id, "USDT")
         assert row["time"].endswith("Z") and row["run"] == "1"
+
+
+def test_partial_closes_sum_exactly_and_dust_is_written_off(tmp_path: Path) -> None:
+    entered = datetime(2024, 1, 1, tzinfo=UTC)
+    plays = [("buy", "3", "10.01"), ("sell", "1", "11"), ("sell", "1", "11.5"), ("sell", "0.9", "9")]
+    cash = sum(D(amount) * D(price) * (1 if side == "sell" else -1) for side, amount, price in plays)
+    leg = LegRecord("ETHUSDT", D(3), D("10.01"), D("10.5"), cash, D("-0.4"), D(0), D(0))
+    trade = TradeRecord("P", "long", entered, entered + timedelta(hours=1), None, None, "stop", False, (leg,), D(0))
+    with Journal.open(tmp_path / "j.sqlite", bot_id="b", mode="mock", account="a") as journal:
+        run = journal.start_run(started=entered, config_sha256="", code_version="")
+        for number, (side, amount, price) in enumerate(plays):
+            fill = Fill(
+                str(number), "1", "c", "ETHUSDT", Side(side), D(amount), D(price), D("0.1"), 1_704_067_200_000 + number
+            )
+            journal.record_fill(fill, "P", entry_ref("P", entered))
+        journal.save_trade(trade)
+        made = rows(FILL_COLUMNS, fill_rows(journal, run, Period()))
+    assert [row["kind"] for row in made if row["kind"] != "fill"] == ["written_off"]
+    assert total(made, "pnl_price") == cash and total(made, "pnl") == trade.pnl
+    assert D(made[1]["pnl_price"]) == D("0.99") and D(made[2]["pnl_price"]) == D("1.49")
+    assert next(D(row["pnl"]) for row in made if row["kind"] == "written_off") == D("-1.001")
+
+
+def test_a_fee_taken_in_base_is_told_in_base_and_in_quote(tmp_path: Path) -> None:
+    entered = datetime(2024, 1, 1, tzinfo=UTC)
+    with Journal.open(tmp_path / "j.sqlite", bot_id="b", mode="mock", account="a") as journal:
+        run = journal.start_run(started=entered, config_sha256="", code_version="")
+        bought = Fill("1", "1", "c", "ETHUSDT", Side.BUY, D(2), D(100), D("0.2"), 1_704_067_200_000, D("0.002"))
+        journal.record_fill(bought, "P", entry_ref("P", entered))
+        (row,) = rows(FILL_COLUMNS, fill_rows(journal, run, Period()))
+    assert (row["fee"], row["fee_currency"], row["fee_quote"]) == ("0.002", "ETH", "0.2")
+    assert D(row["pnl"]) == D("-0.2")
 
 
 def test_a_period_holds_what_happened_in_it() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from management.cli import main
+from tests.conftest import PROJECT
 from tests.management.lived_bot import lived_bot
 from tests.trading.reports.result_samples import sample_result
 from tests.trading.runs import write_config
@@ -152,3 +153,15 @@ def test_a_running_bot_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert main(["why", "bot.json", "1"]) == 0
         assert main(["report", "bot.json", "--html", str(tmp_path / "r.html")]) == 0
         assert main(["export", "trades", "bot.json", "--csv", str(tmp_path / "t.csv")]) == 0
+
+
+def test_the_commands_of_their_page_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (PROJECT / "docs" / "report.md").read_text(encoding="utf-8")
+    commands = [line.split()[1:] for line in page.splitlines() if line.startswith("tandem ")]
+    shutil.copytree(lived_bot().folder, tmp_path / "bot")
+    monkeypatch.chdir(tmp_path / "bot")
+    shutil.copy("bot.json", "0001.json")
+    shutil.copy("run.json", "result.json")
+    assert len(commands) >= 6
+    for command in commands:
+        assert main(command) == 0, command

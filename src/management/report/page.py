@@ -74,7 +74,7 @@ def _tile(name: str, value: str, beside: str, look: str) -> Markup:
 
 def _beside(report: Report) -> str:
     held = report.benchmark
-    return "benchmark: cash" if held is None else f"held: {per_cent(held.courses[1].return_pct, signed=True)}"
+    return "benchmark: cash" if held is None else f"buy and hold {per_cent(held.courses[1].return_pct, signed=True)}"
 
 
 def _cautions(report: Report) -> Markup:
@@ -188,10 +188,8 @@ def _trades(report: Report) -> Iterator[Markup]:
     )
     yield profit_picture(result.trades)
     shown = result.trades[-MOST_TRADES:]
-    summary = tag(
-        "summary",
-        f"All {len(shown):,} trades" if len(shown) == len(result.trades) else f"The last {len(shown):,} trades",
-    )
+    which = "Every trade" if len(shown) == len(result.trades) else f"The last {len(shown):,} trades"
+    summary = tag("summary", which)
     head = (
         "pair",
         "direction",

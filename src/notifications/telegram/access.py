@@ -30,10 +30,6 @@ class TelegramAccess:
         if url.scheme != "https" and not (url.scheme == "http" and url.hostname in LOOPBACK):
             raise ValueError("the address of the Bot API must begin with https:// unless it is on this machine")
 
-    @property
-    def is_group(self) -> bool:
-        return self.chat_id < 0
-
     def may_command(self, user_id: int, chat_id: int) -> bool:
         """A private chat has its user's id."""
         return user_id in self.user_ids and chat_id in (self.chat_id, user_id)

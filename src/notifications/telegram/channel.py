@@ -12,7 +12,6 @@ from notifications.chart import draw
 from notifications.telegram.access import TelegramAccess
 from notifications.telegram.client import Sleep, TelegramClient, Unsent
 from notifications.telegram.commander import Commander
-from notifications.telegram.confirmations import Confirmations
 from notifications.telegram.gate import Gate
 from notifications.telegram.menu import MENU
 from notifications.telegram.pace import Pace
@@ -56,9 +55,7 @@ class TelegramChannel:
             log.warning("telegram_commands_off reason=TELEGRAM_USER_IDS is not set: nobody may command")
             return
         gate = Gate(self._access)
-        self._commander = Commander(
-            self._client, self._desk, gate, confirmations=Confirmations(self._now), sleep=self._sleep
-        )
+        self._commander = Commander(self._client, self._desk, gate, now=self._now, sleep=self._sleep)
 
         def greet(username: str) -> None:
             gate.username = username

@@ -134,7 +134,8 @@ class TelegramClient:
         said = self._access.masked(str(error))[:REASON_LENGTH]
         match error:
             case RetryAfter():
-                return Unsent(TryLater(said, _seconds(error.retry_after)))
+                self._pace.hold(wait_s := _seconds(error.retry_after))
+                return Unsent(TryLater(said, wait_s))
             case InvalidToken():
                 remedy = "set TELEGRAM_BOT_TOKEN to what @BotFather shows"
                 return Unsent(Undeliverable(f"Telegram does not know the bot's token ({said}): {remedy}"))

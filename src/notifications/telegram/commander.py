@@ -22,11 +22,12 @@ from notifications.telegram.text import MESSAGE_UNITS, Piece, answer_pages, html
 from notifications.words import TryLater
 
 STALE_AFTER_S = 60.0  # whoever asked has seen another market since
-COMMANDS_A_MINUTE, STOPS_A_MINUTE = 20, 10
+COMMANDS_A_MINUTE, STOPS_A_MINUTE, PRESSES_A_MINUTE = 20, 10, 20
 ANSWER_PATIENCE_S = 10.0
 TURN_PATIENCE_S = 30.0  # an answer waits for the chat's turn behind alerts
 SAY_TRIES, SAY_PAUSE_S, LONGEST_PAUSE_S = 3, 2.0, 60.0
-FOLLOW_EVERY_S, STILL_AFTER_S, FOLLOW_S = 0.5, 60.0, 3600.0
+FOLLOW_EVERY_S, FOLLOW_SLOWLY_S, STILL_AFTER_S, FOLLOW_S = 0.5, 5.0, 60.0, 3600.0
+MOST_FOLLOWED = 20
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ T = TypeVar("T")
 
 class Commander:
     """On the channel's loop. The desk is asked in threads: two for questions, one for commands, so that a journal that
-    does not answer holds up no command.
+    does not answer holds up no command. ``now``: seconds that only grow.
     """
 
     def __init__(
@@ -44,15 +45,17 @@ class Commander:
         desk: BotDesk,
         gate: Gate,
         *,
-        confirmations: Confirmations,
-        sleep: Sleep = asyncio.sleep,
+        now: Callable[[], float],
+        sleep: Sleep,
     ) -> None:
-        self._client, self._desk, self._gate = client, desk, gate
-        self._confirmations, self._sleep = confirmations, sleep
+        self._client, self._desk, self._gate, self._sleep = client, desk, gate, sleep
+        self._confirmations = Confirmations(now)
         self._questions = ThreadPoolExecutor(2, "telegram-ask")
         self._commands = ThreadPoolExecutor(1, "telegram-give")
-        self._allowed: dict[int, Allowance] = defaultdict(lambda: Allowance(COMMANDS_A_MINUTE))
-        self._stops: dict[int, Allowance] = defaultdict(lambda: Allowance(STOPS_A_MINUTE))
+        self._allowed: dict[int, Allowance] = defaultdict(lambda: Allowance(COMMANDS_A_MINUTE, now))
+        self._stops: dict[int, Allowance] = defaultdict(lambda: Allowance(STOPS_A_MINUTE, now))
+        self._presses: dict[int, Allowance] = defaultdict(lambda: Allowance(PRESSES_A_MINUTE, now))
+        self._followed = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     def hear(self, updates: Iterable[Update]) -> None:
@@ -60,7 +63,7 @@ class Commander:
         dropped: dict[int, list[str]] = defaultdict(list)
         for heard in map(self._gate.read, updates):
             match heard:
-                case Pressed() if self._stops[heard.user_id].takes():
+                case Pressed() if self._presses[heard.user_id].takes():
                     self._begin(self._press(heard), heard.chat_id)
                 case Asked() if _is_stale(heard):
                     dropped[heard.chat_id].append(f"/{heard.name}")
@@ -140,26 +143,33 @@ class Commander:
         except NotAgreed as reason:
             await self._try(self._client.acknowledge(pressed.press_id, str(reason)))
             return
-        word = f"{wish}: {'yes' if is_yes else 'no, nothing was done'}"
-        given = await self._given(wish) if is_yes else None
+        self._begin(self._settle(pressed, f"{wish}: {'yes' if is_yes else 'no, nothing was done'}"), pressed.chat_id)
+        if is_yes:
+            await self._give(wish, pressed.chat_id)
+
+    async def _settle(self, pressed: Pressed, word: str) -> None:
         await self._try(self._client.acknowledge(pressed.press_id))
         await self._try(self._client.settle(pressed.chat_id, pressed.message_id, html([("", word)], MESSAGE_UNITS)))
-        if given is not None:
-            await self._tell_and_follow(wish, given, pressed.chat_id)
 
     async def _give(self, wish: Wish, chat_id: int) -> None:
-        await self._tell_and_follow(wish, await self._given(wish), chat_id)
-
-    async def _given(self, wish: Wish) -> Given:
         log.info("telegram_command %s by=%s", wish, wish.by)
-        return await self._in(self._commands, lambda: self._desk.give(wish))
-
-    async def _tell_and_follow(self, wish: Wish, given: Given, chat_id: int) -> None:
+        given = await self._in(self._commands, lambda: self._desk.give(wish))
         await self._say(chat_id, given.sentence)
+        if self._followed >= MOST_FOLLOWED:
+            await self._say(chat_id, f"Its end is not told here: {self._followed} commands are not over yet.")
+            return
+        self._followed += 1
+        try:
+            await self._follow(wish, given, chat_id)
+        finally:
+            self._followed -= 1
+
+    async def _follow(self, wish: Wish, given: Given, chat_id: int) -> None:
         waited_s = 0.0
         while waited_s < FOLLOW_S:
-            await self._sleep(FOLLOW_EVERY_S)
-            waited_s += FOLLOW_EVERY_S
+            pause_s = FOLLOW_EVERY_S if waited_s < STILL_AFTER_S else FOLLOW_SLOWLY_S
+            await self._sleep(pause_s)
+            waited_s += pause_s
             outcome = await self._in(self._questions, lambda: self._desk.outcome(given.number))
             if outcome is not None:
                 await self._say(chat_id, f"{'✓' if outcome.is_done else '✗'} {wish}: {outcome.sentence}")

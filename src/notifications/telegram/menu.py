@@ -29,7 +29,7 @@ MENU = (
     MenuEntry("balance", "equity, cash, unrealised", Topic.BALANCE),
     MenuEntry("daily", "profit of the last days", Topic.DAILY, "[DAYS]"),
     MenuEntry("trades", "the last trades", Topic.TRADES, "[N]"),
-    MenuEntry("why", "why a pair did what it did", Topic.WHY, "ID"),
+    MenuEntry("why", "each step of a trade and its reason", Topic.WHY, "[ID]"),
     MenuEntry("halt", "open nothing more, at once", Deed.HALT, "[REASON]"),
     MenuEntry("resume", "trade again; asks back", Deed.RESUME, "[REASON]"),
     MenuEntry("close", "close one pair; asks back", Deed.CLOSE, "ID"),

@@ -20,16 +20,21 @@ class Pace:
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self._sent: dict[int, deque[float]] = {}
+        self._held_until = 0.0
 
     def wait_s(self, chat_id: int) -> float:
         """Seconds until a message may go, 0 when it may go now."""
         sent, now = self._sent.get(chat_id), self._now()
-        if not sent:
-            return 0.0
-        wait = sent[-1] + EVERY_S - now
-        if chat_id < 0 and len(sent) == GROUP_MESSAGES:
-            wait = max(wait, sent[0] + WINDOW_S - now)
-        return max(0.0, wait)
+        free_at = self._held_until
+        if sent:
+            free_at = max(free_at, sent[-1] + EVERY_S)
+        if sent and chat_id < 0 and len(sent) == GROUP_MESSAGES:
+            free_at = max(free_at, sent[0] + WINDOW_S)
+        return max(0.0, free_at - now)
+
+    def hold(self, seconds: float) -> None:
+        """Telegram wants silence for so long: whoever goes on is kept out for longer."""
+        self._held_until = max(self._held_until, self._now() + seconds)
 
     def take(self, chat_id: int, after_s: float = 0.0) -> None:
         """A message goes ``after_s`` from now."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from ccxt_bt_bridge.bt_time import datetime_to_ms, ms_to_datetime
 from ccxt_bt_bridge.words import Fill, FundingPayment
@@ -19,6 +20,7 @@ from trading.journal.reads import JournalReads
 from trading.records import LegRecord, TradeRecord
 
 ZERO = Decimal(0)
+FINEST = Decimal("1e-12")  # of a share of the cost, so that sums stay exact
 
 Row = tuple[object, ...]
 
@@ -105,52 +107,66 @@ def leg_rows(trades: Iterable[TradeRecord], run: int | None, period: Period) -> 
 def fill_rows(journal: JournalReads, run: int, period: Period) -> Iterator[Row]:
     """Under ``FILL_COLUMNS``, in order of time: fills, funding, and what was written off of a trade."""
     trades = {(trade.pair_id, trade.entry_time): trade for trade in journal.trades(run)}
-    rows: list[tuple[datetime, Row]] = []
-    for (pair_id, entry), booking in _bookings(journal, run).items():
-        rows += booking.rows(run, trades.get((pair_id, entry)))
-    rows.sort(key=lambda one: one[0])
-    return (row for time, row in rows if time in period)
+    lines: list[dict[str, Any]] = []
+    for (pair_id, entry_time), booking in _bookings(journal, run).items():
+        common = {"pair_id": pair_id, "entry_time": entry_time, "run": run}
+        lines += [line | common for line in booking.lines(trades.get((pair_id, entry_time)))]
+    lines.sort(key=lambda line: line["time"])
+    return (tuple(line.get(name) for name in FILL_COLUMNS) for line in lines if line["time"] in period)
 
 
 class _Booking:
     """One trade's fills and funding, by leg; the cost of what is held follows each fill."""
 
-    def __init__(self, pair_id: str, entry_time: datetime) -> None:
-        self._pair_id, self._entry_time = pair_id, entry_time
+    def __init__(self) -> None:
         self._held: dict[str, Decimal] = {}
         self._cost: dict[str, Decimal] = {}
-        self._rows: list[tuple[datetime, str, tuple[object, ...], Decimal, Decimal, tuple[str, str]]] = []
+        self._lines: list[dict[str, Any]] = []
         self._realised = ZERO
 
     def fill(self, fill: Fill) -> None:
         profit = self._book(fill.symbol, fill.position_change, fill.price)
         self._realised += profit
-        fee, currency = (
-            (fill.base_fee, base_currency(fill.symbol)) if fill.base_fee else (fill.fee, quote_currency(fill.symbol))
+        in_base = bool(fill.base_fee)
+        self._lines.append(
+            {
+                "time": ms_to_datetime(fill.time_ms),
+                "kind": "fill",
+                "symbol": fill.symbol,
+                "side": fill.side.value,
+                "quantity": fill.amount,
+                "price": fill.price,
+                "quote_value": fill.amount * fill.price,
+                "fee": fill.base_fee if in_base else fill.fee,
+                "fee_currency": base_currency(fill.symbol) if in_base else quote_currency(fill.symbol),
+                "fee_quote": fill.fee,
+                "pnl_price": profit,
+                "pnl": profit - fill.fee,
+                "order_id": fill.order_id,
+                "trade_id": fill.trade_id,
+            }
         )
-        facts = (
-            fill.symbol,
-            fill.side.value,
-            fill.amount,
-            fill.price,
-            fill.amount * fill.price,
-            fee,
-            currency,
-            fill.fee,
-        )
-        ids = (fill.order_id, fill.trade_id)
-        self._rows.append((ms_to_datetime(fill.time_ms), "fill", (*facts, ZERO), profit, profit - fill.fee, ids))
 
     def funding(self, payment: FundingPayment) -> None:
-        facts = (payment.symbol, None, None, None, None, None, None, ZERO, payment.amount)
-        ids = ("", payment.payment_id)
-        self._rows.append((ms_to_datetime(payment.time_ms), "funding", facts, ZERO, payment.amount, ids))
+        self._lines.append(
+            {
+                "time": ms_to_datetime(payment.time_ms),
+                "kind": "funding",
+                "symbol": payment.symbol,
+                "funding": payment.amount,
+                "pnl": payment.amount,
+                "trade_id": payment.payment_id,
+            }
+        )
 
-    def rows(self, run: int, trade: TradeRecord | None) -> Iterator[tuple[datetime, Row]]:
-        if trade is not None and trade.pnl_price != self._realised:
-            self._write_off(trade)
-        for time, kind, facts, profit, pnl, ids in self._rows:
-            yield time, (time, kind, *facts, profit, pnl, self._pair_id, self._entry_time, *ids, run)
+    def lines(self, trade: TradeRecord | None) -> list[dict[str, Any]]:
+        """With what is left of a closed ``trade``: too small to close, it counts as lost, without a fill."""
+        left = [symbol for symbol, held in self._held.items() if held]
+        if trade is None or not left:
+            return self._lines
+        lost = trade.pnl_price - self._realised
+        row = {"time": trade.exit_time, "kind": "written_off", "symbol": " ".join(left), "pnl_price": lost, "pnl": lost}
+        return [*self._lines, row]
 
     def _book(self, symbol: str, change: Decimal, price: Decimal) -> Decimal:
         """The profit on what the fill closes: by its share of the cost, the last one by all that is left of it."""
@@ -159,17 +175,10 @@ class _Booking:
             self._held[symbol], self._cost[symbol] = held + change, cost + change * price
             return ZERO
         closed = -change if abs(change) <= abs(held) else held
-        given = cost if closed == held else cost * closed / held
+        given = cost if closed == held else (cost * closed / held).quantize(FINEST)
         over = change + closed
         self._held[symbol], self._cost[symbol] = held - closed + over, cost - given + over * price
         return closed * price - given
-
-    def _write_off(self, trade: TradeRecord) -> None:
-        """What was too small to close counts as lost in the trade, without a fill."""
-        lost = trade.pnl_price - self._realised
-        symbols = " ".join(symbol for symbol, held in self._held.items() if held)
-        facts = (symbols, None, None, None, None, None, None, ZERO, ZERO)
-        self._rows.append((trade.exit_time, "written_off", facts, lost, lost, ("", "")))
 
 
 def _bookings(journal: JournalReads, run: int) -> dict[tuple[str, datetime], _Booking]:
@@ -178,7 +187,7 @@ def _bookings(journal: JournalReads, run: int) -> dict[tuple[str, datetime], _Bo
     entries = _entries(journal, run)
     for (pair_id, ref), fills in journal.fills_by_ref(run).items():
         entry = entries.get((pair_id, ref)) or ms_to_datetime(fills[0].time_ms)
-        booking = found.setdefault((pair_id, entry), _Booking(pair_id, entry))
+        booking = found.setdefault((pair_id, entry), _Booking())
         for fill in sorted(fills, key=lambda one: one.time_ms):
             booking.fill(fill)
     for pair_id in {pair_id for pair_id, _ in found}:

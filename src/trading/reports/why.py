@@ -90,7 +90,7 @@ def _bars(journal: JournalReads, attempt: Attempt, run: int, until: datetime) ->
 def _view(decision: Decision) -> str:
     named = (("z", decision.zscore, "+.2f"), ("spread", decision.spread, ".6g"), ("hedge", decision.hedge_ratio, ".4g"))
     known = [f"{name} {value:{form}}" for name, value, form in named if value is not None]
-    return ", ".join(known) or "no figures yet"
+    return ", ".join(known) or "no spread"
 
 
 def _answer(decision: Decision) -> str:

@@ -46,17 +46,17 @@ def status_answer(status: Status) -> Answer:
 def pairs_answer(status: Status) -> Answer:
     rows = [("pair", "state", "z")]
     rows += [(pair["pair_id"], pair["state"], _number(pair["z"], "+.2f")) for pair in status["pairs"]]
-    return Answer(f"{len(status['pairs'])} pairs", _table(rows), is_table=True)
+    return Answer("Pairs", _table(rows), is_table=True)
 
 
 def pair_answer(status: Status, journal: JournalReads, pair_id: str) -> Answer:
     pair = next(pair for pair in status["pairs"] if pair["pair_id"] == pair_id)
-    lines = [f"z {_number(pair['z'], '+.2f')}"]
+    lines = [] if pair["z"] is None else [f"z {pair['z']:+.2f}"]
     stored = journal.positions().get(pair_id)
     if stored is not None and stored.state is not PairState.FLAT:
         position = restored_position(stored)
-        entry_z = _number(position.entry_z, "+.2f")
-        lines.append(f"{position.direction.word} since {_minute(position.entry_time)}, entered at z {entry_z}")
+        entry_z = "" if position.entry_z is None else f", entered at z {position.entry_z:+.2f}"
+        lines.append(f"{position.direction.word} since {_minute(position.entry_time)}{entry_z}")
         lines += [f"{leg.symbol} {leg.quantity:+f} at {leg.entry_price:f}" for leg in position.legs]
     lines += [
         f"{leg['symbol']}: ledger {_number(leg['ledger'], 'g')}, exchange {_number(leg['exchange'], 'g')}"
@@ -99,7 +99,7 @@ def balance_answer(status: Status) -> Answer:
         f"Equity {_money(status['equity'])}",
         (
             f"cash {_money(broker.get('cash'))}",
-            f"unrealised {_money(positions.get('total_unrealized_pnl'))} in {held} pairs",
+            f"unrealised {_money(positions.get('total_unrealized_pnl'))}, open pairs: {held}",
             f"drawdown {_number(risk.get('current_drawdown_pct'), '.2f')} %, "
             f"lost today {_number(risk.get('daily_loss_pct'), '.2f')} %",
             f"as of {status.get('time') or 'no bar yet'}",
@@ -122,7 +122,7 @@ def trades_answer(journal: JournalReads, count: int) -> Answer:
     trades = journal.trades(_last_run(journal))[-count:]
     if not trades:
         return Answer("No trade has been closed yet")
-    return Answer(f"The last {len(trades)} trades", tuple(_trade_line(trade) for trade in reversed(trades)))
+    return Answer("Last trades", tuple(_trade_line(trade) for trade in reversed(trades)))
 
 
 def market_day(status: Status, now: datetime) -> date:
@@ -138,11 +138,9 @@ def _last_run(journal: JournalReads) -> int | None:
 def _decision_lines(decision: Decision | None) -> list[str]:
     if decision is None:
         return []
-    ratio = _number(decision.hedge_ratio, ".4f")
-    return [
-        f"{_minute(decision.time)}: z {_number(decision.zscore, '+.2f')}, hedge ratio {ratio}",
-        f"{decision.rule or 'rule'}: {decision.answer}, {decision.reason}".rstrip(", "),
-    ]
+    ratio = "" if decision.hedge_ratio is None else f", hedge ratio {decision.hedge_ratio:.4g}"
+    answer = f"{decision.rule or 'rule'}: {decision.answer}, {decision.reason}".rstrip(", ")
+    return [f"decided {_minute(decision.time)}{ratio}", answer]
 
 
 def _trade_line(trade: TradeRecord) -> str:

@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from management.report.page import page
+from management.report.pictures import pair_pictures
 from management.report.words import length, money, per_cent
 from tests.management.lived_bot import lived_bot
 from tests.management.report.test_markup import Balanced
+from tests.trading.reports.plot_samples import single_view, traded
 from tests.trading.reports.result_samples import sample_result
 from trading.market_input import DataChoice
 from trading.records import RunResult
@@ -135,6 +137,14 @@ def test_names_in_a_result_are_never_markup(tmp_path: Path) -> None:
     trades = tuple(replace(trade, pair_id=evil, exit_reason=evil) for trade in result.trades)
     html = page(report_of(replace(result, trades=trades, config=evil, notes=(evil,)), tmp_path))
     assert "<img" not in html and "&lt;img" in html
+
+
+def test_one_symbol_is_drawn_with_its_price_and_trades() -> None:
+    view = single_view("ETH", seed=2)
+    trades = traded(view)
+    drawn = pair_pictures(view, trades)
+    assert f"price of {view.leg_a}" in drawn and "z-score" not in drawn
+    assert drawn.count('class="mark cross') == len(trades) > 3
 
 
 def test_words_for_numbers() -> None:

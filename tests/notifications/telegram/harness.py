@@ -41,7 +41,7 @@ class MemoryDesk:
 
     asked: list[tuple[Topic, str]] = field(default_factory=list)
     given: list[Wish] = field(default_factory=list)
-    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    outcomes: dict[int, Outcome | None] = field(default_factory=dict)
     answer: Answer = Answer("fine", ("all <well> & good",))
     hangs: threading.Event | None = None
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from notifications.bot_desk import Answer, Deed, Outcome, Topic
+from notifications.bot_desk import Answer, Deed, NotTaken, Outcome, Topic
 from notifications.telegram.commander import COMMANDS_A_MINUTE, STOPS_A_MINUTE
 from notifications.telegram.menu import MENU
 from notifications.words import Delivered
@@ -215,6 +215,30 @@ def test_a_press_without_its_message_is_not_heard(server, desk):
     assert not desk.given and not server.toasts
 
 
+def test_a_press_that_the_bots_side_cannot_take_is_told_and_the_button_goes(server, desk, monkeypatch):
+    def give(wish):
+        raise NotTaken("the queue's file cannot be used")
+
+    monkeypatch.setattr(desk, "give", give)
+    with opened(server, desk):
+        server.write("/flatten")
+        message = server.wait_for_text("Emergency stop")
+        server.press(button(server, "Yes"), message_id=message.message_id)
+        server.wait_for_text("the queue's file cannot be used")
+        server.wait_until(lambda: server.toasts and server.edited)
+
+
+def test_commands_that_never_end_are_not_followed_without_number(server, desk, monkeypatch):
+    monkeypatch.setattr("notifications.telegram.commander.MOST_FOLLOWED", 2)
+    desk.outcomes = {1: None, 2: None}
+    with opened(server, desk):
+        for _ in range(3):
+            server.write("/halt")
+        server.wait_for_text("Its end is not told here: 2 commands are not over yet.")
+        desk.outcomes.clear()
+        server.wait_until(lambda: server.texts.count("✓ halt: done") == 2)
+
+
 def test_an_unknown_pair_is_refused_before_anything_is_asked(server, desk):
     with opened(server, desk):
         server.write("/close X_Y")
@@ -297,6 +321,23 @@ def test_a_group_is_not_heard_unless_the_config_allows_it_and_the_private_chat_i
     assert not desk.given
 
 
+def test_in_another_group_nobody_is_heard(server, desk):
+    server.chats = {GROUP, GROUP - 1}
+    with opened(server, desk, chat_id=GROUP, allows_groups=True):
+        server.write("/halt", chat=GROUP - 1)
+        server.write("/version", chat=GROUP)
+        server.wait_for_text("fine")
+    assert not desk.given and {message.chat_id for message in server.sent} == {GROUP}
+
+
+def test_where_alerts_go_to_a_group_a_user_may_command_in_private(server, desk):
+    server.chats = {GROUP, ANNA}
+    with opened(server, desk, chat_id=GROUP):
+        server.write("/halt")
+        server.wait_for_text("halt: done")
+    assert {message.chat_id for message in server.sent} == {ANNA}
+
+
 def test_a_stranger_is_logged_once_and_a_crowd_of_them_not_without_end(server, desk, caplog):
     caplog.set_level(logging.WARNING)
     with opened(server, desk):
@@ -313,10 +354,10 @@ def test_a_stranger_is_logged_once_and_a_crowd_of_them_not_without_end(server, d
 
 
 def test_a_flood_is_limited_told_once_and_leaves_room_for_a_halt(server, desk):
+    for _ in range(90):
+        server.write("/status")
+    server.write("/halt")
     with opened(server, desk):
-        for _ in range(100):
-            server.write("/status")
-        server.write("/halt")
         server.wait_for_text("halt: done")
         server.wait_until(lambda: sum("fine" in text for text in server.texts) == COMMANDS_A_MINUTE)
     assert sum("Too many commands" in text for text in server.texts) == 1
@@ -324,9 +365,9 @@ def test_a_flood_is_limited_told_once_and_leaves_room_for_a_halt(server, desk):
 
 
 def test_a_flood_of_halts_fills_no_queue(server, desk):
+    for _ in range(90):
+        server.write("/halt")
     with opened(server, desk):
-        for _ in range(100):
-            server.write("/halt")
         server.wait_for_text("Too many commands")
         ask_and_answer(server)
     assert len(desk.given) == STOPS_A_MINUTE

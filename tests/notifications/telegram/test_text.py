@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from html import unescape
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifications.bot_desk import Answer
@@ -18,6 +18,7 @@ def shown(markup: str) -> str:
     return unescape(re.sub(r"</?(?:b|i|code|pre)>", "", markup))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["", "b", "code"]), TEXTS), max_size=6), st.integers(6, 200))
 def test_whatever_is_said_fits_and_nothing_of_it_becomes_markup(pieces, limit):
     said = "".join(text for _, text in pieces)
