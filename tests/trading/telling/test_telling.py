@@ -219,10 +219,11 @@ def test_a_defect_in_the_telling_stops_no_trade(folder, channel, monkeypatch, ca
 
 def test_a_channel_without_its_secrets_is_told_and_the_bot_runs_on(folder):
     path = config(folder, email={"enabled": True, "host": "127.0.0.1"}, webhook={"enabled": True})
-    result, events = run(path)
+    result, events = run(path, {"HEARTBEAT_URL": "canary", "HEARTBEAT_URL_FILE": "both"})
     notes = [one.message for one in events if isinstance(one, Alarm) and "tells nothing" in one.message]
     assert any("SMTP_USER" in note and "SMTP_PASSWORD" in note for note in notes)
     assert any("NOTIFY_WEBHOOK_URLS" in note for note in notes)
+    assert any(note.startswith("the heartbeat tells nothing: ") and "canary" not in note for note in notes)
     assert result.trades and not list((folder / "state").glob("*.outbox.sqlite"))
 
 
