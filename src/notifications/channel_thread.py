@@ -26,29 +26,33 @@ class ChannelThread:
     def __init__(self, channel: Channel, on_result: OnResult, *, send_timeout_s: float = SEND_TIMEOUT_S) -> None:
         self.channel = channel
         self._on_result, self._send_timeout_s = on_result, send_timeout_s
-        self._loop = asyncio.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._inbox: asyncio.Queue[Waiting] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
         self._is_open = self._is_ending = False
         self._thread = threading.Thread(target=self._run, name=f"notify-{channel.name}", daemon=True)
 
     def start(self) -> None:
+        self._loop = asyncio.new_event_loop()
         self._thread.start()
 
     def send(self, waiting: Waiting) -> None:
-        """Any thread; returns at once."""
-        with suppress(RuntimeError):  # the loop has ended: what was to be sent is told at the next start
-            self._loop.call_soon_threadsafe(self._inbox.put_nowait, waiting)
+        """Any thread, after ``start``; returns at once."""
+        self._post(self._inbox.put_nowait, waiting)
 
     def ask_to_stop(self) -> None:
         """What is being sent is given up."""
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._cancel)
+        self._post(self._cancel)
 
     def join(self, timeout_s: float) -> None:
         self._thread.join(timeout_s)
         if self._thread.is_alive():
             log.warning("channel_hangs channel=%s", self.channel.name)
+
+    def _post(self, act: Callable[..., object], *values: object) -> None:
+        assert self._loop is not None
+        with suppress(RuntimeError):  # the loop has ended: what was to be sent is told at the next start
+            self._loop.call_soon_threadsafe(act, *values)
 
     def _cancel(self) -> None:
         self._is_ending = True  # a task that is cancelled as its awaited one ends may not hear of it
@@ -56,6 +60,7 @@ class ChannelThread:
             self._task.cancel()
 
     def _run(self) -> None:
+        assert self._loop is not None
         asyncio.set_event_loop(self._loop)
         try:
             self._loop.run_until_complete(self._life())

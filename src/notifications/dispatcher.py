@@ -66,15 +66,15 @@ class Dispatcher:
     ) -> None:
         self._outbox, self._translate, self._redact = outbox, translate, redact
         self._now, self._wall = now, wall
-        self._lanes = {route.channel.name: Lane(route.channel.name, route.sounds, bound=bounds.waiting)
-                       for route in routes}  # fmt: skip
-        self._threads = {
-            route.channel.name: ChannelThread(route.channel, self._on_result, send_timeout_s=bounds.send_timeout_s)
-            for route in routes
-        }
+        lanes = [Lane(route.channel.name, route.sounds, bound=bounds.waiting) for route in routes]
+        self._lanes = {lane.name: lane for lane in lanes}
+        timeout_s = bounds.send_timeout_s
+        threads = [ChannelThread(route.channel, self._on_result, send_timeout_s=timeout_s) for route in routes]
+        self._threads = {thread.channel.name: thread for thread in threads}
+        self._most_facts = bounds.facts
         self._critical: deque[object] = deque()
-        self._facts: deque[object] = deque(maxlen=bounds.facts)
-        self._lost_facts = 0
+        self._facts: deque[object] = deque()
+        self._lost: deque[object] = deque()
         self._results: deque[tuple[str, Delivery]] = deque()
         self._wake = threading.Event()
         self._end_at: float | None = None
@@ -90,8 +90,10 @@ class Dispatcher:
         if is_critical:
             self._critical.append(fact)
         else:
-            self._lost_facts += len(self._facts) == self._facts.maxlen
             self._facts.append(fact)
+            if len(self._facts) > self._most_facts:
+                self._lost.append(None)  # counted so: a number that two threads change would be wrong
+                self._facts.popleft()
         self._wake.set()
 
     def start(self) -> None:
@@ -169,8 +171,10 @@ class Dispatcher:
 
     def _take_facts(self) -> None:
         self._translate_for(TURN_S)
-        if self._lost_facts:
-            lost, self._lost_facts = self._lost_facts, 0
+        lost = len(self._lost)
+        if lost:
+            for _ in range(lost):
+                self._lost.popleft()
             log.warning("facts_not_told count=%d", lost)
             for lane in self._lanes.values():
                 lane.note_dropped(lost)

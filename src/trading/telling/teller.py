@@ -88,7 +88,9 @@ class EventTeller:
 
     def _entry(self, event: PairOpened) -> Notice:
         order = event.order
-        fills = self._history.entry_fills(order.pair_id, order.ref)
+        fills = None
+        with suppress(JournalError):
+            fills = self._history.entry_fills(order.pair_id, order.ref)
         return self._notice(
             Kind.TRADE_ENTRY,
             event.time,
@@ -181,7 +183,11 @@ class EventTeller:
             yield self._notice(Kind.STATUS, time, "status", rows=rows, fold="status")
 
     def _summary(self, end: datetime, last: tuple[datetime, float]) -> Iterator[Notice]:
-        figures = self._history.day(end).with_bar(last, end)
+        try:
+            figures = self._history.day(end).with_bar(last, end)
+        except JournalError as error:
+            log.warning("day_not_told day_end=%s error=%s", end.isoformat(), error)
+            return
         if not figures.equity:
             return
         day = f"{end - DAY:%Y-%m-%d}"

@@ -29,7 +29,7 @@ from trading.events import (
 from trading.plan_builder import signal_terms, stop_levels
 from trading.risk.state import Breaker, BreakerTripped, LimitReached, PairQuarantined
 from trading.run_logs import Redactor
-from trading.telling.channels import Channels, build_channels
+from trading.telling.channels import build_channels
 from trading.telling.health import Wellness
 from trading.telling.history import History
 from trading.telling.teller import EventTeller, Teller
@@ -72,6 +72,7 @@ class Telling:
             redact=Redactor(known_secrets(environ)),
         )
         self._teller: EventTeller | None = None
+        self._problems = self._channels.problems
         self._heartbeat = self._heartbeat_of(environ)
 
     def on_event(self, event: Event) -> None:
@@ -89,7 +90,7 @@ class Telling:
             log.exception("telling_failed")
 
     def _begin(self) -> None:
-        self._say_what_is_amiss(self._channels)
+        self._say_what_is_amiss()
         if self._heartbeat is not None:
             self._heartbeat.start()
         if self._channels.routes:
@@ -130,16 +131,16 @@ class Telling:
             every_s = self._path.config.model.notifications.heartbeat_s
             return Heartbeat(url, every_s=every_s, is_well=Wellness(self._path))
         except (CredentialsError, ValueError) as error:
-            log.warning("no_heartbeat reason=%s", error)
+            self._problems += (("the heartbeat", str(error)),)
             return None
 
-    def _say_what_is_amiss(self, channels: Channels) -> None:
-        for name, problem in channels.problems:
+    def _say_what_is_amiss(self) -> None:
+        for name, problem in self._problems:
             message = f"{name} tells nothing: {problem}"
             log.warning("channel_missing channel=%s reason=%s", name, problem)
             alarm = Alarm(self._path.market_now(), message)
             self._path.loop.loop.call_soon_threadsafe(self._path.floor.bus.publish, alarm)
-        if channels.routes and self._is_brief:
+        if self._channels.routes and self._is_brief:
             log.info("notices_brief reason=virtual_time told=start,stop,critical")
 
     def _start_notice(self) -> Notice:

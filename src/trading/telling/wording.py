@@ -49,14 +49,14 @@ def minute(when: datetime) -> str:
     return f"{when:%Y-%m-%d %H:%M}"
 
 
-def entry_rows(order: PairOrder, position: PairPosition, fills: Iterable[Fill], quote: str) -> Rows:
-    """Of a pair that is open now. ``fills``: those of its entry."""
-    fees = sum((fill.fee for fill in fills), Decimal(0))
+def entry_rows(order: PairOrder, position: PairPosition, fills: Iterable[Fill] | None, quote: str) -> Rows:
+    """Of a pair that is open now. ``fills``: those of its entry, None where they cannot be known just now."""
+    fees = "unknown" if fills is None else money(-sum((fill.fee for fill in fills), Decimal(0)), quote)
     statistics = order.statistics
     rows = [("Direction", _direction(order.direction, [leg.symbol for leg in position.legs]))]
     rows.append(("z", z_text(order.zscore)))
     rows += [(leg.symbol, f"{_signed(leg.quantity)} at {exact(leg.entry_price)}") for leg in position.legs]
-    rows += [("Gross", sum_of_money(position.gross_notional, quote)), ("Fees", money(-fees, quote))]
+    rows += [("Gross", sum_of_money(position.gross_notional, quote)), ("Fees", fees)]
     if statistics is not None:
         rows.append(("Hedge ratio", f"{statistics.hedge_ratio:.4g}"))
     if order.half_life_bars is not None:

@@ -54,14 +54,17 @@ class FakeHistory:
     """What a journal would say; an exception as ``zseries`` or ``said`` is raised."""
 
     def __init__(self, **answers: Any) -> None:
-        self.fills = (a_fill(1), a_fill(2))
+        self.fills: Any = (a_fill(1), a_fill(2))
         self.zseries: Any = ((NOON - 2 * HOUR, 0.5), (NOON - HOUR, 1.5))
         self.said: Any = STATUS
         self.days: dict[datetime, DayFigures] = {}
         self.asked_days: list[datetime] = []
+        self.broken_days: tuple[datetime, ...] = ()
         vars(self).update(answers)
 
     def entry_fills(self, pair_id: str, ref: str):
+        if isinstance(self.fills, Exception):
+            raise self.fills
         return self.fills
 
     def zscores(self, pair_id: str, *, since, most: int):
@@ -71,6 +74,8 @@ class FakeHistory:
 
     def day(self, end: datetime) -> DayFigures:
         self.asked_days.append(end)
+        if end in self.broken_days:
+            raise JournalError("locked")
         return self.days.get(end, DayFigures((), 0, (), ()))
 
     def status(self, now: datetime):
@@ -126,7 +131,8 @@ def test_without_z_there_is_no_chart_and_without_a_journal_only_the_marks():
     single = opened()
     single = replace(single, order=replace(single.order, zscore=None))
     assert told(single).chart is None and told(single).title == "0001 (desk): A_B opened long"
-    assert told(opened(), history=FakeHistory(zseries=JournalError("locked"))).chart.times == (NOON,)
+    blind = told(opened(), history=FakeHistory(zseries=JournalError("locked"), fills=JournalError("locked")))
+    assert blind.chart.times == (NOON,) and dict(blind.rows)["Fees"] == "unknown"
 
 
 def test_an_exit_is_told_with_its_parts_that_add_up():
@@ -249,6 +255,14 @@ def test_a_day_whose_last_bar_was_the_last_before_a_stop_is_asked_for_again():
     history = FakeHistory(days={midnight: day(1.0, 2.0)})
     (one,) = [n for n in bars(teller(history, last=midnight), 1) if n.kind is Kind.DAILY_SUMMARY]
     assert one.key == "3:day:2024-03-04", "the outbox knows whether it was told"
+
+
+def test_a_day_that_cannot_be_read_does_not_keep_the_next_from_being_told():
+    midnight = NOON.replace(hour=0) + timedelta(days=1)
+    known = {midnight + timedelta(days=1): day(1.0, 2.0)}
+    history = FakeHistory(days=known, broken_days=(midnight,))
+    (one,) = [n for n in bars(teller(history), *range(40)) if n.kind is Kind.DAILY_SUMMARY]
+    assert one.key == "3:day:2024-03-06"
 
 
 def test_nothing_known_of_a_day_is_not_told():
