@@ -99,6 +99,7 @@ class TelegramServer:
         self.menu: list[str] = []
         self.calls: list[str] = []
         self.url = ""
+        self.offsets: list[int] = []  # of each getUpdates, 0 for none
         self._faults: dict[str, deque[Fault]] = {}
         self._always: dict[str, Fault] = {}
         self._updates: list[dict[str, Any]] = []
@@ -152,15 +153,15 @@ class TelegramServer:
         else:
             self._always[method] = fault
 
+    def is_faulty(self, method: str) -> bool:
+        """Something is still to be answered in place of the truth."""
+        return bool(self._faults.get(method))
+
     # what the tests see
 
     @property
     def texts(self) -> list[str]:
         return [message.text for message in self.sent]
-
-    def waiting(self) -> int:
-        """Updates that the bot has not confirmed."""
-        return len(self._updates)
 
     def wait_until(self, condition: Callable[[], Any], limit_s: float = PATIENCE_S) -> None:
         with self._changed:
@@ -228,14 +229,16 @@ class TelegramServer:
     async def _on_getUpdates(self, form: Mapping[str, Any]) -> Any:
         offset = int(form.get("offset", 0))
         with self._changed:
+            self.offsets.append(offset)
             self._updates = [update for update in self._updates if update["update_id"] >= offset]
+            self._changed.notify_all()
         if not self._updates and not self._stop.is_set():
             self._news.clear()
             try:
                 await asyncio.wait_for(self._news.wait(), float(form.get("timeout", 0)))
             except TimeoutError:
                 pass
-        return self._updates[:100]
+        return [update for update in self._updates if update["update_id"] >= offset][:100]
 
     async def _on_sendMessage(self, form: Mapping[str, Any]) -> Any:
         return self._keep(form, form["text"], MESSAGE_UNITS)

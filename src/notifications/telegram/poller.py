@@ -63,11 +63,16 @@ class Poller:
 
     async def _take(self) -> None:
         updates = await self._client.updates(self._offset, wait_s=self._poll_s)
-        new = [update for update in updates if update.update_id not in self._known]
-        self._known.extend(update.update_id for update in new)
+        new = [update for update in updates if self._is_new(update.update_id)]
         # After an idle week ids begin anew, below the old ones: nothing is left to confirm then.
         self._offset = max(update.update_id for update in updates) + 1 if updates else None
         self._hear(new)
+
+    def _is_new(self, number: int) -> bool:
+        if number in self._known:
+            return False
+        self._known.append(number)
+        return True
 
     def _pause_s(self, error: Unsent) -> float:
         self._failures += 1
