@@ -47,7 +47,7 @@ class Bundle:
     def archive(self) -> bytes:
         """A zip file's bytes. Raises BundleUnsafe when a known secret is in any member."""
         members = [*self._members()]
-        members.append(_json("contents.json", self._contents(members)))
+        members.append(_json("contents.json", self._masking.value(self._contents(members))))
         unsafe = [name for name, content in members if self._masking.shows(content)]
         if unsafe:
             raise BundleUnsafe(f"a secret was left in {', '.join(unsafe)}: nothing was written; please report this")
@@ -59,7 +59,7 @@ class Bundle:
 
     def _members(self) -> Iterator[Member]:
         yield _json("config.json", self._config_row())
-        yield _json("versions.json", versions())
+        yield _json("versions.json", self._masking.value(versions()))
         yield from self._status()
         yield from self._journal()
         yield from self._logs()

@@ -132,6 +132,7 @@ class LegOrders:
         """Send once and wait for the end. Raises JournalUnwritable before anything was sent when the disk refuses."""
         against = self.reason_against(send)
         if against:
+            self._note_unsent(send, against)
             return LegOutcome("", ZERO, False, f"local {against}")
         with self._journal.transaction():
             watch = _watch(send, self._new_id(send), self._clock.now_ms())
@@ -318,6 +319,14 @@ class LegOrders:
                 )
                 if report is not None:
                     self._journal.record_order(report, pair_id=intent.pair_id, ref=intent.ref)
+        except JournalUnwritable as error:
+            self.on_unwritable(error)
+
+    def _note_unsent(self, send: LegSend, against: str) -> None:
+        """There is no order to note it of: it stands under the reference of the pair's entry."""
+        text = f"{send.action} leg {send.leg + 1}, {send.symbol}: {against}"
+        try:
+            self._journal.record_outcome(WireOutcome(send.ref, IntentState.NOT_PLACED, text, self._clock.now_ms()))
         except JournalUnwritable as error:
             self.on_unwritable(error)
 

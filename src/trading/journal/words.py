@@ -94,7 +94,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class WireOutcome:
-    """One step of an order on the wire: the intent's new state, and what the exchange or the lack of it said."""
+    """One step of an order on the wire: the intent's new state, and what the exchange or the lack of it said.
+
+    An order that was not let out has no id: its step stands under the ``ref`` of the pair's entry.
+    """
 
     client_order_id: str
     state: IntentState

@@ -17,6 +17,7 @@ from trading.utc_text import parse_utc
 
 LAST = "last"
 SHOWN = 8
+OF_AN_EXIT = "not_open"  # why an exit is refused, which is no entry
 
 
 class NoSuchTrade(Exception):
@@ -41,7 +42,8 @@ def attempts(journal: JournalReads, run: int) -> tuple[Attempt, ...]:
     """Every one of a run, in order of time."""
     trades = journal.trades(run)
     closed = {(trade.pair_id, trade.entry_time): (at, trade) for at, trade in enumerate(trades, 1)}
-    known = {*closed, *((refusal.pair_id, refusal.time) for refusal in journal.refusals(run))}
+    refused = [refusal for refusal in journal.refusals(run) if OF_AN_EXIT not in refusal.reasons]
+    known = {*closed, *((refusal.pair_id, refusal.time) for refusal in refused)}
     known |= {(decision.pair_id, decision.time) for decision in journal.entry_decisions(run)}
     known |= _open_now(journal, run)
     rows = sorted(known, key=lambda one: (one[1], one[0]))

@@ -113,6 +113,8 @@ def _orders(journal: JournalReads, attempt: Attempt, run: int, intents: Sequence
     ref = entry_ref(attempt.pair_id, attempt.time)
     fills = journal.fills_of(attempt.pair_id, ref, run)
     outcomes = journal.outcomes_of([intent.client_order_id for intent in intents])
+    for unsent in journal.outcomes_of([ref]):
+        yield Step(ms_to_datetime(unsent.time_ms), "wire", f"not sent: {unsent.text}")
     for intent in intents:
         own = [outcome for outcome in outcomes if outcome.client_order_id == intent.client_order_id]
         yield Step(ms_to_datetime(intent.created_ms), "intent", _intent(intent))
@@ -190,6 +192,9 @@ def _verdict(journal: JournalReads, attempt: Attempt, run: int, intents: Sequenc
         return f"not entered: {', '.join(refused)}"
     if intents:
         return "came to nothing: no order was filled"
+    unsent = journal.outcomes_of([entry_ref(attempt.pair_id, attempt.time)])
+    if unsent:
+        return f"came to nothing: no order was let out, {unsent[-1].text}"
     return "came to nothing: no order of it was written down, so none was sent; the log has the reason"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import json
 import re
 from contextlib import chdir
@@ -15,6 +16,7 @@ import pytest
 from management.report.page import page
 from management.report.pictures import pair_pictures
 from management.report.words import length, money, per_cent
+from tests.conftest import PROJECT
 from tests.management.lived_bot import lived_bot
 from tests.management.report.test_markup import Balanced
 from tests.trading.reports.plot_samples import single_view, traded
@@ -145,6 +147,14 @@ def test_one_symbol_is_drawn_with_its_price_and_trades() -> None:
     drawn = pair_pictures(view, trades)
     assert f"price of {view.leg_a}" in drawn and "z-score" not in drawn
     assert drawn.count('class="mark cross') == len(trades) > 3
+
+
+def test_the_style_of_the_page_is_in_a_wheel() -> None:
+    setup = configparser.ConfigParser()
+    setup.read(PROJECT / "setup.cfg", encoding="utf-8")
+    patterns = setup["options.package_data"]["management.report"].split()
+    styles = sorted((PROJECT / "src" / "management" / "report").glob("*.css"))
+    assert styles and all(any(style.match(pattern) for pattern in patterns) for style in styles)
 
 
 def test_words_for_numbers() -> None:
