@@ -23,9 +23,9 @@ CONFIGS = sorted(path for path in (PROJECT / "config" / "trading").glob("*.json"
 # Where a distribution's import name is not its own.
 IMPORT_NAMES = {"python-dotenv": "dotenv", "python-telegram-bot": "telegram", "sqlalchemy": "sqlalchemy"}
 # Core requirements of what comes next (exchanges, scanner, notifiers, retries); nothing in src imports them yet.
-PROMISED = {"pandas", "statsmodels", "telegram", "aiosmtplib", "tenacity"}
+PROMISED = {"pandas", "statsmodels", "tenacity"}
 # What an extra brings: imported only inside the function that needs it.
-OPTIONAL = {"parquet": "pyarrow", "distributed": "distributed"}
+OPTIONAL = {"parquet": "pyarrow", "distributed": "distributed", "notify": "apprise"}
 # Parts of a declared requirement that have a name of their own.
 PARTS = {"pydantic_core": "pydantic"}
 

@@ -120,6 +120,51 @@ def test_fills_that_the_stream_lost_are_fetched(tmp_path):
     assert len(calls) == 2 and now_ms > hours(1)
 
 
+@pytest.mark.parametrize(
+    ("faults", "steps"),
+    [
+        ((), [("DONE", "closed")]),
+        (on_create("reject"), [("NOT_PLACED", "-2010 new order rejected (scripted fault)")]),
+        (on_create("timeout_before_execution"), [("UNKNOWN", "no answer in time"), ("NOT_PLACED", "absent")]),
+        (on_create("timeout_after_execution"), [("UNKNOWN", "no answer in time"), ("DONE", "closed")]),
+    ],
+)
+def test_each_step_on_the_wire_is_kept(faults, steps, tmp_path):
+    async def main():
+        world = open_world(tmp_path, faults=faults)
+        try:
+            rig = start_rig(world)
+            await rig.orders.send(BUY)
+            (intent,) = rig.intents()
+            kept = rig.journal.outcomes_of([intent.client_order_id])
+            await rig.stop()
+            return [(one.state.value, one.text) for one in kept], [one.time_ms for one in kept]
+        finally:
+            world.close()
+
+    kept, times = run_virtual(main())
+    assert kept == steps
+    assert times == sorted(times)
+
+
+def test_an_order_that_is_not_let_out_is_kept_with_its_reason(tmp_path):
+    async def main():
+        world = open_world(tmp_path)
+        try:
+            rig = start_rig(world)
+            rig.orders.reason_against = lambda send: "emergency_stop"
+            outcome = await rig.orders.send(BUY)
+            kept = rig.journal.outcomes_of([BUY.ref])
+            await rig.stop()
+            return outcome, kept, rig.intents()
+        finally:
+            world.close()
+
+    outcome, (kept,), intents = run_virtual(main())
+    assert (outcome.placed, outcome.reason, intents) == (False, "local emergency_stop", [])
+    assert (kept.state, kept.text) == (IntentState.NOT_PLACED, "enter leg 1, A: emergency_stop")
+
+
 def test_a_fill_is_booked_once_whichever_way_it_comes(tmp_path):
     booked: list[Fill] = []
 
