@@ -27,6 +27,7 @@ from trading.events import (
     PairSignal,
     StepMissed,
 )
+from trading.kept_config import write_config
 from trading.kept_pairs import write_pairs
 from trading.records import RunResult, TradeRecord
 from trading.risk.state import GUARD_KEY, BreakerTripped, LimitReached, PairQuarantined
@@ -41,7 +42,9 @@ async def begin_run(path: LivePath) -> None:
     """Resume the run that was cut short, or open a new one; then reconcile with the exchange."""
     journal, progress = path.floor.journal, path.session.progress
     number = progress.run = _resumed_run(path) or _new_run(path)
-    write_pairs(journal, path.config.pairs)
+    with journal.transaction():
+        write_pairs(journal, path.config.pairs)
+        write_config(journal, path.config)
     progress.bars = path.venue.steps_until(path.venue.now_ms - path.venue.replays_last_bar, progress.bars)
     progress.equity = list(journal.equity(number))
     progress.bars_in_position = int((journal.risk_state(PROGRESS_KEY) or {}).get("bars_in_position", 0))
