@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi import FastAPI, Request
+from fastapi.responses import RedirectResponse, Response
 
 from management.webgui.access import SESSION_S, Access, Answer
 from management.webgui.forms import form_fields, form_of
@@ -17,15 +17,13 @@ PROBLEMS = {
 FORM = form_of(["token"], token={"type": "string"})
 
 
-def account_pages(access: Access) -> APIRouter:
-    router = APIRouter(default_response_class=HTMLResponse)
-
-    @router.get("/login")
+def add_account_pages(app: FastAPI, access: Access) -> None:
+    @app.get("/login")
     def ask(request: Request) -> Response:
         """Asks for the token"""
         return page(request, "login.html", problem="")
 
-    @router.post("/login", openapi_extra=FORM, status_code=303, responses={401: {}, 429: {}})
+    @app.post("/login", openapi_extra=FORM, status_code=303, responses={401: {}, 429: {}})
     async def log_in(request: Request) -> Response:
         """Opens a session, kept in a cookie"""
         token = form_fields(await request.body()).get("token", "").strip()
@@ -44,12 +42,10 @@ def account_pages(access: Access) -> APIRouter:
         )
         return entered
 
-    @router.post("/logout", status_code=303)
+    @app.post("/logout", status_code=303)
     async def log_out(request: Request) -> Response:
         """Ends the session"""
         access.end_session(request.cookies.get(COOKIE, ""))
         left = RedirectResponse("/login", 303)
         left.delete_cookie(COOKIE)
         return left
-
-    return router

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI, Request
-from fastapi.responses import Response
+from fastapi.responses import HTMLResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.types import ASGIApp
@@ -21,12 +21,12 @@ from starlette.types import ASGIApp
 from management.bots.reading import Unreadable
 from management.bots.watching import BotWatch, NoSuchBot
 from management.webgui.access import TOKEN_FILE, Access, TokenUnusable, kept_token
-from management.webgui.account_pages import account_pages
+from management.webgui.account_pages import add_account_pages
 from management.webgui.binding import LOOPBACK, PORT, Binding, BindingRefused
-from management.webgui.bot_pages import bot_pages
-from management.webgui.command_pages import command_pages
+from management.webgui.bot_pages import add_bot_pages
+from management.webgui.command_pages import add_command_pages
 from management.webgui.gate import Gate
-from management.webgui.machine_pages import machine_pages
+from management.webgui.machine_pages import add_machine_pages
 from management.webgui.rendering import page
 from trading.command_line import BAD_INPUT, EXIT_CODES, OK, ended
 from trading.config.credentials import known_secrets
@@ -41,9 +41,11 @@ TITLES = {400: "That was no good request", 404: "Not here", 405: "Not that way",
 
 def create_app(watch: BotWatch, access: Access) -> FastAPI:
     """The pages alone, without the gate that every request passes."""
-    app = FastAPI(title="Tandem panel", docs_url=None, redoc_url=None)
-    for router in (account_pages(access), bot_pages(watch), command_pages(watch), machine_pages(watch)):
-        app.include_router(router)
+    app = FastAPI(title="Tandem panel", docs_url=None, redoc_url=None, default_response_class=HTMLResponse)
+    add_account_pages(app, access)
+    add_bot_pages(app, watch)
+    add_command_pages(app, watch)
+    add_machine_pages(app, watch)
     app.mount("/static", StaticFiles(packages=[("management.webgui", "static")]), name="static")
     app.add_exception_handler(AnyHTTPException, _on_refused)
     for kind, code in ((NoSuchBot, 404), (Unreadable, 503), (CommandsUnreadable, 503)):

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, Response
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
 
 from ccxt_bt_bridge.bt_time import ms_to_datetime
 from management.bots.reading import BotReader, Row
@@ -24,10 +24,8 @@ LISTED_COMMANDS = 8
 LISTED_WORRIES = 12
 
 
-def bot_pages(watch: BotWatch) -> APIRouter:
-    router = APIRouter(default_response_class=HTMLResponse)
-
-    @router.get("/")
+def add_bot_pages(app: FastAPI, watch: BotWatch) -> None:
+    @app.get("/")
     def bots(request: Request) -> Response:
         """All bots that have a journal in the state folder"""
         seen = [_card(watch, one) for one in watch.all()]
@@ -42,7 +40,7 @@ def bot_pages(watch: BotWatch) -> APIRouter:
             alarms=sum(one["alarms"] for one in seen),
         )
 
-    @router.get("/bots/{key}")
+    @app.get("/bots/{key}")
     def bot(request: Request, key: str) -> Response:
         """One bot: figures, curves, pairs, limits, health, alarms, commands"""
         with watch.looking(watch.files(key)) as (reader, view):
@@ -61,21 +59,21 @@ def bot_pages(watch: BotWatch) -> APIRouter:
                 commands=reader.commands(LISTED_COMMANDS),
             )
 
-    @router.get("/bots/{key}/trades")
+    @app.get("/bots/{key}/trades")
     def trades(request: Request, key: str) -> Response:
         """The newest closed trades, profit split into its parts"""
         with watch.looking(watch.files(key)) as (reader, view):
             rows = [_trade_row(row) for row in reader.newest("trades", LISTED_ROWS)]
             return page(request, "trades.html", view=view, rows=rows, total=reader.count("trades"))
 
-    @router.get("/bots/{key}/orders")
+    @app.get("/bots/{key}/orders")
     def orders(request: Request, key: str) -> Response:
         """The newest orders, from what was intended to what was filled"""
         with watch.looking(watch.files(key)) as (reader, view):
             rows = [row | {"time": _time(row["created_ms"])} for row in reader.newest("intents", LISTED_ROWS)]
             return page(request, "orders.html", view=view, rows=rows, total=reader.count("intents"))
 
-    @router.get("/bots/{key}/decisions")
+    @app.get("/bots/{key}/decisions")
     def decisions(request: Request, key: str) -> Response:
         """What the rules answered at each bar, and what was refused, with the reasons"""
         with watch.looking(watch.files(key)) as (reader, view):
@@ -83,20 +81,18 @@ def bot_pages(watch: BotWatch) -> APIRouter:
             rows = reader.newest("decisions", LISTED_ROWS)
             return page(request, "decisions.html", view=view, rows=rows, refusals=refused)
 
-    @router.get("/bots/{key}/log")
+    @app.get("/bots/{key}/log")
     def log(request: Request, key: str) -> Response:
         """The end of its log, without secrets"""
         with watch.looking(watch.files(key)) as (_, view):
             return page(request, "log.html", view=view, lines=watch.log(view)[::-1])
 
-    @router.get("/bots/{key}/config")
+    @app.get("/bots/{key}/config")
     def config(request: Request, key: str) -> Response:
         """The config it runs by, without secrets"""
         with watch.looking(watch.files(key)) as (_, view):
             text = watch.mask(json.dumps(view.config.get("config", {}), indent=2, ensure_ascii=False))
             return page(request, "config.html", view=view, text=text)
-
-    return router
 
 
 def _card(watch: BotWatch, one: BotView | LostBot) -> dict[str, Any]:

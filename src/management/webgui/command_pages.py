@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Path, Query, Request
+from fastapi import FastAPI, HTTPException, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import RedirectResponse, Response
 
 from management.bots.finding import BotFiles
 from management.bots.views import BotView, PairView
@@ -32,22 +32,20 @@ class NotGiven(Exception):
     """The command was not given; the message says why."""
 
 
-def command_pages(watch: BotWatch) -> APIRouter:
-    router = APIRouter(default_response_class=HTMLResponse)
-
-    @router.get("/bots/{key}/commands")
+def add_command_pages(app: FastAPI, watch: BotWatch) -> None:
+    @app.get("/bots/{key}/commands")
     def ask(request: Request, key: str, verb: Verb, pair: Annotated[str, Query(max_length=80)] = "") -> Response:
         """Asks back before a command is given"""
         with watch.looking(watch.files(key)) as (_, view):
             return _asking(request, view, verb, _pair_of(view, verb, pair))
 
-    @router.post("/bots/{key}/commands", openapi_extra=FORM, status_code=303, responses={400: {}, 404: {}})
+    @app.post("/bots/{key}/commands", openapi_extra=FORM, status_code=303, responses={400: {}, 404: {}})
     async def give(request: Request, key: str) -> Response:
         """Puts a command into the bot's queue; leads to its answer"""
         fields = form_fields(await request.body())
         return await run_in_threadpool(_give, watch, request, key, fields)
 
-    @router.get("/bots/{key}/commands/{number}")
+    @app.get("/bots/{key}/commands/{number}")
     def answer(request: Request, key: str, number: Number) -> Response:
         """What the bot has answered so far"""
         with watch.looking(watch.files(key)) as (reader, view):
@@ -56,8 +54,6 @@ def command_pages(watch: BotWatch) -> APIRouter:
                 raise HTTPException(404, f"{view.bot_id} was never given a command {number}")
             is_over = CommandState(row["state"]).is_over
             return page(request, "command.html", view=view, row=row, is_over=is_over)
-
-    return router
 
 
 def _give(watch: BotWatch, request: Request, key: str, fields: dict[str, str]) -> Response:

@@ -1,7 +1,7 @@
 """What every request must pass before a page sees it, and what every answer carries.
 
 In this order: a host of ours (a foreign name that leads here is an attack), a method we serve, a body of a size we
-take, an origin of ours where something is changed, and a token or a session. Refusals are one line of text.
+take, an origin of ours, which a form must name, and a token or a session. Refusals are one line of text.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ class Gate:
         length = request.headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > MOST_BODY_BYTES:
             return _said(413, f"a body of at most {MOST_BODY_BYTES} bytes was wanted")
-        if request.method == "POST" and not _is_of_us(request):
-            return _said(403, "only this panel's own pages may change something")
+        if not _is_of_us(request):
+            return _said(403, "only this panel's own pages, or a program with its token, may ask that")
         return None if _is_open_to_all(request.url.path) else self._closed_to(request)
 
     def _closed_to(self, request: Request) -> Response | None:
@@ -106,10 +106,10 @@ def _is_open_to_all(path: str) -> bool:
 
 
 def _is_of_us(request: Request) -> bool:
-    """By the origin that every browser sends with a form; whoever sends none must show a token, not a cookie."""
+    """By the origin that every browser sends with a form; who sends a form without must show a token, not a cookie."""
     origin = request.headers.get("origin")
     if origin is None:
-        return request.headers.get("authorization", "").lower().startswith("bearer ")
+        return request.method == "GET" or request.headers.get("authorization", "").lower().startswith("bearer ")
     try:
         place = urlsplit(origin)
     except ValueError:

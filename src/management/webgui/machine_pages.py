@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, Response
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
 from fastapi.routing import APIRoute
 
 from management.bots.watching import BotWatch
@@ -11,16 +11,15 @@ from management.metrics.exposition import CONTENT_TYPE, Metrics
 from management.webgui.rendering import page
 
 
-def machine_pages(watch: BotWatch) -> APIRouter:
-    router = APIRouter(default_response_class=HTMLResponse)
+def add_machine_pages(app: FastAPI, watch: BotWatch) -> None:
     told = Metrics(watch)
 
-    @router.get("/metrics")
+    @app.get("/metrics")
     def metrics() -> Response:
         """Prometheus metrics of all bots, as text"""
         return Response(told.text(), media_type=CONTENT_TYPE)
 
-    @router.get("/docs", include_in_schema=False)
+    @app.get("/docs", include_in_schema=False)
     def docs(request: Request) -> Response:
         routes = [
             (", ".join(sorted(route.methods or ())), route.path, route.description)
@@ -28,5 +27,3 @@ def machine_pages(watch: BotWatch) -> APIRouter:
             if isinstance(route, APIRoute) and route.include_in_schema
         ]
         return page(request, "docs.html", routes=routes)
-
-    return router

@@ -1,0 +1,57 @@
+"""The panel as it is served: a real server on a port of this machine, and clients that say what they like."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from management.bots.watching import BotWatch
+from management.webgui.app import guarded, server
+from management.webgui.binding import Binding
+from trading.run_logs import Redactor
+
+TOKEN = "a-panel-token-of-the-tests-and-of-nothing-else"
+PATIENCE_S = 30.0
+
+
+@dataclass(frozen=True)
+class Panel:
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def client(self, *, token: str | None = TOKEN, **headers: str) -> httpx.Client:
+        known = {"Authorization": f"Bearer {token}"} if token is not None else {}
+        return httpx.Client(base_url=self.url, headers=known | headers, timeout=PATIENCE_S, trust_env=False)
+
+    @contextmanager
+    def browser(self) -> Iterator[httpx.Client]:
+        """Logged in by the form, as a browser: a cookie, and an origin with every form."""
+        with self.client(token=None, Origin=self.url, Accept="text/html") as client:
+            assert client.post("/login", data={"token": TOKEN}).status_code == 303
+            yield client
+
+
+@contextmanager
+def serving(
+    state: Path, *, secrets: tuple[str, ...] = (), clock: Callable[[], float] = time.monotonic
+) -> Iterator[Panel]:
+    app = guarded(BotWatch(state, Redactor((TOKEN, *secrets))), TOKEN, clock=clock)
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        panel = server(app, Binding())
+        thread = threading.Thread(target=panel.run, kwargs={"sockets": [door]})
+        thread.start()
+        try:
+            yield Panel(door.getsockname()[1])
+        finally:
+            panel.should_exit = True
+            thread.join(PATIENCE_S)
