@@ -28,7 +28,7 @@ from management.webgui.command_pages import add_command_pages
 from management.webgui.gate import Gate
 from management.webgui.machine_pages import add_machine_pages
 from management.webgui.rendering import page
-from trading.command_line import BAD_INPUT, EXIT_CODES, OK, ended
+from trading.command_line import BAD_INPUT, EXIT_CODES, FAILURE, OK, ended
 from trading.config.credentials import known_secrets
 from trading.config.environment import process_environment
 from trading.control.command_queue import CommandsUnreadable
@@ -67,8 +67,6 @@ def server(app: ASGIApp, binding: Binding) -> uvicorn.Server:
     return uvicorn.Server(
         uvicorn.Config(
             app,
-            host=binding.host,
-            port=binding.port,
             ssl_certfile=binding.certfile,
             ssl_keyfile=binding.keyfile,
             lifespan="off",
@@ -95,8 +93,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ended(str(problem), BAD_INPUT)
     mask = Redactor((token, *known_secrets(process_environment())))
     panel = server(guarded(BotWatch(options.state, mask), token, hosts=binding.hosts), binding)
-    say(f"panel on {binding.url}, token in {options.state / TOKEN_FILE}; Ctrl+C ends it, and touches no bot")
-    panel.run()
+    try:
+        door = binding.opened()
+    except OSError as problem:
+        return ended(f"the panel cannot listen on {binding.host}:{binding.port} ({problem.strerror})", FAILURE)
+    with door:
+        say(f"panel on {binding.url}, token in {options.state / TOKEN_FILE}; Ctrl+C ends it, and touches no bot")
+        panel.run(sockets=[door])
     return OK
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 from dataclasses import dataclass
 
 LOOPBACK = "127.0.0.1"
@@ -38,6 +39,11 @@ class Binding:
     def url(self) -> str:
         shown = self.names[0] if self.names else _bracketed(self.host)
         return f"{'https' if self.has_tls else 'http'}://{shown}:{self.port}"
+
+    def opened(self) -> socket.socket:
+        """Listening. Raises ``OSError``, for a port that is taken above all."""
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        return socket.create_server((self.host, self.port), family=family)
 
     def check(self) -> None:
         """Raises ``BindingRefused``."""
