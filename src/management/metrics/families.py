@@ -53,7 +53,7 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 HISTOGRAMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "tandem_order_latency_seconds": ("From an order's intent to its last fill", BOT),
-    "tandem_slippage_ratio": ("Average against the price decided on, positive when it cost", BOT),
+    "tandem_slippage_ratio": ("What an average cost against the price decided on, 0 when it was better", BOT),
 }
 
 

@@ -11,7 +11,7 @@ from management.bots.reading import BotReader, Row
 from trading.journal.words import IntentState
 
 LATENCY_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-SLIPPAGE = (-0.005, -0.002, -0.001, -0.0005, 0.0, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01)
+SLIPPAGE = (0.0, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02)
 MS_PER_S = 1000.0
 
 
@@ -43,7 +43,8 @@ class OrderFigures:
     """Orders of one bot's newest run that have come to their end, each counted once, in the order they were sent.
 
     An order that is still under way is waited for: those after it are counted when it has ended. ``latency``: seconds
-    from the intent to the last fill; ``slippage``: fraction of the price it was decided on, positive when it cost.
+    from the intent to the last fill; ``slippage``: what it cost as a fraction of the price it was decided on, 0 when it
+    was better than that (a histogram's sum must only grow).
     """
 
     def __init__(self) -> None:
@@ -72,7 +73,8 @@ class OrderFigures:
         if row["filled_ms"] is not None:
             self.latency.add(max(0.0, (row["filled_ms"] - row["created_ms"]) / MS_PER_S))
         if row["reference_price"] > 0.0:
-            self.slippage.add(Side(row["side"]).sign * (float(row["average"]) / row["reference_price"] - 1.0))
+            cost = Side(row["side"]).sign * (float(row["average"]) / row["reference_price"] - 1.0)
+            self.slippage.add(max(0.0, cost))
 
 
 def _written(bound: float) -> str:

@@ -9,6 +9,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import uvicorn
@@ -98,7 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as problem:
         return ended(f"the panel cannot listen on {binding.host}:{binding.port} ({problem.strerror})", FAILURE)
     with door:
-        say(f"panel on {binding.url}, token in {options.state / TOKEN_FILE}; Ctrl+C ends it, and touches no bot")
+        url = replace(binding, port=door.getsockname()[1]).url
+        say(f"panel on {url}, token in {options.state / TOKEN_FILE}; Ctrl+C ends it, and touches no bot")
         panel.run(sockets=[door])
     return OK
 

@@ -19,6 +19,7 @@ from trading.run_logs import Redactor
 
 TOKEN = "a-panel-token-of-the-tests-and-of-nothing-else"
 PATIENCE_S = 30.0
+HERE = Binding()
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,15 @@ class Panel:
 
 @contextmanager
 def serving(
-    state: Path, *, secrets: tuple[str, ...] = (), clock: Callable[[], float] = time.monotonic
+    state: Path,
+    *,
+    secrets: tuple[str, ...] = (),
+    clock: Callable[[], float] = time.monotonic,
+    binding: Binding = HERE,
 ) -> Iterator[Panel]:
     app = guarded(BotWatch(state, Redactor((TOKEN, *secrets))), TOKEN, clock=clock)
     with socket.create_server(("127.0.0.1", 0)) as door:
-        panel = server(app, Binding())
+        panel = server(app, binding)
         thread = threading.Thread(target=panel.run, kwargs={"sockets": [door]})
         thread.start()
         try:
