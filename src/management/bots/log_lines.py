@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-TAIL_BYTES = 64 * 1024
+TAIL_BYTES = 32 * 1024
 WORRYING = ("WARNING", "ERROR", "CRITICAL")
 
 
@@ -37,8 +37,8 @@ def log_tail(path: Path, mask: Callable[[str], str], *, most_bytes: int = TAIL_B
             content = file.read(most_bytes)
     except OSError:
         return ()
-    lines = content.decode("utf-8", "replace").splitlines()
-    return tuple(_line(mask(line)) for line in (lines[1:] if size > most_bytes else lines))
+    lines = mask(content.decode("utf-8", "replace")).splitlines()
+    return tuple(map(_line, lines[1:] if size > most_bytes else lines))
 
 
 def _line(text: str) -> LogLine:

@@ -67,10 +67,17 @@ class BotReader:
         """Rows of the newest run, newest first."""
         return self._ask(f"SELECT * FROM {table} WHERE run = ? ORDER BY id DESC LIMIT ?", self._run, limit)
 
-    def after(self, table: str, columns: str, row_id: int) -> list[Row]:
-        """Rows of the newest run that were written after this one."""
-        wanted = f"SELECT id, {columns} FROM {table} WHERE id > ? AND run = ? ORDER BY id"
-        return self._ask(wanted, row_id, self._run)
+    def equity_after(self, row_id: int) -> list[tuple[int, str, float]]:
+        """Id, time and equity of the newest run's bars after this row."""
+        wanted = "SELECT id, time, equity FROM equity WHERE id > ? AND run = ? ORDER BY id"
+        return [tuple(row) for row in self._raw(wanted, row_id, self._run)]
+
+    def equity_sample(self, most: int) -> list[float]:
+        """The newest run's equity at about so many moments, evenly spread, the last one always."""
+        ((low, high),) = self._raw("SELECT min(id), max(id) FROM equity WHERE run = ?", self._run)
+        step = max(1, ((high or 0) - (low or 0)) // most)
+        wanted = "SELECT equity FROM equity WHERE run = ? AND (id % ? = 0 OR id = ?) ORDER BY id"
+        return [equity for (equity,) in self._raw(wanted, self._run, step, high)]
 
     def last_decision(self, pair_id: str) -> Row:
         return next(iter(self.decisions_of(pair_id, 1)), {})
@@ -127,8 +134,11 @@ class BotReader:
         return next(iter(self._ask(question)), None)
 
     def _ask(self, question: str, *values: object) -> list[Row]:
+        return [dict(row) for row in self._raw(question, *values)]
+
+    def _raw(self, question: str, *values: object) -> list[sqlite3.Row]:
         try:
-            return [dict(row) for row in self._journal.execute(question, values)]
+            return self._journal.execute(question, values).fetchall()
         except sqlite3.Error as error:
             raise Unreadable(f"{self._files.journal.name} cannot be read ({error})") from None
 

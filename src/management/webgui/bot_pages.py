@@ -12,9 +12,10 @@ from fastapi.responses import Response
 from ccxt_bt_bridge.bt_time import ms_to_datetime
 from management.bots.reading import BotReader, Row
 from management.bots.views import BotView, PairView
-from management.bots.watching import BotWatch, LostBot
+from management.bots.watching import BotCard, BotWatch
 from management.webgui import charts
 from management.webgui.rendering import page
+from trading.risk_guard import Breaker
 from trading.utc_text import utc_text
 
 CHART_BARS = 240
@@ -28,16 +29,17 @@ def add_bot_pages(app: FastAPI, watch: BotWatch) -> None:
     @app.get("/")
     def bots(request: Request) -> Response:
         """All bots that have a journal in the state folder"""
-        seen = [_card(watch, one) for one in watch.all()]
-        views = [one["view"] for one in seen if not one["lost"]]
+        seen = watch.cards()
+        cards = [one for one in seen if isinstance(one, BotCard)]
         return page(
             request,
             "bots.html",
             seen=seen,
+            sparks={card.view.key: charts.sparkline(card.equity) for card in cards},
             state=watch.state,
-            running=sum(view.is_running for view in views),
-            tripped=sum(view.breaker["state"] != "closed" for view in views),
-            alarms=sum(one["alarms"] for one in seen),
+            running=sum(card.view.is_running for card in cards),
+            tripped=sum(card.view.breaker["state"] != Breaker.CLOSED.value for card in cards),
+            alarms=sum(card.alarms for card in cards),
         )
 
     @app.get("/bots/{key}")
@@ -93,15 +95,6 @@ def add_bot_pages(app: FastAPI, watch: BotWatch) -> None:
         with watch.looking(watch.files(key)) as (_, view):
             text = watch.mask(json.dumps(view.config.get("config", {}), indent=2, ensure_ascii=False))
             return page(request, "config.html", view=view, text=text)
-
-
-def _card(watch: BotWatch, one: BotView | LostBot) -> dict[str, Any]:
-    if isinstance(one, LostBot):
-        return {"lost": one, "alarms": 0}
-    with BotReader(watch.files(one.key)) as reader:
-        points = watch.curve(reader, one.key)
-    alarms = sum(line.is_alarm for line in watch.log(one))
-    return {"lost": None, "view": one, "alarms": alarms, "spark": charts.sparkline(points)}
 
 
 def _open_first(view: BotView) -> list[PairView]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from management.bots.curve import CurvePoint
+from management.bots.curve import Curve
 
 WIDTH, HEIGHT = 720, 200
 LEFT, RIGHT, TOP, BOTTOM = 78, 104, 12, 24
@@ -65,29 +65,27 @@ def scale_of(values: Iterable[float], count: int, **place: int) -> Scale:
     return Scale(low - air, high + air, count, **place)
 
 
-def equity_chart(points: Sequence[CurvePoint]) -> Markup:
+def equity_chart(curve: Curve) -> Markup:
     """Equity over time."""
-    kept = thinned(points)
-    if len(kept) < 2:
+    if len(curve) < 2:
         return _nothing("No equity yet: it is drawn from the second bar on.")
-    values = [point.equity for point in kept]
-    scale = scale_of(values, len(kept))
-    words = f"Equity from {_money(values[0])} on {_day(kept[0].time)} to {_money(values[-1])} on {_day(kept[-1].time)}"
-    body = _grid(scale, _money) + _line(scale, values, "line-equity") + _days(scale, kept)
+    values, times = thinned(curve.equity), curve.times
+    scale = scale_of(values, len(values))
+    words = f"Equity from {_money(values[0])} on {_day(times[0])} to {_money(values[-1])} on {_day(times[-1])}"
+    body = _grid(scale, _money) + _line(scale, values, "line-equity") + _ends(scale, times[0], times[-1])
     return _svg(body + _end_label(scale, values[-1], _money(values[-1])), words)
 
 
-def drawdown_chart(points: Sequence[CurvePoint]) -> Markup:
+def drawdown_chart(curve: Curve) -> Markup:
     """How far below its highest equity it stood."""
-    kept = thinned(points)
-    if len(kept) < 2:
+    if len(curve) < 2:
         return _nothing("No drawdown yet.")
-    values = [-point.drawdown_pct for point in kept]
-    scale = Scale(min(min(values) * 1.05, -0.1), 0.0, len(kept))
-    worst = max(point.drawdown_pct for point in points)
-    words = f"Drawdown: now {-values[-1]:.2f} per cent, at worst {worst:.2f} per cent"
-    body = _grid(scale, lambda value: f"{value:.1f} %", rows=3) + _area(scale, values) + _days(scale, kept)
-    return _svg(body + _end_label(scale, values[-1], f"{values[-1]:.2f} %"), words)
+    values = [-drawdown_pct for drawdown_pct in thinned(curve.drawdown_pct)]
+    scale = Scale(min(min(values) * 1.05, -0.1), 0.0, len(values))
+    words = f"Drawdown: now {-values[-1]:.2f} per cent, at worst {-min(values):.2f} per cent"
+    body = _grid(scale, lambda value: f"{value:.1f} %", rows=3) + _area(scale, values)
+    ends = _ends(scale, curve.times[0], curve.times[-1])
+    return _svg(body + ends + _end_label(scale, values[-1], f"{values[-1]:.2f} %"), words)
 
 
 def band_chart(
@@ -111,13 +109,11 @@ def band_chart(
     return _svg(body, words, height=180)
 
 
-def sparkline(points: Sequence[CurvePoint]) -> Markup:
+def sparkline(values: Sequence[float]) -> Markup:
     """Equity at a glance."""
-    kept = thinned(points, most=60)
-    if len(kept) < 2:
+    if len(values) < 2:
         return Markup("")
-    values = [point.equity for point in kept]
-    scale = scale_of(values, len(kept), width=SPARK_WIDTH, height=SPARK_HEIGHT, left=2, right=2, top=2, bottom=2)
+    scale = scale_of(values, len(values), width=SPARK_WIDTH, height=SPARK_HEIGHT, left=2, right=2, top=2, bottom=2)
     way = "risen" if values[-1] >= values[0] else "fallen"
     words = f"equity has {way} from {_money(values[0])} to {_money(values[-1])}"
     return _svg(_line(scale, values, "line-equity"), words, width=SPARK_WIDTH, height=SPARK_HEIGHT, kind="spark")
@@ -133,20 +129,16 @@ def z_levels(levels: Mapping[str, float]) -> list[Level]:
     ]
 
 
-def thinned(points: Sequence[CurvePoint], most: int = MOST_COLUMNS) -> list[CurvePoint]:
-    """The lowest and the highest point of each column, in their order, the last one always."""
-    if len(points) <= 2 * most:
-        return list(points)
-    kept: list[CurvePoint] = []
+def thinned(values: Sequence[float], most: int = MOST_COLUMNS) -> list[float]:
+    """The lowest and the highest value of each column, in their order; the first and the last one always."""
+    if len(values) <= 2 * most:
+        return list(values)
+    kept = [values[0]]
     for column in range(most):
-        part = points[column * len(points) // most : (column + 1) * len(points) // most]
-        ends = (min(part, key=_equity), max(part, key=_equity))
-        kept += sorted(ends, key=lambda point: point.time)
-    return [*kept, points[-1]]
-
-
-def _equity(point: CurvePoint) -> float:
-    return point.equity
+        part = values[column * len(values) // most : (column + 1) * len(values) // most]
+        low, high = min(part), max(part)
+        kept += (low, high) if part.index(low) < part.index(high) else (high, low)
+    return [*kept, values[-1]]
 
 
 # the parts
@@ -208,10 +200,6 @@ def _mark(scale: Scale, mark: Mark, values: Sequence[float | None]) -> str:
         f'<path class="mark-{mark.kind}" transform="{place}" d="{SIGNS[mark.kind]}"><title>{escape(mark.text)}</title>'
         "</path>"
     )
-
-
-def _days(scale: Scale, points: Sequence[CurvePoint]) -> str:
-    return _ends(scale, points[0].time, points[-1].time)
 
 
 def _ends(scale: Scale, first: str, last: str) -> str:

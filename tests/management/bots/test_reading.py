@@ -58,8 +58,8 @@ def test_a_curve_is_read_on_and_knows_its_drawdown(tmp_path: Path, files: BotFil
     curve = EquityCurve()
     with BotReader(files) as reader:
         curve.read_on(reader)
-    assert len(curve.points) == 50 and curve.points[6].equity == 10_006.0
-    assert curve.points[7].drawdown_pct == pytest.approx(100.0 * 6.0 / 10_006.0)
+    assert len(curve.points()) == 50 and curve.points().equity[6] == 10_006.0
+    assert curve.points().drawdown_pct[7] == pytest.approx(100.0 * 6.0 / 10_006.0)
     later = START + timedelta(days=30)
     with journal_of(tmp_path) as journal:
         journal.resume_run()
@@ -68,7 +68,7 @@ def test_a_curve_is_read_on_and_knows_its_drawdown(tmp_path: Path, files: BotFil
     with BotReader(files) as reader:
         curve.read_on(reader)
         curve.read_on(reader)
-    assert [point.equity for point in curve.points[49:]] == [10_000.0, 9_500.0]
+    assert curve.points().equity[49:] == [10_000.0, 9_500.0]
 
 
 def test_a_long_curve_is_thinned_and_keeps_its_end(tmp_path: Path) -> None:
@@ -81,9 +81,10 @@ def test_a_long_curve_is_thinned_and_keeps_its_end(tmp_path: Path) -> None:
     curve = EquityCurve()
     with BotReader(find_bots(tmp_path)["0001_mock"]) as reader:
         curve.read_on(reader)
-    assert MOST_POINTS / 2 < len(curve.points) <= MOST_POINTS + 1
-    assert (curve.points[0].equity, curve.points[-1].equity) == (1.0, float(bars))
-    assert {later.equity - one.equity for one, later in zip(curve.points, curve.points[1:-1], strict=False)} == {4.0}
+    equity = curve.points().equity
+    assert MOST_POINTS / 2 < len(equity) <= MOST_POINTS + 1
+    assert (equity[0], equity[-1]) == (1.0, float(bars))
+    assert {later - one for one, later in zip(equity, equity[1:-1], strict=False)} == {4.0}
 
 
 # the log
