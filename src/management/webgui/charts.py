@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 from management.bots.curve import Curve
 
 WIDTH, HEIGHT = 720, 200
-LEFT, RIGHT, TOP, BOTTOM = 78, 104, 12, 24
+LEFT, RIGHT, TOP, BOTTOM = 92, 104, 12, 24
 MOST_COLUMNS = 360
 SPARK_WIDTH, SPARK_HEIGHT = 120, 28
 
