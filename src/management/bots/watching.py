@@ -12,7 +12,7 @@ from pathlib import Path
 from management.bots.curve import Curve, EquityCurve
 from management.bots.finding import BotFiles, find_bots
 from management.bots.log_lines import LogLine, log_tail
-from management.bots.reading import BotReader, Unreadable
+from management.bots.reading import BotReader, Row, Unreadable
 from management.bots.views import BotView, bot_view
 from trading.journal.file import is_held, lock_path
 from trading.run_logs import Redactor
@@ -96,6 +96,14 @@ class BotWatch:
         """The end of its log, oldest first."""
         with self._turn:
             return self._log(view)
+
+    def errors(self, view: BotView) -> tuple[LogLine, ...]:
+        """The end of the log of errors, with tracebacks; the bots of a folder may share one."""
+        return log_tail(Path(view.config.get("error_file", "")), self.mask)
+
+    def told(self, command: Row) -> Row:
+        """A command as it may be shown: what failed may have said more than it should."""
+        return command | {name: self.mask(command[name]) for name in ("reason", "result")}
 
     def _card_or_why_not(self, files: BotFiles) -> BotCard | LostBot:
         try:

@@ -5,12 +5,10 @@ Reads journals, writes nothing but commands into the bots' queues; one that hang
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI, Request
@@ -23,13 +21,14 @@ from management.bots.reading import Unreadable
 from management.bots.watching import BotWatch, NoSuchBot
 from management.webgui.access import TOKEN_FILE, Access, TokenUnusable, kept_token
 from management.webgui.account_pages import add_account_pages
-from management.webgui.binding import LOOPBACK, PORT, Binding, BindingRefused
+from management.webgui.binding import Binding, BindingRefused
 from management.webgui.bot_pages import add_bot_pages
 from management.webgui.command_pages import add_command_pages
 from management.webgui.gate import Gate
 from management.webgui.machine_pages import add_machine_pages
+from management.webgui.options import panel_parser
 from management.webgui.rendering import page
-from trading.command_line import BAD_INPUT, EXIT_CODES, FAILURE, OK, ended
+from trading.command_line import BAD_INPUT, FAILURE, OK, ended
 from trading.config.credentials import known_secrets
 from trading.config.environment import process_environment
 from trading.control.command_queue import CommandsUnreadable
@@ -83,7 +82,7 @@ def server(app: ASGIApp, binding: Binding) -> uvicorn.Server:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until Ctrl+C; 2 when it cannot be served so, 1 when the port is taken."""
-    options = _parser().parse_args(arguments)
+    options = panel_parser().parse_args(arguments)
     binding = Binding(
         options.host, options.port, tuple(options.name), options.certfile, options.keyfile, options.i_understand
     )
@@ -103,24 +102,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(f"panel on {url}, token in {options.state / TOKEN_FILE}; Ctrl+C ends it, and touches no bot")
         panel.run(sockets=[door])
     return OK
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="tandem panel", description="Show and command the bots of a folder in a browser.", epilog=EXIT_CODES
-    )
-    parser.add_argument("--state", metavar="DIR", type=Path, default=Path("state"), help="the bots' state folder")
-    parser.add_argument("--host", default=LOOPBACK, help=f"where to listen; default {LOOPBACK}, this machine alone")
-    parser.add_argument("--port", type=int, default=PORT, help=f"default {PORT}")
-    parser.add_argument(
-        "--name", action="append", default=[], help="a host name by which it is called, beside localhost; repeatable"
-    )
-    parser.add_argument("--certfile", metavar="PEM", help="for TLS")
-    parser.add_argument("--keyfile", metavar="PEM", help="for TLS")
-    parser.add_argument(
-        "--i-understand", action="store_true", help="listen where other machines can reach it; wants TLS too"
-    )
-    return parser
 
 
 # what goes wrong, without traces

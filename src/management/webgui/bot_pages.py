@@ -58,7 +58,7 @@ def add_bot_pages(app: FastAPI, watch: BotWatch) -> None:
                 agrees=_agrees(view),
                 alarms=[line for line in lines if line.is_alarm],
                 worries=[line for line in reversed(lines) if line.is_worrying][:LISTED_WORRIES],
-                commands=reader.commands(LISTED_COMMANDS),
+                commands=[watch.told(row) for row in reader.commands(LISTED_COMMANDS)],
             )
 
     @app.get("/bots/{key}/trades")
@@ -85,9 +85,9 @@ def add_bot_pages(app: FastAPI, watch: BotWatch) -> None:
 
     @app.get("/bots/{key}/log")
     def log(request: Request, key: str) -> Response:
-        """The end of its log, without secrets"""
+        """The end of its log and of the log of errors, without secrets"""
         with watch.looking(watch.files(key)) as (_, view):
-            return page(request, "log.html", view=view, lines=watch.log(view)[::-1])
+            return page(request, "log.html", view=view, lines=watch.log(view)[::-1], errors=watch.errors(view))
 
     @app.get("/bots/{key}/config")
     def config(request: Request, key: str) -> Response:

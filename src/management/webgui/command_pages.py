@@ -53,7 +53,7 @@ def add_command_pages(app: FastAPI, watch: BotWatch) -> None:
             if row is None:
                 raise HTTPException(404, f"{view.bot_id} was never given a command {number}")
             is_over = CommandState(row["state"]).is_over
-            return page(request, "command.html", view=view, row=row, is_over=is_over)
+            return page(request, "command.html", view=view, row=watch.told(row), is_over=is_over)
 
 
 def _give(watch: BotWatch, request: Request, key: str, fields: dict[str, str]) -> Response:

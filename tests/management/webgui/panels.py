@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,10 +18,11 @@ import httpx
 from management.bots.watching import BotWatch
 from management.webgui.app import guarded, server
 from management.webgui.binding import Binding
+from tests.conftest import PROJECT
 from trading.run_logs import Redactor
 
 TOKEN = "a-panel-token-of-the-tests-and-of-nothing-else"
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 HERE = Binding()
 
 
@@ -60,3 +64,35 @@ def serving(
         finally:
             panel.should_exit = True
             thread.join(PATIENCE_S)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    begun = time.monotonic()
+    while not condition():
+        assert time.monotonic() - begun < PATIENCE_S
+        time.sleep(0.02)
+
+
+@contextmanager
+def panel_process(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], str, str]]:
+    """The panel by its script: the process, where it is, and its token."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    script = PROJECT / "src" / "management" / "webgui" / "app.py"
+    command = [sys.executable, str(script), "--port", str(port)]
+    environ = os.environ | {"PYTHONPATH": str(PROJECT / "src")}
+    with open(folder / "panel.txt", "wb") as said:
+        process = subprocess.Popen(command, cwd=folder, env=environ, stdout=said, stderr=said)
+    try:
+        wait_until(lambda: _answers(port))
+        yield process, f"http://127.0.0.1:{port}", (folder / "state" / "panel.token").read_text().strip()
+    finally:
+        process.kill()
+        process.wait(PATIENCE_S)
+
+
+def _answers(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/login", trust_env=False).status_code == 200
+    except httpx.TransportError:
+        return False

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import socket
 import ssl
 import stat
 import subprocess
@@ -20,10 +22,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from management.webgui.access import MOST_SESSIONS, MOST_TRIES, SESSION_S, Access, Answer, TokenUnusable, kept_token
+from management.webgui.app import main
 from management.webgui.binding import Binding, BindingRefused
 from tests.conftest import PROJECT
 from tests.management.webgui.panels import TOKEN as PANEL_TOKEN
-from tests.management.webgui.panels import serving
+from tests.management.webgui.panels import serving, wait_until
 
 TOKEN = "t" * 43
 
@@ -136,38 +139,23 @@ def test_it_refuses_to_listen_elsewhere_without(binding: Binding, said: str) -> 
         binding.check()
 
 
-def panel(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "management.cli", "panel", *options],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(PROJECT / "src")},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-
-
-def test_the_command_refuses_with_a_sentence_and_opens_nothing(tmp_path: Path) -> None:
-    done = panel(tmp_path, "--host", "0.0.0.0", "--port", "0")
-    assert done.returncode == 2
-    assert "--i-understand" in done.stderr and "Traceback" not in done.stderr
+def test_the_command_refuses_with_a_sentence_and_opens_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["--host", "0.0.0.0", "--port", "0"]) == 2
+    assert "--i-understand" in capsys.readouterr().err
     assert not (tmp_path / "state").exists()
 
 
-def test_no_token_stands_in_what_the_panel_prints_or_in_its_arguments(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "management.webgui.app", "--port", "0"]
-    environ = os.environ | {"PYTHONPATH": str(PROJECT / "src")}
-    process = subprocess.Popen(command, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline().decode()
-        token = (tmp_path / "state" / "panel.token").read_text().strip()
-        arguments = Path(f"/proc/{process.pid}/cmdline").read_bytes().decode()
-    finally:
-        process.terminate()
-        rest, _ = process.communicate(timeout=60)
-    assert line.startswith("panel on http://127.0.0.1:") and "panel.token" in line
-    assert token not in line + rest.decode() + arguments
+def test_a_port_that_is_taken_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["--port", str(port)]) == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in capsys.readouterr().err
 
 
 def certificate(folder: Path) -> tuple[str, str]:
@@ -201,3 +189,20 @@ def test_with_a_certificate_the_panel_speaks_tls_and_its_cookie_is_for_tls_alone
             downgraded = client.post("/login", data={"token": PANEL_TOKEN}, headers={"Origin": panel.url})
     assert answer.status_code == 303 and "; Secure" in answer.headers["set-cookie"]
     assert downgraded.status_code == 403
+
+
+def test_the_command_shows_no_token_and_whoever_stops_it_stops_the_panel(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "management.cli", "panel", "--port", "0"]
+    environ = os.environ | {"PYTHONPATH": str(PROJECT / "src")}
+    with subprocess.Popen(command, cwd=tmp_path, env=environ, stdout=subprocess.PIPE) as started:
+        assert started.stdout is not None
+        line = started.stdout.readline().decode()
+        (url,) = re.findall(r"http://[\d.:]+", line)
+        wait_until(lambda: httpx.get(f"{url}/login", trust_env=False).status_code == 200)
+        arguments = Path(f"/proc/{started.pid}/cmdline").read_text()
+        started.terminate()
+        said, _ = started.communicate(timeout=60)
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{url}/login", trust_env=False)
+    token = (tmp_path / "state" / "panel.token").read_text().strip()
+    assert "panel.token" in line and token not in line + said.decode() + arguments

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.conftest import PROJECT
+from tests.management.webgui.panels import panel_process, wait_until
 from tests.trading.runs import write_config
 from trading.events import BarMarked, Event
 from trading.journal.reads import JournalReader
@@ -24,45 +20,13 @@ from trading.live_trading_bot import LiveTradingBot
 from trading.records import RunResult
 
 PATIENCE_S = 60.0
-READERS = 4
+READERS = 2
 
 
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return write_config(tmp_path, mock={"bars": 500, "seed": 7, "speed": 360_000}, data={"lookback_bars": 200})
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    begun = time.monotonic()
-    while not condition():
-        assert time.monotonic() - begun < PATIENCE_S
-        time.sleep(0.02)
-
-
-@contextmanager
-def panel_process(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], str, str]]:
-    """The panel by its script: the process, where it is, and its token."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    script = PROJECT / "src" / "management" / "webgui" / "app.py"
-    command = [sys.executable, str(script), "--port", str(port)]
-    environ = os.environ | {"PYTHONPATH": str(PROJECT / "src")}
-    with open(folder / "panel.txt", "wb") as said:
-        process = subprocess.Popen(command, cwd=folder, env=environ, stdout=said, stderr=said)
-    try:
-        wait_until(lambda: _answers(port))
-        yield process, f"http://127.0.0.1:{port}", (folder / "state" / "panel.token").read_text().strip()
-    finally:
-        process.kill()
-        process.wait(PATIENCE_S)
-
-
-def _answers(port: int) -> bool:
-    try:
-        return httpx.get(f"http://127.0.0.1:{port}/login", trust_env=False).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 @contextmanager
@@ -115,18 +79,3 @@ def test_a_bot_trades_on_when_its_panel_is_killed_or_frozen(
         with JournalReader.open(tmp_path / "state" / "0001_mock.journal.sqlite") as journal:
             written = [(run.bars, run.ended is not None) for run in journal.runs()]
         assert written == [(result.bars, True) for result in results] and len(written) == 2
-
-
-def test_the_panels_port_may_be_taken_and_it_says_so(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        done = subprocess.run(
-            [sys.executable, "-m", "management.cli", "panel", "--port", str(port)],
-            cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": str(PROJECT / "src")},
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_S,
-        )
-    assert done.returncode == 1
-    assert f"cannot listen on 127.0.0.1:{port}" in done.stderr and "Traceback" not in done.stderr

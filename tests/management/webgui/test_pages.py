@@ -15,7 +15,7 @@ import pytest
 
 from management.webgui.bot_pages import LISTED_ROWS
 from tests.management.sample_bots import PAIR, config_row, journal_of, status_row, write_bot
-from tests.management.webgui.panels import Panel, serving
+from tests.management.webgui.panels import Panel, panel_process, serving
 from trading.control.command_queue import CommandQueue, CommandState, Verb
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&{{7*7}}"
@@ -112,10 +112,39 @@ def test_the_log_is_shown_without_secrets_and_its_alarms_on_the_bots_page(state:
         "2024-01-01T00:00:01.000Z ERROR trading.live_run alarm the ledger differs password=hunter22",
     ]
     (state / "sample.log").write_text("\n".join(lines) + "\n")
+    (state / "errors.log").write_text("2024-01-01T00:00:02.000Z ERROR x run_failed\nTraceback: token=abcdefgh\n")
     log, bot = words(browser.get("/bots/0001_mock/log")), words(browser.get("/bots/0001_mock"))
-    assert "canary-secret" not in log and "hunter22" not in log and log.count("***") == 2
+    assert "canary-secret" not in log and "hunter22" not in log and log.count("***") == 3
     assert "alarm the ledger differs" in bot and "key=" not in bot
+    assert "Errors" in log and "run_failed Traceback: token=***" in log
     assert "1 alarms" in words(browser.get("/"))
+
+
+def test_secrets_of_the_environment_appear_on_no_page(
+    tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a process of its own, with everything that a defect might have let into log, config and queue."""
+    canaries = {name: f"canary-{name.lower()}-0123456789" for name in ("BINANCE_API_KEY", "BINANCE_API_SECRET")}
+    canaries |= {name: f"canary-{name.lower()}-0123456789" for name in ("TELEGRAM_BOT_TOKEN", "SMTP_PASSWORD")}
+    for name, secret in canaries.items():
+        monkeypatch.setenv(name, secret)
+    monkeypatch.chdir(tmp_path)
+    write_bot(state)
+    all_of_them = " ".join(canaries.values())
+    with journal_of(state) as journal:
+        journal.save_risk_state("config", config_row(state, text=all_of_them))
+    (state / "sample.log").write_text(f"2024-01-01T00:00:00.000Z ERROR x alarm {all_of_them}\n{all_of_them}\n")
+    with CommandQueue(state / "0001_mock.commands.sqlite") as queue:
+        number = queue.give(Verb.HALT, reason=all_of_them, by="test")
+        queue.end(queue.command(number), CommandState.FAILED, all_of_them)
+    with panel_process(tmp_path) as (process, url, token):
+        headers = {"Authorization": f"Bearer {token}"}
+        with httpx.Client(base_url=url, headers=headers, trust_env=False) as client:
+            paths = ["/", "/metrics", f"{COMMANDS}/1", *(f"/bots/0001_mock{view}" for view in VIEWS)]
+            pages = [client.get(path) for path in paths]
+        shown = "".join(page.text for page in pages) + Path(f"/proc/{process.pid}/cmdline").read_text()
+    assert [page.status_code for page in pages] == [200] * len(pages)
+    assert "canary" not in shown + (tmp_path / "panel.txt").read_text() and token not in shown
 
 
 def test_a_journal_that_cannot_be_read_is_shown_as_that_and_the_others_go_on(
