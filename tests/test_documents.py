@@ -206,6 +206,6 @@ def test_every_decision_is_listed() -> None:
     assert [int(note[:4]) for note in notes] == list(range(1, len(notes) + 1))
 
 
-@pytest.mark.parametrize("name", ["backtest.png", "scan.png"])
+@pytest.mark.parametrize("name", ["backtest.png", "scan.png", "report.png"])
 def test_the_picture_is_one(name: str) -> None:
     assert (PROJECT / "docs" / "images" / name).read_bytes().startswith(b"\x89PNG\r\n")

@@ -23,11 +23,12 @@ CONFIGS = sorted(path for path in (PROJECT / "config" / "trading").glob("*.json"
 # Where a distribution's import name is not its own.
 IMPORT_NAMES = {"python-dotenv": "dotenv", "python-telegram-bot": "telegram", "sqlalchemy": "sqlalchemy"}
 # Core requirements of what comes next (exchanges, scanner, notifiers, retries); nothing in src imports them yet.
-PROMISED = {"pandas", "statsmodels", "telegram", "aiosmtplib", "tenacity"}
+PROMISED = {"pandas", "statsmodels", "tenacity"}
 # What an extra brings: imported only by the function, or the command, that needs it.
 OPTIONAL = {
     "pyarrow": "parquet",
     "distributed": "distributed",
+    "apprise": "notify",
     "fastapi": "web",
     "uvicorn": "web",
     "jinja2": "web",

@@ -21,9 +21,14 @@ COMMANDS = {
     "close": ("management.control_command:close", "close one pair"),
     "panel": ("management.panel_command", "show and command all bots in a browser"),
     "metrics": ("management.metrics_command", "all bots as Prometheus metrics"),
+    "notify-test": ("management.notify_command", "send one message through every channel of a config"),
     "download": ("trading.download_command", "bring a folder of bars up to date from an exchange"),
     "preflight": ("trading.preflight_command", "check config, key, account and market before a bot is started"),
     "backtest": ("trading.backtest_command", "test a config on history"),
+    "bundle": ("management.bundle_command", "an archive of what a bot did, without secrets"),
+    "report": ("management.report_command", "a run as one page of HTML"),
+    "export": ("management.export_command", "trades as CSV, for accounts and taxes"),
+    "why": ("management.why_command", "why a trade went as it did"),
     "validate": ("trading.config_validator", "report everything that is wrong with a config"),
 }
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from management.bots.watching import BotWatch
+from management.masking import Masking
 from trading.command_line import BAD_INPUT, EXIT_CODES, OK, ended
 from trading.reports.output_files import OutputPathError, write_atomically
-from trading.run_logs import Redactor
 from trading.saying import say
 
 
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from management.metrics.exposition import Metrics
     except ModuleNotFoundError as missing:
         return ended(f"metrics need {missing.name}: pip install 'tandem-pairs[web]'", BAD_INPUT)
-    told = Metrics(BotWatch(options.state, Redactor()))
+    told = Metrics(BotWatch(options.state, Masking(())))
     try:
         while True:
             _give(told.text(), options.file)

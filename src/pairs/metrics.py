@@ -78,3 +78,76 @@ def max_drawdown_pct(equity: ArrayLike) -> float:
         falls = np.divide(peak - values, peak, out=np.zeros_like(values), where=peak > 0.0)
         deepest = 100.0 * float(falls.max())
     return deepest if math.isfinite(deepest) else 0.0
+
+
+def annual_volatility(returns: ArrayLike, periods_per_year: float) -> float:
+    """``sqrt(periods_per_year) · std`` of the returns, ddof 1, as a fraction.
+
+    >>> round(annual_volatility([0.01, -0.01, 0.02, 0.0], 252), 6)
+    0.204939
+    """
+    (values,) = equal_series(returns)
+    if len(values) < 2 or not np.isfinite(values).all():
+        return 0.0
+    return math.sqrt(periods_per_year) * float(values.std(ddof=1))
+
+
+def sortino(returns: ArrayLike, periods_per_year: float) -> float:
+    """``sqrt(periods_per_year) · mean / downside``, downside = ``sqrt(mean(min(r, 0)²))`` over all returns.
+
+    0.0 when undefined: nothing was lost, a value that is not finite (Sortino and van der Meer 1991, Downside risk).
+
+    >>> round(sortino([0.01, -0.01, 0.02, 0.0], 252), 6)
+    15.874508
+    """
+    (values,) = equal_series(returns)
+    if not len(values) or not np.isfinite(values).all():
+        return 0.0
+    downside = math.sqrt(float(np.square(np.minimum(values, 0.0)).mean()))
+    return math.sqrt(periods_per_year) * float(values.mean()) / downside if downside > 0.0 else 0.0
+
+
+def value_at_risk(returns: ArrayLike, share: float = 0.05) -> float:
+    """The return that ``share`` of the periods stay below: the empirical quantile, negative for a loss.
+
+    >>> round(value_at_risk([-0.04, -0.02, 0.0, 0.01, 0.03], 0.25), 6)
+    -0.02
+    """
+    (values,) = equal_series(returns)
+    return float(np.quantile(values, share)) if len(values) and np.isfinite(values).all() else 0.0
+
+
+def expected_shortfall(returns: ArrayLike, share: float = 0.05) -> float:
+    """The mean of the worst ``share`` of the returns, of the worst one at least (conditional value at risk).
+
+    >>> round(expected_shortfall([-0.04, -0.02, 0.0, 0.01, 0.03], 0.25), 6)
+    -0.03
+    """
+    (values,) = equal_series(returns)
+    if not len(values) or not np.isfinite(values).all():
+        return 0.0
+    worst = int((len(values) - 1) * share) + 1
+    return float(np.partition(values, worst - 1)[:worst].mean())
+
+
+def beta(returns: ArrayLike, market: ArrayLike) -> float:
+    """``cov(returns, market) / var(market)``; 0.0 when the market did not move.
+
+    >>> round(beta([0.02, -0.02, 0.04], [0.01, -0.01, 0.02]), 6)
+    2.0
+    """
+    values, reference = equal_series(returns, market)
+    if len(values) < 2:
+        return 0.0
+    away = reference - reference.mean()
+    variance = float(away @ away)
+    return float(away @ (values - values.mean())) / variance if variance > 0.0 else 0.0
+
+
+def rolling_beta(returns: ArrayLike, market: ArrayLike, window: int) -> Array:
+    """``beta`` of each ``window`` consecutive periods, ``len - window + 1`` of them; empty for a shorter series."""
+    values, reference = equal_series(returns, market)
+    if len(values) < window:
+        return np.empty(0)
+    views = (np.lib.stride_tricks.sliding_window_view(series, window) for series in (values, reference))
+    return np.array([beta(own, others) for own, others in zip(*views, strict=True)])

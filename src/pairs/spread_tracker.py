@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pairs.hedge import Hedges, HedgeTracker
-from pairs.spread import RollingSpread, rolling_statistics
+from pairs.hedge import Hedges, HedgeTracker, hedge_series
+from pairs.spread import RollingSpread, rolling_statistics, transform
 from pairs.windows import Array
 from pairs.words import HedgeSpec, SpreadStatistics
 
@@ -43,6 +43,15 @@ class SpreadWindow:
         else:
             intercepts = hedges.intercepts
         return rolling_statistics(y, x, hedges.ratios, intercepts, self.bars, inclusive=self.inclusive, ddof=self.ddof)
+
+
+def spread_series(
+    hedge: HedgeSpec, window: SpreadWindow, close_a: Array, close_b: Array, *, bar_numbers: Array
+) -> tuple[Hedges, RollingSpread]:
+    """Every bar of two aligned legs at once; ``hedges.errors`` is the spread by the hedge of each bar."""
+    y, x = transform(close_a, hedge.prices), transform(close_b, hedge.prices)
+    hedges = hedge_series(hedge, y, x, bar_numbers)
+    return hedges, window.statistics(hedge, y, x, hedges)
 
 
 class SpreadTracker:

@@ -14,13 +14,13 @@ class PairStrategy(DeskStrategy):
     """Every pair of the plan with the plan's rules. Datas: leg_a, leg_b of the first pair, then of the next."""
 
     def build_desk(self, pair: Pair, datas: tuple[Any, ...]) -> Desk:
-        wanted = self.plan.entry.params
+        window = self.plan.spread_window
         lines = SpreadLines(
             *datas,
             hedge=pair.hedge,
-            window=getattr(wanted, "e_window", 100),
-            inclusive=getattr(wanted, "e_statistics_window", "exclusive") == "inclusive",
-            ddof=getattr(wanted, "e_ddof", 1),
+            window=window.bars,
+            inclusive=window.inclusive,
+            ddof=window.ddof,
             interval_ms=self.plan.interval_ms,
         )
         return Desk(pair, datas, self.plan, lines)

@@ -10,6 +10,7 @@ from ccxt_bt_bridge.words import Market
 from mixins.spec import RuleSpec
 from pairs.costs import TradingCosts
 from pairs.sizing import SizingSpec
+from pairs.spread_tracker import SpreadWindow
 from pairs.words import Pair
 
 
@@ -34,5 +35,19 @@ class StrategyPlan:
     decided: frozenset[str] = frozenset()
 
     @property
+    def spread_window(self) -> SpreadWindow:
+        return spread_window(self.entry)
+
+    @property
     def bar_hours(self) -> float:
         return self.interval_ms / 3_600_000.0
+
+
+def spread_window(entry: RuleSpec) -> SpreadWindow:
+    """What z is measured by, as the entry rule wants it; a rule that says nothing has the usual window."""
+    wanted, usual = entry.params, SpreadWindow()
+    return SpreadWindow(
+        getattr(wanted, "e_window", usual.bars),
+        getattr(wanted, "e_statistics_window", "exclusive") == "inclusive",
+        getattr(wanted, "e_ddof", usual.ddof),
+    )

@@ -12,9 +12,8 @@ import backtrader as bt
 import numpy as np
 
 from ccxt_bt_bridge.bt_time import num_to_ms
-from pairs.hedge import hedge_series
 from pairs.spread import transform
-from pairs.spread_tracker import SpreadTracker, SpreadWindow
+from pairs.spread_tracker import SpreadTracker, SpreadWindow, spread_series
 
 LINES = ("spread", "zscore", "hedge_ratio", "intercept", "mean", "std")
 
@@ -46,9 +45,8 @@ class SpreadLines(bt.Indicator):
             np.frombuffer(line.array, dtype="f8", count=end)
             for line in (self.data0.close, self.data1.close, self.data0.datetime)
         )
-        y, x = transform(close_a, self.p.hedge.prices), transform(close_b, self.p.hedge.prices)
-        hedges = hedge_series(self.p.hedge, y, x, self._bar_numbers(stamps))
-        result = self._window.statistics(self.p.hedge, y, x, hedges)
+        bar_numbers = self._bar_numbers(stamps)
+        hedges, result = spread_series(self.p.hedge, self._window, close_a, close_b, bar_numbers=bar_numbers)
         columns = (hedges.errors, result.zscore, hedges.ratios, hedges.intercepts, result.mean, result.std)
         for line, column in zip(self.lines, columns, strict=True):
             line.array = array.array("d", np.ascontiguousarray(column, dtype="f8").tobytes())

@@ -20,6 +20,7 @@ from trading.execution.pair_ledger import PairLedger
 from trading.market_input import MarketInput
 from trading.pair_health import HealthChange
 from trading.plan_builder import STRATEGIES, pair_health, risk_limits, strategy_plan
+from trading.provenance import provenance
 from trading.records import RefusalRecord, RunResult
 from trading.reports.plot import PairPlotData
 from trading.risk_guard import RiskGuard
@@ -127,6 +128,7 @@ def _result(
         signals=pair_broker.signals,
         notes=(*formation_notes(config, market), *market.notes),
         risk_trips=tuple((parse_utc(when), reason) for when, reason in guard.state.trips),
+        provenance=provenance(config, market.choice, market.source.digest()),
     )
 
 

@@ -1,14 +1,15 @@
-"""What a journal keeps of the config that its bot runs by, for whoever looks on: masked, with the levels of z."""
+"""What a journal keeps of the config that its bot runs by, for whoever looks on: no secrets, but the levels of z."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from trading.config.masking import masked
 from trading.config.model import LoadedConfig
+from trading.config.redaction import redacted
 from trading.journal.writer import Journal
 from trading.plan_builder import signal_terms
+from trading.provenance import finite
 
 CONFIG_KEY = "config"
 
@@ -32,5 +33,5 @@ def config_record(config: LoadedConfig) -> dict[str, Any]:
         },
         "log_file": str(Path(logging.log_file).absolute()),
         "error_file": str(Path(logging.error_file).absolute()),
-        "config": masked(model.model_dump(mode="json", by_alias=True)),
+        "config": finite(redacted(model.model_dump(mode="json", by_alias=True))),
     }

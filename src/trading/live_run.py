@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 from decimal import Decimal
-from importlib.metadata import PackageNotFoundError, version
 
 from ccxt_bt_bridge.bt_time import ms_to_datetime
 from pairs.words import PairState
@@ -29,6 +28,8 @@ from trading.events import (
 )
 from trading.kept_config import write_config
 from trading.kept_pairs import write_pairs
+from trading.market_input import DataChoice
+from trading.provenance import code_version, provenance, run_terms
 from trading.records import RunResult, TradeRecord
 from trading.risk.state import GUARD_KEY, BreakerTripped, LimitReached, PairQuarantined
 from trading.run_logs import RunLogs
@@ -69,7 +70,8 @@ async def end_run(path: LivePath) -> None:
     log.info("run_stopped ended=%s bars=%d", path.venue.has_ended, path.session.progress.bars)
 
 
-def live_result(path: LivePath, *, uptime_s: float) -> RunResult:
+def live_result(path: LivePath, *, uptime_s: float, choice: DataChoice) -> RunResult:
+    """``choice``: what the command line said about data."""
     ledger, progress, config = path.floor.ledger, path.session.progress, path.config
     still_open = ledger.open_records(progress.prices)
     closed = ledger.equity_start + sum((trade.pnl for trade in ledger.trades), Decimal(0))
@@ -93,6 +95,7 @@ def live_result(path: LivePath, *, uptime_s: float) -> RunResult:
         risk_trips=tuple((parse_utc(when), reason) for when, reason in path.floor.guard.state.trips),
         uptime_s=uptime_s,
         execution=path.statistics.record(),
+        provenance=provenance(path.config, choice),
     )
 
 
@@ -162,17 +165,16 @@ def _new_run(path: LivePath) -> int:
     journal = path.floor.journal
     now = path.market_now()
     with journal.transaction():
-        number = journal.start_run(started=now, config_sha256=path.config.sha256, code_version=_code_version())
+        number = journal.start_run(
+            started=now,
+            config_sha256=path.config.sha256,
+            code_version=code_version(),
+            opening_equity=path.floor.ledger.equity_start,
+            terms=run_terms(path.config),
+        )
         for pair_id in journal.positions():
             journal.save_position(pair_id, PairState.FLAT, {})
         write_terms(journal, path.venue, path.floor.ledger.equity_start)
         journal.save_risk_state(GUARD_KEY, path.floor.guard.snapshot())
         journal.save_risk_state(PROGRESS_KEY, {"bars_in_position": 0})
     return number
-
-
-def _code_version() -> str:
-    try:
-        return version("tandem-pairs")
-    except PackageNotFoundError:
-        return "unknown"

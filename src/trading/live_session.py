@@ -152,6 +152,11 @@ class LiveSession:
     def symbols(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(symbol for pair in self._pairs for symbol in pair.symbols))
 
+    @property
+    def stale_pairs(self) -> tuple[str, ...]:
+        """On the loop: those of which nothing new was heard for too long."""
+        return tuple(pair.pair_id for pair in self._pairs if self._stale.is_stale(pair.pair_id))
+
     # start and stop, on the loop
 
     async def recover(self, run: int) -> tuple[Mismatch, ...]:

@@ -37,6 +37,7 @@ from trading.risk_guard import Breaker
 from trading.run_logs import LogPlan, RunLogs
 from trading.status_reading import bot_status
 from trading.strategy_care import StrategyCare
+from trading.telling.telling import Telling
 from trading.venues.opening import VenuePlan, open_journal, venue_plan
 from trading.venues.venue import Venue
 
@@ -98,8 +99,11 @@ class LiveTradingBot:
             log_events(path.floor.bus, logs)
             for listener in self._listeners:
                 path.floor.bus.add(listener)
-            with emergency_signal(path.loop, lambda: path.session.stop_everything("signal", "SIGUSR1")):
-                return self._run(path, showing or _unseen)
+            with (
+                emergency_signal(path.loop, lambda: path.session.stop_everything("signal", "SIGUSR1")),
+                Telling(path, self._environ) as telling,
+            ):
+                return self._run(path, telling, showing or _unseen)
 
     def _build(self, config: LoadedConfig, plan: VenuePlan, closing: ExitStack) -> LivePath:
         """Whatever happens, venue, loop and journal are let go of, in this order; the errors log has the why."""
@@ -125,9 +129,10 @@ class LiveTradingBot:
         """What its journal says of it, also while it runs; {} before the first run."""
         return bot_status(self.load()) or {}
 
-    def _run(self, path: LivePath, showing: Showing) -> RunResult:
+    def _run(self, path: LivePath, telling: Telling, showing: Showing) -> RunResult:
         started = time.monotonic()
         path.loop.call(begin_run(path), START_TIMEOUT_S)
+        telling.begin()
         path.loop.call(load_history(path), START_TIMEOUT_S)
         self._cerebro = build_cerebro(path)
         if not path.loop.is_virtual:  # virtual time comes to the next bar at once, and must not be disturbed
@@ -141,7 +146,7 @@ class LiveTradingBot:
                 # Also when a rule raised: what is half-done is finished before the process ends.
                 path.loop.call(end_run(path), STOP_TIMEOUT_S)
         self.was_halted = path.floor.guard.breaker is Breaker.HALTED
-        return live_result(path, uptime_s=time.monotonic() - started)
+        return live_result(path, uptime_s=time.monotonic() - started, choice=self._choice)
 
     def _trade(self, care: StrategyCare) -> None:
         """Until the market ends or the bot is stopped, whatever the strategy raises."""

@@ -45,6 +45,7 @@ class MarketInput:
     warmup_bars: int
     notes: tuple[str, ...]
     carries: bool = False
+    choice: DataChoice = DataChoice()
 
     @property
     def trade_after(self) -> datetime:
@@ -80,7 +81,7 @@ def market_input(config: LoadedConfig, choice: DataChoice) -> MarketInput:
     rules = _rules(model, source)
     notes = (*_data_notes(series), *_hole_notes(config, source), *_funding_notes(config, source, funding))
     carries = model.data.missing_leg == "carry"
-    return MarketInput(source, rules, funding, model.data.lookback_bars, notes, carries)
+    return MarketInput(source, rules, funding, model.data.lookback_bars, notes, carries, choice)
 
 
 def _series(config: LoadedConfig, choice: DataChoice) -> dict[str, BarSeries]:

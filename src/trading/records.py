@@ -6,9 +6,11 @@ the sum over the legs, exactly. ``slippage`` and ``legging_cost`` are already in
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,20 @@ class ExecutionRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Provenance:
+    """What a result came from. ``terms``: the config's sections that decide, as JSON values without secrets.
+
+    ``data``: which bars and their digest, empty for a real market; ``versions``: of Python and the libraries.
+    """
+
+    config_sha256: str
+    code_version: str
+    terms: Mapping[str, Any]
+    versions: Mapping[str, str] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class RunResult:
     """Everything a backtest, a rehearsal or a run has to tell; ``trading.reports.result_files`` writes it."""
 
@@ -133,3 +149,4 @@ class RunResult:
     risk_trips: tuple[tuple[datetime, str], ...] = ()
     uptime_s: float | None = None
     execution: ExecutionRecord | None = None
+    provenance: Provenance | None = None

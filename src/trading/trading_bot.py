@@ -44,8 +44,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = bot.load()
         for warning in config.warnings:
             print(f"warning: {warning.path}: {warning.message}", file=sys.stderr)
-        if config.model.notifications.enabled:
-            print("warning: notifications: this version sends none; watch the screen and the logs", file=sys.stderr)
         display = StatusDisplay(console)
         bot.add_listener(display.on_event)
         result = bot.run(showing=display.showing)

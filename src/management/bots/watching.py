@@ -15,7 +15,6 @@ from management.bots.log_lines import LogLine, log_tail
 from management.bots.reading import BotReader, Row, Unreadable
 from management.bots.views import BotView, bot_view
 from trading.journal.file import is_held, lock_path
-from trading.run_logs import Redactor
 
 SAMPLED_POINTS = 120
 SETTLED_S = 1.0  # two writes within one tick of the file system's clock look like one
@@ -62,7 +61,7 @@ def _now() -> datetime:
 class BotWatch:
     """``mask`` takes secrets out of log lines. ``now``: the wall's time."""
 
-    def __init__(self, state: Path, mask: Redactor, *, now: Callable[[], datetime] = _now) -> None:
+    def __init__(self, state: Path, mask: Callable[[str], str], *, now: Callable[[], datetime] = _now) -> None:
         self.state, self.mask, self._now = state, mask, now
         self._memories: dict[str, _Memory] = {}
         self._turn = threading.Lock()

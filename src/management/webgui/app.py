@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 
 from management.bots.reading import Unreadable
 from management.bots.watching import BotWatch, NoSuchBot
+from management.masking import Masking
 from management.webgui.access import TOKEN_FILE, Access, TokenUnusable, kept_token
 from management.webgui.account_pages import add_account_pages
 from management.webgui.binding import Binding, BindingRefused
@@ -32,7 +33,6 @@ from trading.command_line import BAD_INPUT, FAILURE, OK, ended
 from trading.config.credentials import known_secrets
 from trading.config.environment import process_environment
 from trading.control.command_queue import CommandsUnreadable
-from trading.run_logs import Redactor
 from trading.saying import say
 
 MOST_CONNECTIONS = 64
@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         token = kept_token(options.state)
     except (BindingRefused, TokenUnusable) as problem:
         return ended(str(problem), BAD_INPUT)
-    mask = Redactor((token, *known_secrets(process_environment())))
+    mask = Masking((token, *known_secrets(process_environment())))
     panel = server(guarded(BotWatch(options.state, mask), token, hosts=binding.hosts), binding)
     try:
         door = binding.opened()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from trading.config.model import Config
+from trading.config.notifiers import HEARTBEAT, SECRETS, WEBHOOKS, addresses, secret_parts
 
 KEY, SECRET = "BINANCE_API_KEY", "BINANCE_API_SECRET"
 IN_FILE = "_FILE"
@@ -26,11 +27,14 @@ class CredentialsError(Exception):
 
 
 def known_secrets(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Every value that no log may show, from the environment and the files it names for the API key."""
+    """Every value that no log may show, from the environment and the files it names for keys and notifiers."""
     values = [value for name, value in environ.items() if name.endswith(SECRET_ENDINGS)]
-    for name in (KEY, SECRET):
+    for name in (KEY, SECRET, *SECRETS):
         with suppress(CredentialsError):
-            values.append(_value(environ, name))
+            value = secret_value(environ, name)
+            values.append(value)
+            if name in (WEBHOOKS, HEARTBEAT):
+                values += [part for address in addresses(value) for part in secret_parts(address)]
     return tuple(dict.fromkeys(value for value in values if len(value) >= LEAST_MASKED))
 
 
@@ -44,7 +48,7 @@ class ApiKey:
 
 def api_key(model: Config, environ: Mapping[str, str]) -> ApiKey:
     """The key pair for the config's exchange. Raises CredentialsError with what to do."""
-    key, secret = _value(environ, KEY), _value(environ, SECRET)
+    key, secret = secret_value(environ, KEY), secret_value(environ, SECRET)
     if model.broker.exchange_url is not None:
         return _desk_key(key, secret)
     missing = [name for name, value in ((KEY, key), (SECRET, secret)) if not value]
@@ -66,7 +70,8 @@ def _desk_key(key: str, secret: str) -> ApiKey:
     return ApiKey(key or DESK_KEY, secret or DESK_SECRET)
 
 
-def _value(environ: Mapping[str, str], name: str) -> str:
+def secret_value(environ: Mapping[str, str], name: str) -> str:
+    """Of ``name``, or of the file that ``name_FILE`` names; empty for neither. Raises CredentialsError."""
     direct, file = environ.get(name, "").strip(), environ.get(name + IN_FILE, "").strip()
     if direct and file:
         raise CredentialsError(f"{name} and {name + IN_FILE} are both set; keep one of them")

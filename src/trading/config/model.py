@@ -11,6 +11,7 @@ from pydantic import Field
 
 from mixins.spec import RuleSpec
 from pairs.words import Pair
+from trading.config.notification_sections import Notifications
 from trading.config.report import Problem
 from trading.config.sections import (
     INTERVAL_HOURS,
@@ -21,7 +22,6 @@ from trading.config.sections import (
     Logging,
     Mock,
     Name,
-    Notifications,
     PairEntry,
     PairHealth,
     PathText,

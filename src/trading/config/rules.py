@@ -46,4 +46,5 @@ RULES: tuple[Rule, ...] = (
     venue_rules.files_of_their_own,
     venue_rules.percents_and_secrets,
     venue_rules.secrets_there,
+    venue_rules.mail_server,
 )

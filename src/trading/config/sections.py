@@ -337,21 +337,6 @@ class Risk(Section):
     backtest_rearm: bool | None = Field(default=None, description="another name of risk_management.backtest_rearm")
 
 
-Event = Literal["trade_entry", "trade_exit", "error", "status", "daily_summary"]
-_ALL_EVENTS: tuple[Event, ...] = ("trade_entry", "trade_exit", "error", "status")
-
-
-class Channel(Section):
-    enabled: bool = False
-    notify_on: Annotated[tuple[Event, ...], Field(strict=False, max_length=20)] = _ALL_EVENTS
-
-
-class Notifications(Section):
-    enabled: bool = False
-    telegram: Channel = Channel()
-    email: Channel = Channel()
-
-
 class Logging(Section):
     """Files are written inside the working directory."""
 

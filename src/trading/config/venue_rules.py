@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from brokers.simulated.fault_kinds import KINDS, PARAMETERS, misuse
 from pairs.symbols import compact_symbol
 from trading.config.check import Check, PairFacts
+from trading.config.notifiers import NOTIFIERS, missing_names
 from trading.config.position_json import Path
 from trading.config.report import WARNING, Problem
 from trading.config.sections import INTERVAL_HOURS
@@ -23,10 +24,6 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _WRITTEN = (("logging", "log_file"), ("logging", "json_dir"), ("logging", "error_file"), ("state", "dir"))
 _ROOTED = re.compile(r"[/\\~]|[A-Za-z]:")
 _BELOW_ONE = "maintenance_margin_pct"  # the one per cent that is below one by nature
-_SECRETS = {
-    "telegram": ("TELEGRAM_BOT_TOKEN", "TELEGRAM_CHAT_ID"),
-    "email": ("SMTP_HOST", "SMTP_USER", "SMTP_PASSWORD"),
-}
 _KEYS_OF_BROKER = {"binance": ("BINANCE_API_KEY", "BINANCE_API_SECRET")}
 
 
@@ -328,15 +325,31 @@ def _leaves(values: Any, path: Path) -> Iterator[tuple[Path, Any]]:
 def secrets_there(check: Check) -> Iterator[Problem]:
     """Enabled notifiers and real venues have their secrets in the environment."""
     if check.facts.flag("notifications", "enabled"):
-        for channel, names in _SECRETS.items():
-            if check.facts.flag("notifications", channel, "enabled"):
-                yield from _missing(check, ("notifications", channel, "enabled"), names)
+        for notifier in NOTIFIERS:
+            if check.facts.flag("notifications", notifier, "enabled"):
+                yield from _missing(check, ("notifications", notifier, "enabled"), _lacks(check, notifier))
     if not check.facts.given("broker", "exchange_url"):
-        yield from _missing(check, ("broker", "type"), _KEYS_OF_BROKER.get(check.broker or "", ()))
+        names = _KEYS_OF_BROKER.get(check.broker or "", ())
+        lacking = [name for name in names if not (check.environ.get(name) or check.environ.get(f"{name}_FILE"))]
+        yield from _missing(check, ("broker", "type"), lacking)
 
 
-def _missing(check: Check, path: Path, names: tuple[str, ...]) -> Iterator[Problem]:
-    missing = [name for name in names if not (check.environ.get(name) or check.environ.get(f"{name}_FILE"))]
-    if missing:
-        message = f"needs {', '.join(missing)}, which the environment does not hold"
+def _lacks(check: Check, notifier: str) -> list[str]:
+    section = check.facts.members("notifications", notifier)
+    given = [key for key, value in section.items() if value]
+    return missing_names(notifier, check.environ, given, logs_in=section.get("security") != "none")
+
+
+def _missing(check: Check, path: Path, names: list[str]) -> Iterator[Problem]:
+    if names:
+        message = f"needs {', '.join(names)}, which the environment does not hold"
         yield check.source.problem(path, message, severity=WARNING)
+
+
+def mail_server(check: Check) -> Iterator[Problem]:
+    """What is told by mail is nobody else's business: without TLS only to a server on this machine."""
+    host = check.facts.text("notifications", "email", "host")
+    if check.facts.text("notifications", "email", "security") == "none" and host and host not in _LOOPBACK:
+        message = f"no mail goes to {host} without TLS"
+        path = ("notifications", "email", "security")
+        yield check.source.problem(path, message, expected="starttls, or tls")

@@ -31,7 +31,7 @@ from ccxt_bt_bridge.words import (
 )
 from trading.events import Alarm, EventBus, OrderFinished, OrderSent
 from trading.journal.errors import JournalUnwritable
-from trading.journal.words import Intent, IntentState, client_id_prefix, client_order_id
+from trading.journal.words import Intent, IntentState, WireOutcome, client_id_prefix, client_order_id
 from trading.journal.writer import Journal
 
 ZERO = Decimal(0)
@@ -227,7 +227,7 @@ class LegOrders:
         match await self._port.create_order(watch.request):
             case Placed(report):
                 if not report.status.is_done:  # its end is written soon enough
-                    self._note(replace(_intent(watch), state=IntentState.PLACED))
+                    self._note(replace(_intent(watch), state=IntentState.PLACED), f"accepted as {report.order_id}")
                 watch.take(report)
                 return await self._until_settled(watch)
             case NotPlaced(code, reason):
@@ -235,7 +235,7 @@ class LegOrders:
                     self.on_refused_key(f"{code} {reason}")
                 return LegOutcome(watch.request.client_order_id, ZERO, False, f"{code} {reason}")
             case Ambiguous(reason):
-                self._note(replace(_intent(watch), state=IntentState.UNKNOWN))
+                self._note(replace(_intent(watch), state=IntentState.UNKNOWN), reason)
                 return await self._resolve(watch, reason)
 
     async def _resolve(self, watch: _Watch, reason: str) -> LegOutcome:
@@ -306,12 +306,15 @@ class LegOrders:
         timeout_s = 0.0 if watch.is_unwanted else watch.send.timeout_s
         return math.inf if timeout_s is None else timeout_s - (self._clock.now_ms() - watch.created_ms) / 1000.0
 
-    def _note(self, intent: Intent, report: OrderReport | None = None) -> None:
+    def _note(self, intent: Intent, text: str, report: OrderReport | None = None) -> None:
         """What became of something sent. A disk that refuses it costs a look-up at the next start, nothing more."""
         try:
             with self._journal.transaction():
                 self._journal.update_intent(
                     intent.client_order_id, state=intent.state, filled=intent.filled, average=intent.average
+                )
+                self._journal.record_outcome(
+                    WireOutcome(intent.client_order_id, intent.state, text, self._clock.now_ms())
                 )
                 if report is not None:
                     self._journal.record_order(report, pair_id=intent.pair_id, ref=intent.ref)
@@ -326,7 +329,7 @@ class LegOrders:
             filled=abs(outcome.filled),
             average=report.average if report else None,
         )
-        self._note(done, report)
+        self._note(done, outcome.reason, report)
         del self._watches[outcome.client_order_id]
         now_ms = self._clock.now_ms()
         self._bus.publish(

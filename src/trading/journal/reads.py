@@ -17,7 +17,7 @@ from pairs.words import PairState
 from trading.journal import schema as tables
 from trading.journal.errors import JournalError, JournalRefused
 from trading.journal.file import BUSY_TIMEOUT_MS, Meta, connect, inspect
-from trading.journal.words import Intent, IntentState, Run, StoredPosition
+from trading.journal.words import Intent, IntentState, Run, StoredPosition, WireOutcome
 from trading.records import Decision, LegRecord, RefusalRecord, TradeRecord
 
 
@@ -39,6 +39,15 @@ class JournalReads:
         mine = (tables.intents.c.pair_id == pair_id, tables.intents.c.ref == ref)
         return tuple(_intent(row) for row in self._rows(_of_run(tables.intents, run).where(*mine)))
 
+    def outcomes_of(self, client_order_ids: Sequence[str]) -> tuple[WireOutcome, ...]:
+        """What became of these orders on the wire, step by step."""
+        table = tables.wire_outcomes
+        wanted = select(table).where(table.c.client_order_id.in_(client_order_ids)).order_by(table.c.id)
+        return tuple(
+            WireOutcome(row.client_order_id, IntentState(row.state), row.text, row.time_ms)
+            for row in self._rows(wanted)
+        )
+
     def has_intent(self, client_order_id: str) -> bool:
         wanted = select(tables.intents.c.id).where(tables.intents.c.client_order_id == client_order_id)
         return bool(self._rows(wanted))
@@ -56,6 +65,22 @@ class JournalReads:
     def fills_of(self, pair_id: str, ref: str, run: int | None = None) -> tuple[Fill, ...]:
         mine = (tables.fills.c.pair_id == pair_id, tables.fills.c.ref == ref)
         return tuple(_fill(row) for row in self._rows(_of_run(tables.fills, run).where(*mine)))
+
+    def fills_of_run(self, run: int | None) -> tuple[Fill, ...]:
+        return tuple(_fill(row) for row in self._rows(_of_run(tables.fills, run)))
+
+    def fills_by_ref(self, run: int | None) -> dict[tuple[str, str], list[Fill]]:
+        """By pair and reference of the entry."""
+        found: dict[tuple[str, str], list[Fill]] = {}
+        for row in self._rows(_of_run(tables.fills, run)):
+            found.setdefault((row.pair_id, row.ref), []).append(_fill(row))
+        return found
+
+    def reference_price(self, client_order_id: str) -> Decimal | None:
+        """The price that an order was decided on; None for an order that is not here."""
+        wanted = select(tables.intents.c.reference_price).where(tables.intents.c.client_order_id == client_order_id)
+        rows = self._rows(wanted)
+        return Decimal(repr(rows[0][0])) if rows else None
 
     def has_fill(self, fill: Fill) -> bool:
         """True when this fill (symbol and trade id) has been booked."""
@@ -90,19 +115,53 @@ class JournalReads:
     def decisions(self, run: int | None = None) -> tuple[Decision, ...]:
         return tuple(_decision(row) for row in self._rows(_of_run(tables.decisions, run)))
 
+    def decisions_between(
+        self, pair_id: str, since: datetime, until: datetime, run: int | None = None
+    ) -> tuple[Decision, ...]:
+        """Of one pair, both times included."""
+        time = tables.decisions.c.time
+        wanted = _of_run(tables.decisions, run).where(tables.decisions.c.pair_id == pair_id)
+        return tuple(_decision(row) for row in self._rows(wanted.where(time >= since, time <= until)))
+
+    def entry_decisions(self, run: int | None = None) -> tuple[Decision, ...]:
+        """Those to enter."""
+        wanted = _of_run(tables.decisions, run).where(tables.decisions.c.answer.startswith("enter"))
+        return tuple(_decision(row) for row in self._rows(wanted))
+
     def last_decisions(self) -> dict[str, Decision]:
         """The newest decision of each pair."""
         newest = select(func.max(tables.decisions.c.id)).group_by(tables.decisions.c.pair_id)
         rows = self._rows(select(tables.decisions).where(tables.decisions.c.id.in_(newest)))
         return {row.pair_id: _decision(row) for row in rows}
 
+    def recent_zscores(
+        self, pair_id: str, *, run: int, since: datetime | None, most: int
+    ) -> tuple[tuple[datetime, float], ...]:
+        """Time and z of a pair's newest bars that have one, in order: ``most`` of them, or all from ``since`` on."""
+        table = tables.decisions
+        mine = (table.c.pair_id == pair_id, table.c.run == run, table.c.zscore.is_not(None))
+        wanted = select(table.c.time, table.c.zscore).where(*mine).order_by(table.c.id.desc())
+        newest = list(self._rows(wanted.limit(most)))
+        if since is not None and newest and newest[-1].time > since:
+            newest = list(self._rows(wanted.where(table.c.time >= since)))
+        return tuple((row.time, row.zscore) for row in reversed(newest))
+
     def refusals(self, run: int | None = None) -> tuple[RefusalRecord, ...]:
         rows = self._rows(_of_run(tables.refusals, run))
         return tuple(RefusalRecord(row.time, row.pair_id, tuple(row.reasons)) for row in rows)
 
-    def equity(self, run: int | None = None) -> tuple[tuple[datetime, float], ...]:
+    def refusals_at(self, pair_id: str, time: datetime, run: int | None = None) -> tuple[RefusalRecord, ...]:
+        """What was refused a pair on one bar."""
+        table = tables.refusals
+        rows = self._rows(_of_run(table, run).where(table.c.pair_id == pair_id, table.c.time == time))
+        return tuple(RefusalRecord(row.time, row.pair_id, tuple(row.reasons)) for row in rows)
+
+    def equity(self, run: int | None = None, *, since: datetime | None = None) -> tuple[tuple[datetime, float], ...]:
         """One value a moment: the last that was written."""
-        last = {(row.run, row.time): row.equity for row in self._rows(_of_run(tables.equity, run))}
+        wanted = _of_run(tables.equity, run)
+        if since is not None:
+            wanted = wanted.where(tables.equity.c.time >= since)
+        last = {(row.run, row.time): row.equity for row in self._rows(wanted)}
         return tuple((time, equity) for (_, time), equity in last.items())
 
     def risk_state(self, key: str) -> dict[str, Any] | None:

@@ -23,12 +23,20 @@ from sqlalchemy import (
 
 from trading.utc_text import parse_utc, utc_text
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 # From version → the statements that lead to the next one. A migration runs in one transaction, after a backup copy.
 MIGRATIONS: dict[int, tuple[str, ...]] = {
     1: ("ALTER TABLE decisions ADD COLUMN rule TEXT NOT NULL DEFAULT ''",),
     2: ("ALTER TABLE fills ADD COLUMN base_fee TEXT NOT NULL DEFAULT '0'",),
+    3: (
+        "ALTER TABLE runs ADD COLUMN opening_equity TEXT",
+        "ALTER TABLE runs ADD COLUMN terms TEXT",
+        "CREATE TABLE wire_outcomes (id INTEGER NOT NULL, run INTEGER, client_order_id TEXT NOT NULL, "
+        "state TEXT NOT NULL, text TEXT NOT NULL, time_ms INTEGER NOT NULL, PRIMARY KEY (id), "
+        "FOREIGN KEY(run) REFERENCES runs (number))",
+        "CREATE INDEX wire_outcomes_of_order ON wire_outcomes (client_order_id)",
+    ),
 }
 
 
@@ -68,8 +76,8 @@ class JsonText(TypeDecorator[Any]):
     impl = Text
     cache_ok = True
 
-    def process_bind_param(self, value: Any, dialect: Any) -> str:
-        return json.dumps(value, allow_nan=False, default=_json_text, sort_keys=True)
+    def process_bind_param(self, value: Any, dialect: Any) -> str | None:
+        return None if value is None else json.dumps(value, allow_nan=False, default=_json_text, sort_keys=True)
 
     def process_result_value(self, value: str | None, dialect: Any) -> Any:
         return None if value is None else json.loads(value)
@@ -137,6 +145,8 @@ runs = Table(
     _text("code_version"),
     _whole("bars"),
     _whole("signals"),
+    _money("opening_equity", nullable=True),
+    Column("terms", JsonText, nullable=True),
 )
 
 intents = Table(
@@ -178,6 +188,19 @@ orders = Table(
     _money("filled"),
     _money("average", nullable=True),
     _whole("time_ms"),
+)
+
+# What became of an order on the wire, step by step: an intent keeps only its last state.
+wire_outcomes = Table(
+    "wire_outcomes",
+    metadata,
+    _row_id(),
+    _run(),
+    _text("client_order_id"),
+    _text("state"),
+    _text("text"),
+    _whole("time_ms"),
+    Index("wire_outcomes_of_order", "client_order_id"),
 )
 
 # A venue numbers its trades per symbol, so that the id alone would drop a real fill of another symbol.

@@ -75,7 +75,11 @@ class StoredPosition:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of the bot; ``ended`` is None while it goes on, or after it was killed."""
+    """One run of the bot; ``ended`` is None while it goes on, or after it was killed.
+
+    ``opening_equity`` and ``terms`` (the config's sections that decide how it trades) are None in runs of before they
+    were kept.
+    """
 
     number: int
     started: datetime
@@ -84,6 +88,18 @@ class Run:
     code_version: str
     bars: int
     signals: int
+    opening_equity: Decimal | None = None
+    terms: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WireOutcome:
+    """One step of an order on the wire: the intent's new state, and what the exchange or the lack of it said."""
+
+    client_order_id: str
+    state: IntentState
+    text: str
+    time_ms: int
 
 
 def fresh_epoch() -> str:

@@ -30,6 +30,7 @@ from trading.journal.words import (
     Intent,
     IntentState,
     Run,
+    WireOutcome,
     account_fingerprint,
     fresh_epoch,
 )
@@ -51,6 +52,7 @@ def _put(table: Table, *, key: str, changes: Iterable[str]) -> Executable:
 
 # Built once: building one costs SQLAlchemy more than running it.
 _ADD_INTENT = insert(tables.intents)
+_ADD_OUTCOME = insert(tables.wire_outcomes)
 _ADD_FILL = upsert(tables.fills).on_conflict_do_nothing()
 _ADD_FUNDING = upsert(tables.funding).on_conflict_do_nothing()
 _PUT_ORDER = _put(tables.orders, key="client_order_id", changes=OrderReport.__dataclass_fields__)
@@ -185,6 +187,11 @@ class Journal(JournalReads):
             if self._execute(statement).rowcount != 1:
                 raise IntentConflict(f"intent {client_order_id} is not in the journal: it cannot become {state}")
 
+    def record_outcome(self, outcome: WireOutcome) -> None:
+        """One step of an order on the wire."""
+        with self.transaction():
+            self._execute(_ADD_OUTCOME, {"run": self._run, **_row(outcome), "state": outcome.state.value})
+
     def record_order(self, report: OrderReport, *, pair_id: str, ref: str) -> None:
         """The order as the exchange last reported it."""
         values = _row(report) | {"side": report.side.value, "status": report.status.value}
@@ -235,9 +242,23 @@ class Journal(JournalReads):
         with self.transaction():
             self._execute(_PUT_RISK_STATE, {"key": key, "value": dict(value)})
 
-    def start_run(self, *, started: datetime, config_sha256: str, code_version: str) -> int:
-        """Open a new run; later rows carry its number."""
-        values = {"started": started, "config_sha256": config_sha256, "code_version": code_version}
+    def start_run(
+        self,
+        *,
+        started: datetime,
+        config_sha256: str,
+        code_version: str,
+        opening_equity: Decimal | None = None,
+        terms: Mapping[str, Any] | None = None,
+    ) -> int:
+        """Open a new run; later rows carry its number. ``terms``: the sections of the config that decide, as JSON."""
+        values = {
+            "started": started,
+            "config_sha256": config_sha256,
+            "code_version": code_version,
+            "opening_equity": opening_equity,
+            "terms": terms,
+        }
         with self.transaction():
             statement = insert(tables.runs).values(bars=0, signals=0, **values).returning(tables.runs.c.number)
             number = int(self._execute(statement).scalar_one())

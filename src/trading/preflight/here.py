@@ -1,4 +1,4 @@
-"""Checks of this machine: keys, notifiers, places to write to, the journal. Nothing goes over the network."""
+"""Checks of this machine: keys, places to write to, the journal. Nothing goes over the network."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from trading.config.confirmation import CONFIRMED, moves_money
 from trading.config.credentials import KEY, SECRET, CredentialsError, api_key
-from trading.config.model import Config, LoadedConfig
+from trading.config.model import LoadedConfig
 from trading.journal.errors import JournalRefused
 from trading.journal.file import is_held, lock_path
 from trading.journal.reads import JournalReader
@@ -19,10 +19,6 @@ from trading.venues.opening import state_paths
 LOW_SPACE_BYTES = 200 * 2**20
 # What validation can only guess at without the exchange and the keys; the checks below know.
 ANSWERED_BELOW = ("data.market_info", "broker.type", "notifications.")
-NOTIFIER_SECRETS = {
-    "telegram": ("TELEGRAM_BOT_TOKEN", "TELEGRAM_CHAT_ID"),
-    "email": ("SMTP_HOST", "SMTP_USER", "SMTP_PASSWORD"),
-}
 
 
 def check_config(config: LoadedConfig, environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -64,24 +60,6 @@ def check_keys(config: LoadedConfig, environ: Mapping[str, str]) -> Iterator[Fin
     yield ok("keys", f"{KEY} and {SECRET} are there")
 
 
-def check_notifiers(config: LoadedConfig, environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Whether each enabled channel has its secrets."""
-    enabled = _channels(config.model)
-    if not enabled:
-        yield ok("notifiers", "none are enabled")
-    for channel in enabled:
-        names = NOTIFIER_SECRETS[channel]
-        missing = [name for name in names if not (environ.get(name) or environ.get(f"{name}_FILE"))]
-        if missing:
-            yield fails(
-                "notifiers",
-                f"{channel} is enabled, but {', '.join(missing)} not set",
-                f"set {' and '.join(missing)} in the environment or .env, or disable notifications.{channel}",
-            )
-        else:
-            yield warning("notifiers", f"{channel} has its secrets", "watch the screen too: this version sends nothing")
-
-
 def check_disk(config: LoadedConfig, environ: Mapping[str, str]) -> Iterator[Finding]:
     """Whether every folder that a run writes to can be written to."""
     logging = config.model.logging
@@ -101,14 +79,7 @@ def check_journal(config: LoadedConfig, environ: Mapping[str, str]) -> Iterator[
         yield _readable(path)
 
 
-CHECKS = (check_config, check_money, check_keys, check_notifiers, check_disk, check_journal)
-
-
-def _channels(model: Config) -> list[str]:
-    notifications = model.notifications
-    if not notifications.enabled:
-        return []
-    return [name for name in NOTIFIER_SECRETS if getattr(notifications, name).enabled]
+CHECKS = (check_config, check_money, check_keys, check_disk, check_journal)
 
 
 def _writable(folder: Path) -> Finding:

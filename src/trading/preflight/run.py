@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from trading.config.model import LoadedConfig
 from trading.config.report import Problem
 from trading.config_validator import ConfigValidator
-from trading.preflight import here, venue
+from trading.preflight import here, notifiers, venue
 from trading.preflight.finding import Finding, PreflightReport, fails
 from trading.preflight.venue import PrivateSide, PublicSide
 from trading.remedies import remedy_for
@@ -41,6 +41,7 @@ class Preflight:
         if config is None:
             return PreflightReport(str(path), tuple(map(_invalid, examination.report.errors)))
         findings = [one for check in here.CHECKS for one in check(config, self._environ)]
+        findings += await _made(notifiers.CHECK, notifiers.check_notifiers(config, self._environ))
         equity, private = await self._private(config)
         public = await self._public(config, equity)
         return PreflightReport(config.name, (*findings, *public, *private))

@@ -31,6 +31,7 @@ TRADE_COLUMNS = (
 LEG_COLUMNS = ("symbol", "quantity", "entry_price", "exit_price", "pnl_price", "fees", "funding", "slippage")
 PNL_COLUMNS = ("pnl", "pnl_price", "pnl_fees", "pnl_funding", "legging_cost")
 LEGS = ("leg_a", "leg_b")
+RESULT_VERSION = 1  # of the JSON; a reader refuses a higher one
 
 
 def result_json(result: RunResult) -> dict[str, Any]:
@@ -53,6 +54,8 @@ def result_json(result: RunResult) -> dict[str, Any]:
         "risk_trips": [{"time": utc_text(time), "reason": reason} for time, reason in result.risk_trips],
         "uptime_s": number(result.uptime_s),
         "execution": None if result.execution is None else asdict(result.execution),
+        "result_version": RESULT_VERSION,
+        "made_of": None if result.provenance is None else asdict(result.provenance),
     }
 
 

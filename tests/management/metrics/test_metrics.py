@@ -13,6 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from management.bots.watching import BotWatch
+from management.masking import Masking
 from management.metrics.exposition import Metrics
 from management.metrics.families import COUNTERS, GAUGES, HISTOGRAMS
 from management.metrics.order_figures import Histogram
@@ -21,7 +22,6 @@ from tests.management.sample_bots import START, journal_of, write_bot
 from tests.trading.journal.journal_samples import an_intent
 from trading.control.command_queue import CommandQueue, Verb
 from trading.journal.words import IntentState
-from trading.run_logs import Redactor
 
 BOT = {"bot": "0001", "mode": "mock"}
 ALL = {*GAUGES, *(f"{name}_total" for name in COUNTERS), *HISTOGRAMS}
@@ -35,7 +35,7 @@ def state(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def metrics(state: Path) -> Metrics:
-    return Metrics(BotWatch(state, Redactor()))
+    return Metrics(BotWatch(state, Masking(())))
 
 
 def samples(metrics: Metrics) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -150,7 +150,7 @@ def test_a_journal_that_cannot_be_read_is_told_and_the_others_are_too(state: Pat
 
 def test_odd_letters_in_a_pairs_name_do_not_break_the_text(tmp_path: Path) -> None:
     write_bot(tmp_path, pair_id='a"b\\c\nd{}')
-    assert value(Metrics(BotWatch(tmp_path, Redactor())), "tandem_pair_zscore", pair='a"b\\c\nd{}') is not None
+    assert value(Metrics(BotWatch(tmp_path, Masking(()))), "tandem_pair_zscore", pair='a"b\\c\nd{}') is not None
 
 
 # who names them

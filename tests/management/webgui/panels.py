@@ -16,10 +16,10 @@ from pathlib import Path
 import httpx
 
 from management.bots.watching import BotWatch
+from management.masking import Masking
 from management.webgui.app import guarded, server
 from management.webgui.binding import Binding
 from tests.conftest import PROJECT
-from trading.run_logs import Redactor
 
 TOKEN = "a-panel-token-of-the-tests-and-of-nothing-else"
 PATIENCE_S = 60.0
@@ -54,7 +54,7 @@ def serving(
     clock: Callable[[], float] = time.monotonic,
     binding: Binding = HERE,
 ) -> Iterator[Panel]:
-    app = guarded(BotWatch(state, Redactor((TOKEN, *secrets))), TOKEN, clock=clock)
+    app = guarded(BotWatch(state, Masking((TOKEN, *secrets))), TOKEN, clock=clock)
     with socket.create_server(("127.0.0.1", 0)) as door:
         panel = server(app, binding)
         thread = threading.Thread(target=panel.run, kwargs={"sockets": [door]})

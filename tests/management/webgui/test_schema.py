@@ -16,11 +16,11 @@ with warnings.catch_warnings():
 from hypothesis import HealthCheck, Phase, given, settings
 
 from management.bots.watching import BotWatch
+from management.masking import Masking
 from management.webgui.access import Access
 from management.webgui.app import create_app
 from tests.management.sample_bots import write_bot
 from tests.management.webgui.panels import TOKEN, Panel, serving
-from trading.run_logs import Redactor
 
 EXAMPLES = 25
 
@@ -35,7 +35,7 @@ def panel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Panel]:
 
 
 def document() -> dict:
-    app = create_app(BotWatch(Path("nowhere"), Redactor()), Access(TOKEN, lambda: 0.0))
+    app = create_app(BotWatch(Path("nowhere"), Masking(())), Access(TOKEN, lambda: 0.0))
     return app.openapi()
 
 

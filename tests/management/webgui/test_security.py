@@ -14,6 +14,7 @@ import pytest
 from fastapi.routing import APIRoute
 
 from management.bots.watching import BotWatch
+from management.masking import Masking
 from management.webgui.access import Access
 from management.webgui.app import create_app
 from management.webgui.gate import COOKIE, MOST_BODY_BYTES
@@ -21,7 +22,6 @@ from tests.conftest import PROJECT
 from tests.management.sample_bots import write_bot
 from tests.management.webgui.panels import TOKEN, Panel, serving
 from trading.control.command_queue import CommandQueue, Verb
-from trading.run_logs import Redactor
 
 PLACES = {"{key}": "0001_mock", "{number}": "1", "{verb}": "halt"}
 PUBLIC = {("GET", "/login"), ("POST", "/login"), ("GET", "/static")}
@@ -31,7 +31,7 @@ FORM = {"verb": "halt", "reason": "test"}
 
 def routes(state: Path) -> list[tuple[str, str]]:
     """Method and path of everything that the app answers, its documentation and its files too."""
-    app = create_app(BotWatch(state, Redactor()), Access(TOKEN, lambda: 0.0))
+    app = create_app(BotWatch(state, Masking(())), Access(TOKEN, lambda: 0.0))
     found = []
     for route in app.routes:
         methods = (getattr(route, "methods", None) or {"GET"}) - {"HEAD"}
@@ -135,7 +135,7 @@ def test_every_route_withstands_every_attack_and_the_page_shows_it(state: Path) 
 
 
 def test_no_get_changes_anything(state: Path) -> None:
-    app = create_app(BotWatch(state, Redactor()), Access(TOKEN, lambda: 0.0))
+    app = create_app(BotWatch(state, Masking(())), Access(TOKEN, lambda: 0.0))
     before = {path.name: path.read_bytes() for path in state.iterdir() if path.suffix in (".sqlite", ".token")}
     with serving(state) as panel, panel.browser() as browser:
         for method, path in routes(state):

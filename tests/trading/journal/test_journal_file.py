@@ -42,6 +42,9 @@ def make_version_1(path: Path) -> None:
         path,
         "ALTER TABLE decisions DROP COLUMN rule",
         "ALTER TABLE fills DROP COLUMN base_fee",
+        "ALTER TABLE runs DROP COLUMN opening_equity",
+        "ALTER TABLE runs DROP COLUMN terms",
+        "DROP TABLE wire_outcomes",
         "UPDATE meta SET schema_version = 1",
     )
 

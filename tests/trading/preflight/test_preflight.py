@@ -12,6 +12,7 @@ import pytest
 
 from ccxt_bt_bridge.errors import ExchangeUnreachable, KeyRefused, NotSupported
 from ccxt_bt_bridge.words import KeyPermissions
+from tests.notifications.mail_server import PASSWORD, USER, mail_server
 from tests.trading.preflight.sides import KEYS, SYMBOLS, FakeSide, FakeSides, market, write_config
 from trading.journal.file import WriterLock, lock_path
 from trading.preflight.finding import Finding, Grade, PreflightReport
@@ -96,8 +97,26 @@ def test_an_enabled_notifier_without_its_secrets_fails(tmp_path: Path) -> None:
     config = write_config(tmp_path, notifications={"enabled": True, "telegram": {"enabled": True}})
     finding = only(examine(config), "notifiers", Grade.FAILS)
     assert "TELEGRAM_BOT_TOKEN, TELEGRAM_CHAT_ID" in finding.message
-    secrets = {"TELEGRAM_BOT_TOKEN": "t", "TELEGRAM_CHAT_ID": "1"}
-    assert only(examine(config, environ=KEYS | secrets), "notifiers", Grade.WARNING)
+    assert "disable notifications.telegram" in finding.remedy
+
+
+def test_a_notifier_that_is_not_reached_is_a_warning(tmp_path: Path) -> None:
+    telegram = {"enabled": True, "api_url": "http://127.0.0.1:1"}
+    config = write_config(tmp_path, notifications={"enabled": True, "telegram": telegram})
+    secrets = {"TELEGRAM_BOT_TOKEN": "1:canary-token", "TELEGRAM_CHAT_ID": "1"}
+    finding = only(examine(config, environ=KEYS | secrets), "notifiers", Grade.WARNING)
+    assert finding.message.startswith("telegram: ") and "canary" not in finding.message
+
+
+def test_a_mail_server_is_asked_for_its_login_and_sent_nothing(tmp_path: Path) -> None:
+    with mail_server(tmp_path / "tls") as server:
+        email = {"enabled": True, "host": "127.0.0.1", "port": server.port, "user": USER, "ca_file": server.ca_file}
+        config = write_config(tmp_path, notifications={"enabled": True, "email": email})
+        good = only(examine(config, environ=KEYS | {"SMTP_PASSWORD": PASSWORD}), "notifiers", Grade.OK)
+        bad = only(examine(config, environ=KEYS | {"SMTP_PASSWORD": "canary-x"}), "notifiers", Grade.FAILS)
+        assert server.mails == [] and server.connections == 2
+    assert "email would take a message" in good.message
+    assert "the login was refused" in bad.message and "notifications.email" in bad.remedy
 
 
 def test_a_folder_that_cannot_be_written_to_fails(tmp_path: Path) -> None:
