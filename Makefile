@@ -7,6 +7,7 @@ ARGS ?=
 PYTEST_ARGS ?=
 SEEDS ?= 10000
 KILLS ?= 200
+KEEP ?=
 
 LOCKED := setup.cfg pyproject.toml constraints/packages.txt constraints/tools.txt tools/install.sh
 
@@ -24,9 +25,10 @@ validate: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q $(PYTEST_ARGS)
 
-# More of the proofs than the tests have time for: SEEDS days drawn from seeds, KILLS times SIGKILL.
+# More of the proofs than the tests have time for: SEEDS days drawn from seeds, KILLS times SIGKILL. With KEEP=folder a
+# soak that was cut short goes on from there.
 soak: $(VENV)/.installed-dev
-	PYTHONPATH=src:. $(BIN)/python -m tests.reliability.soak --seeds $(SEEDS) --kills $(KILLS)
+	PYTHONPATH=src:. $(BIN)/python -m tests.reliability.soak --seeds $(SEEDS) --kills $(KILLS) $(if $(KEEP),--keep $(KEEP))
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,8 +15,15 @@ from hypothesis import settings
 from tests.reliability.table import pytest_terminal_summary as pytest_terminal_summary
 
 PROJECT = Path(__file__).resolve().parents[1]
+MEMORY, ROOM = Path("/dev/shm"), 4 * 2**30
 
 settings.register_profile("soak", max_examples=1_000, deadline=None)  # pytest --hypothesis-profile soak
+
+
+def pytest_configure() -> None:
+    """Thousands of commits in these tests wait for a disk: their folders lie in memory where there is room."""
+    if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= ROOM:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -24,10 +24,18 @@ CONFIGS = sorted(path for path in (PROJECT / "config" / "trading").glob("*.json"
 IMPORT_NAMES = {"python-dotenv": "dotenv", "python-telegram-bot": "telegram", "sqlalchemy": "sqlalchemy"}
 # Core requirements of what comes next (exchanges, scanner, notifiers, retries); nothing in src imports them yet.
 PROMISED = {"pandas", "statsmodels", "tenacity"}
-# What an extra brings: imported only inside the function that needs it.
-OPTIONAL = {"parquet": "pyarrow", "distributed": "distributed", "notify": "apprise"}
+# What an extra brings: imported only by the function, or the command, that needs it.
+OPTIONAL = {
+    "pyarrow": "parquet",
+    "distributed": "distributed",
+    "apprise": "notify",
+    "fastapi": "web",
+    "uvicorn": "web",
+    "jinja2": "web",
+    "prometheus_client": "web",
+}
 # Parts of a declared requirement that have a name of their own.
-PARTS = {"pydantic_core": "pydantic"}
+PARTS = {"pydantic_core": "pydantic", "starlette": "fastapi", "markupsafe": "jinja2"}
 
 
 def setup() -> configparser.ConfigParser:
@@ -93,10 +101,10 @@ def test_what_is_imported_is_required_and_what_is_required_is_imported() -> None
     ours = {path.parent.name for path in SOURCE.glob("*/__init__.py")}
     found = set().union(*map(imported, trees)) - ours - set(sys.stdlib_module_names)
     found = {PARTS.get(name, name) for name in found}
-    assert found == (core_imports() - PROMISED) | {*OPTIONAL.values()}
+    assert found == (core_imports() - PROMISED) | {*OPTIONAL}
     assert core_imports() >= PROMISED
-    for extra, name in OPTIONAL.items():
-        assert name in requirements(setup()["options.extras_require"][extra])
+    for name, extra in OPTIONAL.items():
+        assert name.replace("_", "-") in requirements(setup()["options.extras_require"][extra])
 
 
 def test_every_requirement_is_locked_to_a_version() -> None:

@@ -19,6 +19,8 @@ COMMANDS = {
     "resume": ("management.control_command:resume", "let a halted bot trade again"),
     "flatten": ("management.control_command:flatten", "emergency stop: cancel and close everything"),
     "close": ("management.control_command:close", "close one pair"),
+    "panel": ("management.panel_command", "show and command all bots in a browser"),
+    "metrics": ("management.metrics_command", "all bots as Prometheus metrics"),
     "notify-test": ("management.notify_command", "send one message through every channel of a config"),
     "download": ("trading.download_command", "bring a folder of bars up to date from an exchange"),
     "preflight": ("trading.preflight_command", "check config, key, account and market before a bot is started"),

@@ -121,6 +121,11 @@ class ExitMixin(RuleMixin):
         """
         return float("inf")
 
+    @classmethod
+    def stop_alone(cls, params: Any, pair: Pair) -> float:
+        """The same, for a bot in which no rule decides any more: its engine knows the statistics of the entry only."""
+        return cls.frozen_stop(params, pair)
+
     def decide(self) -> ExitAnswer:
         """Called once per closed bar while a position is open."""
         raise TypeError(f"{type(self).__name__} does not decide")

@@ -121,7 +121,11 @@ class ZScoreExitMixin(ExitMixin):
 
     @classmethod
     def frozen_stop(cls, params: Any, pair: Pair) -> float:
-        return (pair.stop_z or params.x_stop_z) if params.x_statistics == "frozen" else math.inf
+        return cls.stop_alone(params, pair) if params.x_statistics == "frozen" else math.inf
+
+    @classmethod
+    def stop_alone(cls, params: Any, pair: Pair) -> float:
+        return float(pair.stop_z or params.x_stop_z)
 
     def decide(self) -> ExitAnswer:
         position = self.view.position

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import Enum, StrEnum
@@ -47,7 +48,8 @@ class ExecutionOrder:
 
     ``quantity`` in base units, ``price`` of a limit order in quote currency. ``timeout_seconds``: cancelled when it
     works for longer, None: never. ``order_id`` is the exchange's, empty until it is known; ``client_order_id`` ours.
-    ``reference_price``: what the order was decided on. Times in ms UTC. Raises ``ValueError`` for an unknown word.
+    ``reference_price``: what the order was decided on. Times in ms UTC. Raises ``ValueError`` for an unknown word
+    and for what is no positive number.
     """
 
     symbol: str
@@ -73,6 +75,9 @@ class ExecutionOrder:
             raise ValueError(f"side {self.side!r}: wanted BUY or SELL")
         if self.order_type.upper() not in ("MARKET", "LIMIT"):
             raise ValueError(f"order_type {self.order_type!r}: wanted MARKET or LIMIT")
+        for name, value in (("quantity", self.quantity), ("price", self.price)):
+            if not (isinstance(value, int | float) and 0.0 < value < math.inf) and (name, value) != ("price", None):
+                raise ValueError(f"{name} {value!r}: wanted a positive number")
         if (self.order_type.upper() == "LIMIT") != (self.price is not None):
             raise ValueError(f"price {self.price}: a LIMIT order needs one, a MARKET order takes none")
 

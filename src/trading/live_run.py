@@ -26,6 +26,7 @@ from trading.events import (
     PairSignal,
     StepMissed,
 )
+from trading.kept_config import write_config
 from trading.kept_pairs import write_pairs
 from trading.market_input import DataChoice
 from trading.provenance import code_version, provenance, run_terms
@@ -42,7 +43,9 @@ async def begin_run(path: LivePath) -> None:
     """Resume the run that was cut short, or open a new one; then reconcile with the exchange."""
     journal, progress = path.floor.journal, path.session.progress
     number = progress.run = _resumed_run(path) or _new_run(path)
-    write_pairs(journal, path.config.pairs)
+    with journal.transaction():
+        write_pairs(journal, path.config.pairs)
+        write_config(journal, path.config)
     progress.bars = path.venue.steps_until(path.venue.now_ms - path.venue.replays_last_bar, progress.bars)
     progress.equity = list(journal.equity(number))
     progress.bars_in_position = int((journal.risk_state(PROGRESS_KEY) or {}).get("bars_in_position", 0))

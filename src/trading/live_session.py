@@ -194,15 +194,17 @@ class LiveSession:
         for number, symbol in enumerate(pair.symbols):
             self._board.add((pair.pair_id, symbol), [step[number] for step in self._past[pair.pair_id]])
 
-    def begin_anew(self, *, watch_stops: bool) -> datetime | None:
+    def begin_anew(self, *, stop_z: Mapping[str, float] | None = None) -> datetime | None:
         """For another strategy in this run: the bars so far become its past; the last of them is the moment returned.
 
-        ``watch_stops``: from now on the pairs' stops are looked at at every close, since no strategy does.
+        ``stop_z``: from now on the pairs' stops are looked at at every close, at these levels: no strategy does.
         """
         for pair in self._pairs:
             self._fill_board(pair)
         self._gateway.forget_orders()
-        self._watches_closes = watch_stops
+        if stop_z is not None:
+            self._watches_closes = True
+            self._stops.stop_z = stop_z
         return self.progress.time
 
     def _tell_shortage(self, pair_id: str, past: Sequence[Step], *, wanted: int, now_ms: int) -> None:

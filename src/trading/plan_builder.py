@@ -102,6 +102,12 @@ def stop_levels(config: LoadedConfig) -> dict[str, float]:
     return {pair.pair_id: spec.rule.frozen_stop(spec.params, pair) for pair in config.pairs}  # type: ignore[attr-defined]
 
 
+def stop_levels_alone(config: LoadedConfig) -> dict[str, float]:
+    """The same once no rule decides any more."""
+    spec = config.exit
+    return {pair.pair_id: spec.rule.stop_alone(spec.params, pair) for pair in config.pairs}  # type: ignore[attr-defined]
+
+
 def signal_terms(config: LoadedConfig) -> dict[str, SignalTerms]:
     """Pair → its levels and window, where entry and exit are by z; nothing of other rules."""
     entry, leave, model = config.entry.params, config.exit.params, config.model

@@ -71,6 +71,10 @@ class RedisWriter:
     def __init__(self, redis_conn: Any) -> None:
         if inspect.iscoroutinefunction(getattr(redis_conn, "execute_command", None)):
             raise TypeError("redis.Redis was wanted, found an asyncio client: the writer has a thread of its own")
+        if not hasattr(redis_conn, "pipeline"):
+            raise TypeError(
+                f"redis.Redis was wanted, found {type(redis_conn).__name__}: redis.Redis.from_url(…) makes one"
+            )
         self._redis = redis_conn
         self._waiting: OrderedDict[str, State] = OrderedDict()
         self._changed = threading.Condition()

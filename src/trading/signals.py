@@ -61,7 +61,7 @@ class TradingSignal:
     ``suggested_position_size``: gross notional / equity. ``stop_loss_z`` and ``take_profit_z``: levels of ``|z|``.
     ``confidence`` from 0 to 1; ``reason`` is a short code. ``hedge_ratio``: of the legs' notionals, where there are no
     ``statistics`` of the spread, by which the levels of z are watched while the pair is held. Raises ValueError for a
-    signal of neither or of both.
+    signal of neither or of both, or whose action is no ``SignalAction`` or ``SignalType``.
     """
 
     symbol: str | None = None
@@ -91,6 +91,12 @@ class TradingSignal:
             raise ValueError(
                 f"wanted symbol and action, or pair_x, pair_y and signal_type; found {of_symbol} and {of_pair}"
             )
+
+        for value, kind in ((self.action, SignalAction), (self.signal_type, SignalType)):
+            if value is not None and not isinstance(value, kind):
+                raise ValueError(
+                    f"wanted a {kind.__name__}, such as {kind.__name__}.{next(iter(kind)).name}; found {value!r}"
+                )
 
     @property
     def is_of_pair(self) -> bool:

@@ -61,6 +61,7 @@ def status_row(
             "risk_violations": [reason for _, reason in guard.state.trips],
         },
         "limits": [{"name": name, "used": _known(used), "limit": limit} for name, used, limit in guard.usage()],
+        "unrealised": {record.pair_id: float(record.unrealised) for record in open_records},
         "last_bars": {symbol: utc_text(when) for symbol, when in last_bars.items()},
         "is_market_up": is_market_up,
         "last_reconciled": utc_text(ms_to_datetime(reconciled.time_ms)) if reconciled else None,

@@ -5,7 +5,7 @@ Breaker, pair states and quantities are as the journal has them now; equity, lim
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -42,17 +42,23 @@ def bot_status(config: LoadedConfig, now: datetime | None = None) -> dict[str, A
             "bot_id": config.bot_id,
             "mode": mode,
             "running": is_held(lock_path(journal)),
-            "breaker": _breaker(reader.risk_state(GUARD_KEY) or {}),
+            "breaker": breaker_row(reader.risk_state(GUARD_KEY) or {}),
             "equity": row.get("equity"),
             "pairs": _pairs(with_kept_pairs(config).pairs, reader, row.pop("exchange", {})),
             "limits": row.get("limits", []),
             "last_reconciled": row.get("last_reconciled"),
             "longest_unhedged_s": row.get("longest_unhedged_s", 0.0),
-            "feeds": _feeds(config, last_bars, _clock_of(row, mode, now), is_up=row.pop("is_market_up", False)),
+            "feeds": feed_rows(
+                config.symbols,
+                config.model.bar_hours,
+                last_bars,
+                clock_of(row, mode, now),
+                is_up=row.pop("is_market_up", False),
+            ),
         }
 
 
-def _breaker(guard: Mapping[str, Any]) -> dict[str, Any]:
+def breaker_row(guard: Mapping[str, Any]) -> dict[str, Any]:
     state = guard.get("breaker", Breaker.CLOSED.value)
     return {"state": state, "reason": guard.get("breaker_reason", ""), "since": guard.get("breaker_since") or None}
 
@@ -82,19 +88,19 @@ def _held(stored: StoredPosition | None, reader: JournalReader, run: int | None)
     return held
 
 
-def _clock_of(row: Mapping[str, Any], mode: str, now: datetime | None) -> datetime | None:
+def clock_of(row: Mapping[str, Any], mode: str, now: datetime | None) -> datetime | None:
     """A simulated market has a time of its own: that of its last bar."""
     written = parse_utc(row["time"]) if row.get("time") else None
     return written if mode == "mock" or now is None else now
 
 
-def _feeds(
-    config: LoadedConfig, last_bars: Mapping[str, str], now: datetime | None, *, is_up: bool
+def feed_rows(
+    symbols: Iterable[str], bar_hours: float, last_bars: Mapping[str, str], now: datetime | None, *, is_up: bool
 ) -> list[dict[str, Any]]:
     """``state``: live, stale (its bars are overdue), down (the connection is lost) or waiting (no bar so far)."""
-    stale_s = STALE_AFTER_BARS * config.model.bar_hours * SECONDS_PER_HOUR
+    stale_s = STALE_AFTER_BARS * bar_hours * SECONDS_PER_HOUR
     feeds = []
-    for symbol in config.symbols:
+    for symbol in symbols:
         last = last_bars.get(symbol)
         age_s = (now - parse_utc(last)).total_seconds() if last and now else None
         state = "waiting" if age_s is None else "down" if not is_up else "stale" if age_s > stale_s else "live"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Mapping
 
 import backtrader as bt
 
@@ -14,7 +15,7 @@ from ccxt_bt_bridge.bt_time import ms_to_datetime
 from ccxt_bt_bridge.errors import BridgeError
 from trading.assembly import LivePath, build_cerebro
 from trading.events import Alarm
-from trading.plan_builder import stop_levels
+from trading.plan_builder import stop_levels_alone
 
 STRATEGY_RESTARTS = 3
 REASON = "strategy_failed"
@@ -46,6 +47,7 @@ class StrategyCare:
     async def _begin_anew(self, error: BaseException) -> bt.Cerebro:
         """On the loop's thread: nothing else of the run happens meanwhile."""
         path, is_last = self._path, self._failures > STRATEGY_RESTARTS
+        levels = stop_levels_alone(path.config)
         now = ms_to_datetime(path.floor.clock.now_ms())
         if is_last:
             path.floor.guard.halt(REASON, now)
@@ -54,16 +56,15 @@ class StrategyCare:
             )
         consequence = (
             "nothing more is opened, and no rule decides on an exit: what is open is held, its stops and risk limits "
-            f"work{self._without_stop()}. Mend the rule, start the bot again, then `tandem resume CONFIG`"
+            f"work{self._without_stop(levels)}. Mend the rule, start the bot again, then `tandem resume CONFIG`"
             if is_last
             else f"it begins anew ({self._failures} of {STRATEGY_RESTARTS}); what is open is held meanwhile"
         )
         path.floor.bus.publish(Alarm(now, f"the strategy failed: {error!r}; {consequence}", critical=True))
-        trade_after = path.session.begin_anew(watch_stops=is_last)
+        trade_after = path.session.begin_anew(stop_z=levels if is_last else None)
         return build_cerebro(path, trade_after=trade_after, with_strategy=not is_last)
 
-    def _without_stop(self) -> str:
-        """An exit rule without a level that was frozen at the entry leaves none behind."""
-        levels = stop_levels(self._path.config)
+    def _without_stop(self, levels: Mapping[str, float]) -> str:
+        """An exit rule without a level of z leaves none behind."""
         bare = [pair_id for pair_id in self._path.floor.ledger.open_pairs if math.isinf(levels.get(pair_id, math.inf))]
         return f" (no stop by z is known for {', '.join(bare)}: watch it by hand)" if bare else ""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixins.base import EntryAnswer
+from mixins.base import EntryAnswer, ExitMixin
 from mixins.zscore import ZScoreEntryMixin, ZScoreEntryParams, ZScoreExitMixin, ZScoreExitParams
 from pairs.costs import TradingCosts
 from pairs.words import Direction, Pair, SpreadStatistics
@@ -206,3 +206,8 @@ def test_no_statistics_make_an_entry_raise(b, deviation):
 )
 def test_a_stop_by_frozen_statistics_can_be_watched_between_bars(pair, params, level):
     assert ZScoreExitMixin.frozen_stop(ZScoreExitParams(**params), pair) == level
+
+
+def test_an_engine_that_is_left_alone_watches_the_stop_of_a_rolling_rule_too():
+    assert ZScoreExitMixin.stop_alone(ZScoreExitParams(x_statistics="rolling"), OWN_LEVELS) == 5.0
+    assert ExitMixin.stop_alone(None, PAIR) == math.inf

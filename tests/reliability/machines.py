@@ -164,10 +164,13 @@ class OrderMachine(RuleBasedStateMachine):
         self.port = ScriptedPort()
         self.sending: list[asyncio.Task] = []
         self.booked: Counter[str] = Counter()
+        self._lives = 0
         self._begin_life()
 
     def _begin_life(self) -> None:
-        self.journal = MortalJournal.open(Path(self._folder.name) / "orders.sqlite", **ACCOUNT)
+        self._lives += 1
+        nonce = f"life{self._lives:02d}"  # a drawn one would sort the orders' ids anew in each replay of an example
+        self.journal = MortalJournal.open(Path(self._folder.name) / "orders.sqlite", nonce=lambda: nonce, **ACCOUNT)
         self.journal.hurry()
         if self.journal.resume_run() is None:
             self.journal.start_run(started=NOON, config_sha256="0", code_version="0")

@@ -1,7 +1,8 @@
-"""More of every proof than a test run has time for: ``make soak SEEDS=n KILLS=m``.
+"""More of every proof than a test run has time for: ``make soak SEEDS=n KILLS=m [KEEP=folder]``.
 
-Prints how far it is, and ends with one line of JSON; the exit code is 1 when an invariant was broken. The same
-arguments give the same ``hash``: what depends on the wall clock (the kills) is not in it.
+With a folder to keep what is done in, a soak that was cut short goes on from there with the same code. Prints how far
+it is, and ends with one line of JSON; the exit code is 1 when an invariant was broken. The same arguments give the same
+``hash``: what depends on the wall clock (the kills) is not in it.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
+import pickle
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -30,6 +34,7 @@ from tests.reliability.places import Violation
 from tests.reliability.test_crash_matrix import ONCE
 from tests.trading.execution.engine_rig import empty_journal, fast_files
 
+PROJECT = Path(__file__).resolve().parents[2]
 CHUNK = 25
 DENSITIES = 3  # of three days one has twice and one three times the faults and deaths of a day in the tests
 BOT_SHARE = 20  # one day with Backtrader for so many of the engine alone
@@ -69,20 +74,24 @@ class Tally:
         )
 
 
-def soak(*, seeds: int, kills: int, examples: int, jobs: int) -> Tally:
+def soak(*, seeds: int, kills: int, examples: int, jobs: int, keep: Path | None = None) -> Tally:
     tally = Tally()
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        for rows in _told("crash matrix", pool.map(matrix_part, list(_matrix_parts()))):
+
+        def done(what: str, work: Callable[[Any], list[Any]], parts: Iterable[Any]) -> Iterator[list[Any]]:
+            return _told(what, pool.map(partial(_kept, keep, work), list(parts)))
+
+        for rows in done("crash matrix", matrix_part, _matrix_parts()):
             for name, found, digest, worst_s in rows:
                 tally.add(name, found, digest=digest, worst_s=worst_s)
-        for rows in _told("days", pool.map(days, _chunks(seeds))):
+        for rows in done("days", days, _chunks(seeds)):
             for day in rows:
                 tally.seeds += 1
                 tally.add(f"day {day.seed}", day.violations, digest=day.digest, worst_s=day.worst_unhedged_s)
-        for rows in _told("days with Backtrader", pool.map(days_of_the_bot, _chunks(-(-seeds // BOT_SHARE)))):
+        for rows in done("days with Backtrader", days_of_the_bot, _chunks(-(-seeds // BOT_SHARE))):
             for day in rows:
                 tally.add(f"bot day {day.seed}", day.violations, digest=day.digest)
-        for rows in _told("stateful models", pool.map(model, [(one.__name__, examples) for one in MACHINES])):
+        for rows in done("stateful models", model, [(one.__name__, examples) for one in MACHINES]):
             for name, found in rows:
                 tally.add(name, found)
     if kills:
@@ -130,6 +139,28 @@ def _desk() -> Iterator[tuple[Path, Path]]:
         yield folder, empty_journal(folder / "template.sqlite")
 
 
+def _kept(folder: Path | None, work: Callable[[Any], list[Any]], part: Any) -> list[Any]:
+    """What ``work`` makes of ``part``, from the folder if an earlier process has made it."""
+    if folder is None:
+        return work(part)
+    file = folder / hashlib.sha256(f"{work.__name__} {part}".encode()).hexdigest()
+    if not file.exists():
+        unfinished = file.with_suffix(f".{os.getpid()}")
+        unfinished.write_bytes(pickle.dumps(work(part)))
+        unfinished.replace(file)
+    return pickle.loads(file.read_bytes())  # type: ignore[no-any-return]
+
+
+def _folder_of_this_code(folder: Path) -> Path:
+    """Where parts are kept that this very code has made."""
+    digest = hashlib.sha256()
+    for file in sorted(path for room in ("src", "tests") for path in (PROJECT / room).rglob("*.py")):
+        digest.update(file.read_bytes())
+    place = folder / digest.hexdigest()[:16]
+    place.mkdir(parents=True, exist_ok=True)
+    return place
+
+
 def _matrix_parts() -> Iterator[tuple[str, tuple[str, str]]]:
     return ((operation, outcomes) for operation in OPERATIONS for outcomes in ONCE[operation])
 
@@ -152,8 +183,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=200, help="times SIGKILL (default: %(default)s)")
     parser.add_argument("--examples", type=int, default=1_000, help="of each stateful model (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=2, help="processes (default: %(default)s)")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="go on from what an earlier call has done there")
     given = parser.parse_args(arguments)
-    tally = soak(seeds=given.seeds, kills=given.kills, examples=given.examples, jobs=given.jobs)
+    keep = given.keep and _folder_of_this_code(given.keep)
+    tally = soak(seeds=given.seeds, kills=given.kills, examples=given.examples, jobs=given.jobs, keep=keep)
     for violation in tally.violations:
         print(violation)
     print(tally.line())

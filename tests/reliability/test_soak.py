@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +46,17 @@ def test_the_same_arguments_give_the_same_line(capsys: pytest.CaptureFixture[str
     assert first["seeds"] == 2 and first["violations"] == 0 and first["by_invariant"] == {}
     assert first["scenarios"] > 10 and first["kills"] == 0 and len(first["hash"]) == 64
     assert 0.0 < first["worst_unhedged_s"] < 300.0
+
+
+def test_a_soak_that_was_cut_short_goes_on_from_there(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    keep = ["--kills", "0", "--keep", str(tmp_path)]
+    assert soak.main(["--seeds", "2", *keep]) == 0
+    whole = last_line(capsys)
+    monkeypatch.setattr(soak, "live_through", None)  # nothing is played again
+    assert soak.main(["--seeds", "2", *keep]) == 0
+    assert last_line(capsys) == whole
 
 
 def test_a_violation_is_told_by_its_invariant_and_by_the_exit_code(

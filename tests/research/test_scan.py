@@ -58,6 +58,8 @@ def test_the_best_pair_comes_first() -> None:
 def test_false_discovery_is_controlled_over_every_tested_pair() -> None:
     scanned = found()
     assert scanned.q_values.tolist() == q_values(scanned.tests.coint_p).tolist()
+    larger = np.maximum(scanned.tests.coint_p, scanned.tests.coint_p_reverse)
+    assert scanned.q_values_both.tolist() == q_values(larger).tolist()
     strict = scan(scanned.universe, gated(false_discovery="by"))
     assert strict.q_values.tolist() == q_values(scanned.tests.coint_p, "by").tolist()
 

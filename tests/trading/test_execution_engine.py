@@ -98,6 +98,9 @@ def test_a_signal_without_a_size_takes_the_share_of_equity_it_suggests(tmp_path)
         ({"symbol": "DOGE/USDT"}, "the exchange has no DOGE/USDT"),
         ({"quantity": float("nan")}, "positive numbers were wanted"),
         ({"quantity": -1.0}, "positive numbers were wanted"),
+        ({"quantity": "0.01"}, "positive numbers were wanted"),
+        ({"quantity": True}, "positive numbers were wanted"),
+        ({"z_score": "2"}, "finite numbers were wanted"),
         ({"quantity": 0.0001}, "comes to nothing"),
         ({"price": 50_000.0, "stop_loss": 51_000.0}, "is reached at the price"),
         ({"stop_loss_z": 3.0}, "need statistics"),
@@ -116,6 +119,18 @@ def test_a_signal_that_makes_no_sense_sends_nothing(tmp_path, fields, error):
             assert not exchange.venue.fills and engine.get_performance_metrics()["engine"]["success_rate"] == 0.0
 
     run_virtual(main())
+
+
+def test_what_is_no_signal_is_named(tmp_path):
+    async def main():
+        async with started(open_exchange(market(STILL)), tmp_path) as engine:
+            for thing, name in ((None, "NoneType"), ({"symbol": "BTC/USDT"}, "dict")):
+                result = await engine.execute_signal(thing)
+                assert (result.success, result.error) == (False, f"a TradingSignal was wanted, found {name}")
+
+    run_virtual(main())
+    with pytest.raises(ValueError, match="wanted a SignalAction, such as SignalAction.BUY; found 'BUY'"):
+        replace(BUY, action="BUY")
 
 
 def test_what_the_risk_guard_refuses_is_told_with_every_reason(tmp_path):

@@ -123,9 +123,12 @@ def test_real_money_needs_a_journal():
         ({"order_type": "STOP"}, "wanted MARKET or LIMIT"),
         ({"order_type": "LIMIT"}, "needs one"),
         ({"price": 1.0}, "takes none"),
+        ({"quantity": float("nan")}, "quantity nan: wanted a positive number"),
+        ({"quantity": "0.01"}, "quantity '0.01': wanted"),
+        ({"order_type": "LIMIT", "price": float("inf")}, "price inf: wanted"),
     ],
 )
-def test_an_order_of_unknown_words_cannot_be_made(fields, message):
+def test_an_order_of_unknown_words_or_no_numbers_cannot_be_made(fields, message):
     with pytest.raises(ValueError, match=message):
         ExecutionOrder(**({"symbol": BTC, "side": "BUY", "quantity": 1.0} | fields))
 

@@ -127,7 +127,7 @@ def test_every_sizing_method_agrees(method, neutrality, tmp_path):
 def test_risk_exits_agree(tmp_path):
     tight = {"stop_loss_pct": 0.4, "take_profit_pct": 0.6, "max_daily_loss": 20.0,
              "trailing_stop": {"enabled": True, "activation_pct": 0.3, "trailing_pct": 0.2}}  # fmt: skip
-    result = agree(write_config(tmp_path, risk_management=tight))
+    result = agree(write_config(tmp_path, mock=SHORT, risk_management=tight))
     reasons = {trade.exit_reason for trade in result.trades}
     assert {"stop_loss", "take_profit", "trailing_stop"} <= reasons
 
@@ -142,7 +142,7 @@ def test_risk_exits_agree(tmp_path):
     ],
 )
 def test_refusals_agree(trading, risk, reason, tmp_path):
-    result = agree(write_config(tmp_path, mock={"bars": 2000}, trading=trading, risk_management=risk))
+    result = agree(write_config(tmp_path, mock=SHORT, trading=trading, risk_management=risk))
     assert reason in {why for refusal in result.refused for why in refusal.reasons}
 
 
@@ -252,7 +252,7 @@ def test_carrying_adds_the_bars_that_waiting_drops(shared_data, tmp_path):
 
 
 def test_real_hours_agree(shared_data):
-    choice = DataChoice(shared_data("futures_1h"), None, day("2023-01-01"), day("2023-04-15"))
+    choice = DataChoice(shared_data("futures_1h"), None, day("2023-01-01"), day("2023-03-01"))
     assert len(agree(CONFIGS / "real_pairs_1h.json", choice).trades) >= 5
 
 
@@ -269,7 +269,7 @@ def test_a_coin_that_dies_and_legs_with_holes_agree(shared_data, tmp_path):
 
 def test_funding_from_a_series_and_from_the_constant_agrees(shared_data):
     """The recorded series begins on 2025-03-06: before it the constant is due, after it the series."""
-    choice = DataChoice(shared_data("futures_1h"), shared_data("funding_8h"), day("2025-02-01"), day("2025-03-31"))
+    choice = DataChoice(shared_data("futures_1h"), shared_data("funding_8h"), day("2025-02-01"), day("2025-03-20"))
     result = agree(CONFIGS / "real_pairs_1h.json", choice)
     (note,) = [note for note in result.notes if note.startswith("funding")]
     recorded, constant = int(note.split()[1]), int(note.split("series, ")[1].split()[0])

@@ -221,3 +221,8 @@ def test_what_waits_is_bounded_and_each_order_waits_in_its_last_version():
 def test_an_asyncio_client_is_refused_with_what_is_wanted():
     with pytest.raises(TypeError, match="redis.Redis was wanted"):
         OrderManager(redis_conn=redis.asyncio.Redis())
+
+
+def test_an_address_in_place_of_a_connection_is_refused_with_what_makes_one():
+    with pytest.raises(TypeError, match=r"found str: redis.Redis.from_url\(…\) makes one"):
+        OrderManager(redis_conn="redis://127.0.0.1")

@@ -49,6 +49,7 @@ def pair_facts(scan: Scan, row: Row) -> dict[str, Any]:
     }
     verdict = {
         "q_value": float(scan.q_values[row]),
+        "q_value_both": float(scan.q_values_both[row]),
         "passed": row in scan.choice.chosen,
         "reason": scan.choice.reasons[row],
     }

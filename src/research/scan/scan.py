@@ -32,6 +32,7 @@ FEW_BARS = 3
 class Scan:
     """What a scan found. ``tests``, ``q_values``, ``names`` and the rows of ``choice`` belong together: one a pair.
 
+    ``q_values``: of the test of leg_a on leg_b; ``q_values_both``: of the larger p of both directions.
     ``excluded``: symbols and pairs that were not tested, and why. ``chance``: how often nothing gives such a pair.
     ``windows``: of earlier history too, where they were asked for.
     """
@@ -40,6 +41,7 @@ class Scan:
     universe: Universe
     tests: PairTests
     q_values: Floats
+    q_values_both: Floats
     names: tuple[str, ...]
     choice: Choice
     chance: Chance
@@ -87,8 +89,9 @@ def scan(
     tests, names = tests.take(~tests.collinear), tuple(np.array(names, object)[~tests.collinear].tolist())
     if not len(tests):
         raise ScanError("no pair is left to test: every symbol is another one's double")
-    rates = q_values(tests.coint_p, settings.gates.false_discovery)  # type: ignore[arg-type]
-    choice = choose(tests, rates, settings, _closely(log_prices, tests, settings), names)
+    control = partial(q_values, method=settings.gates.false_discovery)  # type: ignore[arg-type]
+    one_way, both_ways = control(tests.coint_p), control(np.maximum(tests.coint_p, tests.coint_p_reverse))
+    choice = choose(tests, one_way, both_ways, settings, _closely(log_prices, tests, settings), names)
     chance = measured(
         log_prices,
         settings.test,
@@ -96,7 +99,7 @@ def scan(
         seed=settings.seed,
         tell=partial(tell, "measuring chance"),
     )
-    return Scan(settings, universe, tests, rates, names, choice, chance, (*universe.excluded, *twins))
+    return Scan(settings, universe, tests, one_way, both_ways, names, choice, chance, (*universe.excluded, *twins))
 
 
 TWINS = "near-identical series, one is the other but for rounding: their p-value of 0 says nothing"

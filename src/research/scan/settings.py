@@ -24,7 +24,8 @@ class Gates:
     """What a pair must be like to be chosen. Probabilities are fractions.
 
     ``max_q_value``: the share of false pairs allowed among those chosen, by ``false_discovery`` (bh, or by for a
-    guarantee under any dependence) over all tested pairs. ``max_pvalue``: of the test with the legs exchanged.
+    guarantee under any dependence) over all tested pairs, of leg_a on leg_b and of the larger p of both directions.
+    ``max_pvalue``: of the test with the legs exchanged.
     ``min_correlation``: of returns. ``min_edge``: the reversion from ``entry_z`` to ``exit_z`` over the cost of a
     round trip. ``max_holdout_pvalue``: of a unit root in the last ``holdout`` of the bars, with the line fitted before.
     ``max_hedge_drift``: the greatest relative difference of a sub-window's hedge ratio.

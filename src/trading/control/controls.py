@@ -118,14 +118,15 @@ class Controls:
         return f"resumed; it was {before['breaker']}: {before['breaker_reason']}"
 
     async def close(self, pair_id: str, reason: str, by: str) -> str:
-        """Leave one pair, as an exit does. Raises ``CommandRefused``."""
+        """Leave one pair, as an exit does, after what is under way for it. Raises ``CommandRefused``."""
         if pair_id not in self._pairs:
             raise CommandRefused(f"there is no pair {pair_id}; this bot trades {', '.join(self._pairs)}")
+        await self._floor.engine.come_to_rest(pair_id)
         position = self._floor.ledger.position(pair_id)
         if position is None:
             return "was flat already"
         if not position.is_open:
-            raise CommandRefused(f"{pair_id} is {position.state.value}: it is under way already, or needs a flatten")
+            raise CommandRefused(f"{pair_id} is {position.state.value}: it waits for its markets, or needs a flatten")
         entry_prices = {leg.symbol: float(leg.entry_price) for leg in position.legs}
         self._tell(f"{pair_id} is closed by {by}: {reason}")
         await self._leave(position.exit_order(entry_prices | dict(self._prices), self._now(), CLOSE_REASON))

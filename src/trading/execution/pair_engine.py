@@ -142,6 +142,12 @@ class PairEngine:
         if pair_id in self._busy:
             self.urgency.hurry(pair_id)
 
+    async def come_to_rest(self, pair_id: str) -> None:
+        """Wait for what is under way for the pair, which takes no further slice."""
+        self.hurry(pair_id)
+        while pair_id in self._busy and pair_id not in self.waiting:
+            await self._busy[pair_id].wait()
+
     @property
     def is_idle(self) -> bool:
         return not self._busy

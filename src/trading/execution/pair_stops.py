@@ -44,7 +44,7 @@ class PairStops:
         hurry: Callable[[str], None],
     ) -> None:
         self._ledger, self._guard, self._clock = ledger, guard, clock
-        self._stop_z, self._leave, self._told, self._hurry = stop_z, leave, told, hurry
+        self.stop_z, self._leave, self._told, self._hurry = stop_z, leave, told, hurry
         self._asked_ms: dict[str, int] = {}
 
     def check(self, pair_id: str, prices: Mapping[str, float]) -> RiskExit | None:
@@ -52,7 +52,7 @@ class PairStops:
         position = self._ledger.position(pair_id)
         if position is None or not position.is_open:
             self._asked_ms.pop(pair_id, None)
-            if position is not None and self._loss_side(position, prices) >= self._stop_z[pair_id]:
+            if position is not None and self._loss_side(position, prices) >= self.stop_z[pair_id]:
                 self._hurry(pair_id)
             return None
         reason = self._reason_to_leave(position, prices)
@@ -70,7 +70,7 @@ class PairStops:
         return risk_exit
 
     def _reason_to_leave(self, position: PairPosition, prices: Mapping[str, float]) -> str | None:
-        if self._loss_side(position, prices) >= self._stop_z[position.pair_id]:
+        if self._loss_side(position, prices) >= self.stop_z[position.pair_id]:
             return "stop"
         exits = self._guard.pair_stops({position.pair_id: position}, prices)
         return exits[0].reason if exits else None

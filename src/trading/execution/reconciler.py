@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -24,6 +23,9 @@ from trading.journal.writer import Journal
 
 SECOND_LOOK_S = 2.0
 OVERLAP_MS = 60_000
+LOOK_BACK_MS = (
+    7 * 86_400_000
+)  # for whose trades a position came from, where no journal knows; what Binance gives at once
 UNREACHABLE_ALARM_S = 120.0
 ZERO = Decimal(0)
 
@@ -85,7 +87,7 @@ class Reconciler:
     async def begin(self, symbols: Iterable[str]) -> tuple[Mismatch, ...]:
         """Compare before anything is traded. Raises ExchangeUnreachable when the exchange cannot be asked.
 
-        A journal that has never seen a fill takes what is there for somebody else's.
+        A journal that has never seen a fill takes what is there for somebody else's, unless this bot's orders made it.
         """
         symbols = tuple(symbols)
         self._foreign.restore()
@@ -93,7 +95,7 @@ class Reconciler:
         self._fills_since_ms = self._clock.now_ms() if last_fill_ms is None else last_fill_ms
         account = await self._trading.account()
         if last_fill_ms is None and not self._foreign.is_known:
-            self._take_over(account, symbols)
+            await self._take_over(account, symbols)
         differing = self._mismatches(account, symbols)
         if differing:
             await self._adopt_fills()
@@ -105,9 +107,26 @@ class Reconciler:
             self._book.alarm(f"{symbol}: the account holds {self._foreign.amount(symbol)} that is not this bot's", None)
         return differing
 
-    def _take_over(self, account: Account, symbols: Iterable[str]) -> None:
+    async def _take_over(self, account: Account, symbols: Iterable[str]) -> None:
         held = {m.symbol: m.exchange - m.ledger for m in self._mismatches(account, symbols)}
-        self._foreign.add({s: amount for s, amount in held.items() if self._rules[s].kind != "spot"})
+        held = {symbol: amount for symbol, amount in held.items() if self._rules[symbol].kind != "spot"}
+        orphans = await self._orphans(held)
+        self._foreign.add({symbol: amount for symbol, amount in held.items() if symbol not in orphans})
+        if orphans:
+            text = ", ".join(f"{symbol} {held[symbol]}" for symbol in sorted(orphans))
+            self._book.alarm(
+                f"the account holds {text}, which orders of this bot have made and this new journal does not know: "
+                "bring the former journal back, or close it by hand; nothing is opened until then",
+                None,
+                critical=True,
+            )
+
+    async def _orphans(self, held: Iterable[str]) -> set[str]:
+        """Those of ``held`` that this bot has traded lately."""
+        if not held:
+            return set()
+        fills = await self._trading.fills(since_ms=max(0, self._clock.now_ms() - LOOK_BACK_MS))
+        return {fill.symbol for fill in fills if fill.symbol in held and self._orders.is_own(fill.client_order_id)}
 
     # ever after
 
@@ -115,11 +134,17 @@ class Reconciler:
         """Until cancelled: whenever ``soon`` is called, and by itself every so often."""
         while True:
             await self.once()
-            wait_s = SECOND_LOOK_S if self._wants_second_look else self._every_s if by_itself else None
-            with suppress(TimeoutError):
-                async with asyncio.timeout(wait_s):
-                    await self._wanted.wait()
-                self._wanted.clear()
+            await self._next_look(SECOND_LOOK_S if self._wants_second_look else self._every_s if by_itself else None)
+
+    async def _next_look(self, wait_s: float | None) -> None:
+        """After ``wait_s``, None: whenever that is, or as soon as one is wanted."""
+        timer = None if wait_s is None else asyncio.get_running_loop().call_later(wait_s, self._wanted.set)
+        try:
+            await self._wanted.wait()
+        finally:
+            if timer is not None:
+                timer.cancel()
+        self._wanted.clear()
 
     def soon(self) -> None:
         """Something happened that a look should follow: a reconnect, an uncertain order."""

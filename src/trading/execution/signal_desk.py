@@ -53,6 +53,8 @@ class SignalDesk:
         self._position_size = position_size
 
     async def execute(self, signal: TradingSignal, exchange: str | None) -> ExecutionResult:
+        if not isinstance(signal, TradingSignal):
+            return ExecutionResult(False, error=f"a TradingSignal was wanted, found {type(signal).__name__}")
         try:
             return await self._execute(signal, self._account(exchange))
         except SignalRefused as refused:

@@ -67,17 +67,23 @@ def known_symbol(name: str, rules: Mapping[str, Market]) -> str:
 def check_numbers(signal: TradingSignal, price: float | None) -> None:
     """Raises ``SignalRefused``. ``price``: of the one symbol now, None for a pair."""
     values = {name: getattr(signal, name) for name in NUMBERS}
-    wrong = {name: value for name, value in values.items() if value is not None and not 0.0 < value < math.inf}
+    wrong = {name: value for name, value in values.items() if value is not None and not _is_positive(value)}
     if wrong:
         raise SignalRefused(f"positive numbers were wanted, found {wrong}")
     told = (signal.z_score, *(() if signal.statistics is None else astuple(signal.statistics)))
-    if not all(math.isfinite(value) for value in told if isinstance(value, float)):
+    if not (signal.z_score is None or isinstance(signal.z_score, int | float)) or not all(
+        math.isfinite(value) for value in told if isinstance(value, float)
+    ):
         raise SignalRefused(f"finite numbers were wanted in z_score and statistics, found {told}")
     if (signal.stop_loss_z or signal.take_profit_z) and signal.statistics is None:
         raise SignalRefused("stop_loss_z and take_profit_z need statistics to compute z by")
     direction = ENTRIES.get(_word(signal))
     if price is not None and direction is not None:
         _check_stops(signal, price, direction.sign)
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0.0 < value < math.inf
 
 
 def _check_stops(signal: TradingSignal, price: float, sign: int) -> None:

@@ -13,6 +13,7 @@ from brokers.simulated.store import StoreError
 from ccxt_bt_bridge.loop import LoopThread
 from trading.config.credentials import ApiKey, api_key
 from trading.config.model import LoadedConfig
+from trading.journal.errors import JournalRefused
 from trading.journal.writer import Journal
 from trading.market_input import DataChoice, MarketInput, market_input
 from trading.venues.venue import Venue, network_of
@@ -52,7 +53,10 @@ def state_paths(config: LoadedConfig) -> tuple[Path, Path]:
 def open_journal(config: LoadedConfig, plan: VenuePlan) -> Journal:
     """Raises JournalBusy, JournalRefused or StoreError; nothing is left open then."""
     path, _ = state_paths(config)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise JournalRefused(f"state.dir: {path.parent} is, or lies in, a file; a folder was wanted") from None
     journal = Journal.open(path, bot_id=config.bot_id, mode=config.model.broker.type, account=plan.account)
     # A new exchange would give the ids of the old one again, and the journal would take new fills for known ones.
     if plan.exchange_file is not None and journal.runs() and not plan.exchange_file.exists():

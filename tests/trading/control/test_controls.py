@@ -17,6 +17,7 @@ from trading.control.command_desk import STALE_AFTER_S, CommandDesk
 from trading.control.command_queue import Command, CommandQueue, CommandState, CommandsUnreadable, Verb
 from trading.control.controls import HALT_KEY, CommandRefused, Controls
 from trading.execution.kill_switch import STOP_KEY
+from trading.execution.settings import ExecutionSettings
 from trading.risk_guard import Breaker
 
 LATENCY = {"latency_ms": 300}
@@ -175,6 +176,23 @@ def test_one_pair_is_closed_and_the_others_go_on(tmp_path):
         assert desk.alarms == [f"command close X_Y (anna) failed: {unknown.result}"]
 
     with_desk(tmp_path, script)
+
+
+def test_a_pair_under_way_is_closed_as_soon_as_that_is_over_and_takes_no_further_slice(tmp_path):
+    async def script(desk: Desk) -> None:
+        rig = desk.rig
+        entering = asyncio.create_task(rig.engine.execute(rig.enter()))
+        while rig.state() is not PairState.HEDGING:
+            await asyncio.sleep(0.1)
+        done = await desk.carried_out(desk.give(Verb.CLOSE, "A_B"))
+        await entering
+        assert (done.result, rig.state()) == ("closed", PairState.FLAT)
+        entered = [request for request in rig.port.sent if not request.reduce_only]
+        assert len(entered) == 2, "one slice of four, both legs"
+        assert rig.ledger.trades[0].exit_reason == "closed_by_hand"
+
+    sliced = ExecutionSettings(slice_notional=100.0, slice_pause_s=3.0)
+    with_desk(tmp_path, script, settings=sliced, terms={"latency_ms": 900})
 
 
 def test_the_halt_file_halts_and_keeps_a_resume_away(tmp_path):

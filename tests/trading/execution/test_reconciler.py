@@ -155,6 +155,33 @@ def test_strangers_survive_a_restart(tmp_path):
     assert rig.of(EntryRefused)[0].reasons == ("foreign_position:B",)
 
 
+def test_what_a_lost_journal_held_is_known_as_this_bots_and_halts(tmp_path):
+    async def main() -> Rig:
+        world = open_world(tmp_path)
+        try:
+
+            async def first(rig: Rig) -> None:
+                await rig.engine.execute(rig.enter())
+
+            async def second(rig: Rig) -> None:
+                await asyncio.sleep(5 * LOOK_S)
+                await rig.engine.execute(rig.enter())
+
+            (await live(world, first)).journal.close()
+            for file in world.journal_path.parent.glob(world.journal_path.name + "*"):
+                file.unlink()
+            await asyncio.sleep(300)
+            return await live(world, second)
+        finally:
+            world.close()
+
+    rig = run_virtual(main())
+    assert "the account holds A 2, B -4, which orders of this bot have made" in rig.alarms[0]
+    assert rig.guard.state.breaker_reason == "ledger_mismatch"
+    assert rig.port.sent == [] and not rig.engine.foreign.symbols()
+    assert held(rig) == ENTRY, "left as it is for a person"
+
+
 # one leg closed by somebody else
 
 

@@ -1,0 +1,1 @@
+"""The bots of a state folder, as an onlooker sees them: for the panel and for the metrics. Reads only."""

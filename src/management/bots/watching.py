@@ -1,0 +1,155 @@
+"""Looks at every bot of a state folder, and remembers what need not be read twice. Any thread may ask."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from management.bots.curve import Curve, EquityCurve
+from management.bots.finding import BotFiles, find_bots
+from management.bots.log_lines import LogLine, log_tail
+from management.bots.reading import BotReader, Row, Unreadable
+from management.bots.views import BotView, bot_view
+from trading.journal.file import is_held, lock_path
+
+SAMPLED_POINTS = 120
+SETTLED_S = 1.0  # two writes within one tick of the file system's clock look like one
+
+Stamp = tuple[tuple[int, int], ...]
+
+
+class NoSuchBot(Exception):
+    """No journal in the state folder belongs to a bot of that key."""
+
+
+@dataclass(frozen=True, slots=True)
+class BotCard:
+    """A bot at a glance: ``equity`` at some moments of its run, alarms at the end of its log."""
+
+    view: BotView
+    equity: tuple[float, ...]
+    alarms: int
+
+
+@dataclass(frozen=True, slots=True)
+class LostBot:
+    """A bot whose journal cannot be read, and why."""
+
+    key: str
+    problem: str
+
+
+@dataclass(slots=True)
+class _Memory:
+    """Of one bot: its curve so far; its card and its log's end, each by the times and sizes of their files."""
+
+    curve: EquityCurve = field(default_factory=EquityCurve)
+    card_stamp: Stamp = ()
+    card: BotCard | None = None
+    log_stamp: Stamp = ()
+    log: tuple[LogLine, ...] = ()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class BotWatch:
+    """``mask`` takes secrets out of log lines. ``now``: the wall's time."""
+
+    def __init__(self, state: Path, mask: Callable[[str], str], *, now: Callable[[], datetime] = _now) -> None:
+        self.state, self.mask, self._now = state, mask, now
+        self._memories: dict[str, _Memory] = {}
+        self._turn = threading.Lock()
+
+    def files(self, key: str) -> BotFiles:
+        """Raises ``NoSuchBot``."""
+        try:
+            return find_bots(self.state)[key]
+        except KeyError:
+            raise NoSuchBot(f"there is no bot {key[:80]} in {self.state}") from None
+
+    def cards(self) -> list[BotCard | LostBot]:
+        """All bots, in the order of their keys."""
+        with self._turn:
+            return [self._card_or_why_not(files) for files in find_bots(self.state).values()]
+
+    @contextmanager
+    def looking(self, files: BotFiles) -> Iterator[tuple[BotReader, BotView]]:
+        """Raises ``Unreadable``."""
+        with BotReader(files) as reader:
+            yield reader, bot_view(files, reader, self._now())
+
+    def curve(self, reader: BotReader, key: str) -> Curve:
+        """Equity and drawdown of the bot's newest run. Raises ``Unreadable``."""
+        with self._turn:
+            curve = self._memory(key).curve
+            curve.read_on(reader)
+            return curve.points()
+
+    def log(self, view: BotView) -> tuple[LogLine, ...]:
+        """The end of its log, oldest first."""
+        with self._turn:
+            return self._log(view)
+
+    def errors(self, view: BotView) -> tuple[LogLine, ...]:
+        """The end of the log of errors, with tracebacks; the bots of a folder may share one."""
+        return log_tail(Path(view.config.get("error_file", "")), self.mask)
+
+    def told(self, command: Row) -> Row:
+        """A command as it may be shown: what failed may have said more than it should."""
+        return command | {name: self.mask(command[name]) for name in ("reason", "result")}
+
+    def _card_or_why_not(self, files: BotFiles) -> BotCard | LostBot:
+        try:
+            return self._card(files)
+        except Unreadable as problem:
+            return LostBot(files.key, str(problem))
+
+    def _card(self, files: BotFiles) -> BotCard:
+        memory = self._memory(files.key)
+        stamp = _stamp(files.journal, _beside(files.journal), files.commands, _beside(files.commands))
+        if memory.card is None or stamp != memory.card_stamp:
+            with self.looking(files) as (reader, view):
+                memory.card = BotCard(view, tuple(reader.equity_sample(SAMPLED_POINTS)), 0)
+            memory.card_stamp = stamp if self._is_settled(stamp) else ()
+        card = memory.card
+        view = replace(card.view, is_running=is_held(lock_path(files.journal)))
+        return replace(card, view=view, alarms=sum(line.is_alarm for line in self._log(view)))
+
+    def _log(self, view: BotView) -> tuple[LogLine, ...]:
+        memory, path = self._memory(view.key), Path(view.config.get("log_file", ""))
+        stamp = _stamp(path)
+        if stamp != memory.log_stamp:
+            memory.log = log_tail(path, self.mask)
+            memory.log_stamp = stamp if self._is_settled(stamp) else ()
+        return memory.log
+
+    def _is_settled(self, stamp: Stamp) -> bool:
+        newest_s = max(changed_ns for changed_ns, _ in stamp) / 1e9
+        return self._now().timestamp() - newest_s > SETTLED_S
+
+    def _memory(self, key: str) -> _Memory:
+        return self._memories.setdefault(key, _Memory())
+
+
+def _beside(path: Path) -> Path:
+    """SQLite's write-ahead log, where what is new is."""
+    return path.with_name(f"{path.name}-wal")
+
+
+def _stamp(*paths: Path) -> Stamp:
+    """When each was changed, in ns, and its size; 0 where there is none."""
+    return tuple(map(_changed, paths))
+
+
+def _changed(path: Path) -> tuple[int, int]:
+    try:
+        known = path.stat()
+    except OSError:
+        return 0, 0
+    return known.st_mtime_ns, known.st_size

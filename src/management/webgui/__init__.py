@@ -1,0 +1,1 @@
+"""The panel: pages of all bots, in a process of its own."""
