@@ -22,7 +22,7 @@ from notifications.words import Channel, Delivered, Delivery, Kind, Notice, TryL
 MOST_FACTS = 10_000
 TURN_S = 0.1
 STOP_GRACE_S = 5.0
-JOIN_S = 3.0
+JOIN_S = 5.0
 MANY_FAILURES = 8  # some minutes: then the other channels say so
 
 log = logging.getLogger(__name__)
