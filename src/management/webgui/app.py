@@ -36,6 +36,7 @@ from trading.control.command_queue import CommandsUnreadable
 from trading.saying import say
 
 MOST_CONNECTIONS = 64
+END_PATIENCE_S = 5
 TITLES = {400: "That was no good request", 404: "Not here", 405: "Not that way", 503: "Not now"}
 
 
@@ -76,6 +77,7 @@ def server(app: ASGIApp, binding: Binding) -> uvicorn.Server:
             access_log=False,
             log_level="warning",
             limit_concurrency=MOST_CONNECTIONS,
+            timeout_graceful_shutdown=END_PATIENCE_S,
         )
     )
 

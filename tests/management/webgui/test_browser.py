@@ -181,6 +181,8 @@ def test_a_bot_is_halted_and_resumed_by_keys_alone(
         assert page.locator("#outcome").inner_text().startswith(outcome)
         _tab_to(page, "Back to 0001")
         page.keyboard.press("Enter")
+        page.wait_for_url(f"{panel.url}{BOT}")
+    page.wait_for_selector("h2#h-figures")
     context.close()
 
 
