@@ -21,6 +21,7 @@ from trading.command_line import (
 )
 from trading.config.environment import process_environment
 from trading.console import PatientConsole
+from trading.core_dumps import forbid_core_dumps
 from trading.live_trading_bot import LiveTradingBot
 from trading.remedies import sentence_of
 from trading.reports.output_files import output_path
@@ -34,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = command_parser("trading_bot.py", "Run a config as a bot: on its simulated exchange, or a real one.")
     parser.add_argument("--live", action="store_true", help="confirm trading with real money (broker.type binance)")
     options = parser.parse_args(arguments)
+    forbid_core_dumps()
     console = PatientConsole()
     try:
         if options.json:

@@ -9,7 +9,22 @@ import pytest
 from tests.conftest import PROJECT
 
 PAGE = (PROJECT / "docs" / "faults.md").read_text(encoding="utf-8")
-LAST = {"T": 16, "X": 37, "D": 16, "K": 20, "P": 13, "C": 8, "G": 16, "R": 9, "Z": 6, "B": 8, "N": 9, "TGC": 7, "W": 11}
+LAST = {
+    "T": 16,
+    "X": 37,
+    "D": 16,
+    "K": 20,
+    "P": 13,
+    "C": 8,
+    "G": 16,
+    "R": 9,
+    "Z": 6,
+    "B": 8,
+    "N": 9,
+    "TGC": 7,
+    "W": 11,
+    "S": 8,
+}
 ROWS = re.findall(r"^\| ([A-Z]+\d+) \| (.+?) \| (.+) \|$", PAGE, flags=re.MULTILINE)
 
 

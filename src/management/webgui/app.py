@@ -33,6 +33,7 @@ from trading.command_line import BAD_INPUT, FAILURE, OK, ended
 from trading.config.credentials import known_secrets
 from trading.config.environment import process_environment
 from trading.control.command_queue import CommandsUnreadable
+from trading.core_dumps import forbid_core_dumps
 from trading.saying import say
 
 MOST_CONNECTIONS = 64
@@ -88,6 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     binding = Binding(
         options.host, options.port, tuple(options.name), options.certfile, options.keyfile, options.i_understand
     )
+    forbid_core_dumps()
     try:
         binding.check()
         token = kept_token(options.state)
