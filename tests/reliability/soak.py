@@ -25,13 +25,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.reliability import bot_days, machines
-from tests.reliability.cells import OPERATIONS, cells
+from tests.reliability.cells import OPERATIONS, cells, cells_twice
 from tests.reliability.conftest import MEMORY
 from tests.reliability.days import live_through
 from tests.reliability.killing import kill_again_and_again
 from tests.reliability.machines import MACHINES, run
 from tests.reliability.places import Violation
-from tests.reliability.test_crash_matrix import ONCE
+from tests.reliability.test_crash_matrix import ONCE, TWICE
 from tests.trading.execution.engine_rig import empty_journal, fast_files
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -103,12 +103,14 @@ def soak(*, seeds: int, kills: int, examples: int, jobs: int, keep: Path | None 
     return tally
 
 
-def matrix_part(part: tuple[str, tuple[str, str]]) -> list[tuple[str, tuple[Violation, ...], str, float]]:
-    operation, outcomes = part
+def matrix_part(part: tuple[str, tuple[str, str], bool]) -> list[tuple[str, tuple[Violation, ...], str, float]]:
+    """The last of ``part``: the process dies a second time, in its recovery."""
+    operation, outcomes, twice = part
+    play = cells_twice if twice else cells
     with _desk() as (folder, template):
         return [
             (str(cell), played.violations, str(played.points), played.worst_unhedged_s)
-            for cell, played in cells(folder, template, operation, outcomes)
+            for cell, played in play(folder, template, operation, outcomes)
         ]
 
 
@@ -161,8 +163,9 @@ def _folder_of_this_code(folder: Path) -> Path:
     return place
 
 
-def _matrix_parts() -> Iterator[tuple[str, tuple[str, str]]]:
-    return ((operation, outcomes) for operation in OPERATIONS for outcomes in ONCE[operation])
+def _matrix_parts() -> Iterator[tuple[str, tuple[str, str], bool]]:
+    for twice, table in enumerate((ONCE, TWICE)):
+        yield from ((operation, one, bool(twice)) for operation in OPERATIONS for one in table.get(operation, ()))
 
 
 def _chunks(count: int) -> list[range]:

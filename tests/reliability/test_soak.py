@@ -16,6 +16,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """In this process, on a matrix of one operation."""
     monkeypatch.setattr(soak, "OPERATIONS", ["enter"])
     monkeypatch.setitem(soak.ONCE, "enter", [("ok", "timeout_after")])
+    monkeypatch.setattr(soak, "TWICE", {})
     monkeypatch.setattr(soak, "ProcessPoolExecutor", OnePool)
     monkeypatch.setattr(soak, "model", lambda part: [(part[0], ())])
 
