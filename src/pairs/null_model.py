@@ -53,6 +53,6 @@ def chance_rate(
     asked = terms or Terms()
     bare = Terms(asked.max_lag, asked.autolag, reverse=False, diagnostics=False)
     found = [pairwise_cointegration(random_signs(log_prices, seed=seed + draw), bare) for draw in range(draws)]
-    rates = np.array([np.mean(tests.coint_p < level) for tests in found])
+    rates = np.array([np.mean(tests.coint_p[~tests.collinear] < level) for tests in found])
     error = float(rates.std(ddof=1)) / np.sqrt(draws)
     return ChanceRate(level, float(rates.mean()), float(error), sum(map(len, found)), draws)

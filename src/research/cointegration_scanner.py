@@ -10,6 +10,7 @@ scanner.export_results("csv")
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -52,17 +53,25 @@ class FolderSource:
 
 @dataclass(frozen=True, slots=True)
 class ExchangeSource:
-    """The ``count`` most traded symbols in ``quote`` (or just ``symbols``), fetched into ``folder``.
+    """The ``count`` most traded symbols in ``quote`` (or just ``symbols``), fetched into a folder of ``cache``.
 
     ``min_volume``: traded a day, quote currency.
     """
 
     session: SessionSettings
-    folder: Path = Path("data/scan")
+    cache: Path = Path("data/scan")
     symbols: tuple[str, ...] | None = None
     quote: str = "USDT"
     count: int = 30
     min_volume: float = 1_000_000.0
+
+    @property
+    def folder(self) -> Path:
+        """Of this exchange alone: others name other prices alike."""
+        session = self.session
+        place = "testnet" if session.testnet else (session.url or "").partition("//")[2]
+        name = f"{session.exchange_id}_{place}" if place else session.exchange_id
+        return self.cache / re.sub(r"[^A-Za-z0-9_.]+", "-", name)
 
 
 Source = FolderSource | ExchangeSource
@@ -178,7 +187,9 @@ class CointegrationScanner:
         if isinstance(self._source, ExchangeSource):
             session, folder = self._open_session(), self._source.folder
             bars = settings.bars * settings.windows
-            end_ms = await fetch_folder(session, symbols, settings.interval, bars=bars, folder=folder, tell=self._tell)
+            end_ms = await fetch_folder(
+                session, symbols, settings.interval, bars=bars, end_ms=settings.end_ms, folder=folder, tell=self._tell
+            )
             self._settings = replace(settings, end_ms=settings.end_ms or end_ms)
             symbols = self._with_bars(symbols)
         self._symbols = symbols

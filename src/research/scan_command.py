@@ -17,7 +17,6 @@ from research.scan.display import ScanDisplay
 from research.scan.errors import ScanError
 from research.scan.executors import pair_tester
 from research.scan.inputs import Inputs, read_inputs
-from research.scan.output import Output
 from research.scan.settings import ScanSettings
 from research.scan.telling import tell_scan
 from research.scan_options import (
@@ -35,10 +34,9 @@ from trading.console import PatientConsole
 def main(arguments: Sequence[str] | None = None) -> int:
     """Scan, print, write; returns the exit code."""
     options = scan_parser().parse_args(arguments)
+    written: list[Path] = []
     try:
-        output = wanted_output(options, datetime.now(UTC))
-        output.check()
-        return _scan(options, output)
+        return _scan(options, written)
     except (ScanError, BarFileError) as error:
         return ended(str(error), FAILURE if isinstance(error, DiskFull) else BAD_INPUT)
     except ExchangeUnreachable as error:
@@ -46,10 +44,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except EXPECTED as error:
         return ended(str(error), BAD_INPUT)
     except KeyboardInterrupt:
-        return ended("stopped; nothing was written", INTERRUPTED)
+        return ended(f"stopped; {_left_behind(written)}", INTERRUPTED)
 
 
-def _scan(options: argparse.Namespace, output: Output) -> int:
+def _left_behind(written: Sequence[Path]) -> str:
+    if not written:
+        return "nothing was written"
+    return f"what was written before is whole: {', '.join(map(str, written))}"
+
+
+def _scan(options: argparse.Namespace, written: list[Path]) -> int:
+    """``written``: takes each file, as soon as it is there."""
+    output = wanted_output(options, datetime.now(UTC))
+    output.check()
     former = read_inputs(options.repeat) if options.repeat else None
     settings, source = _asked(options, former)
     with ScanDisplay(Console(stderr=True)) as display, pair_tester(options.executor) as tester:
@@ -58,7 +65,8 @@ def _scan(options: argparse.Namespace, output: Output) -> int:
         scanner.compare()  # outside the loop, which would hold Ctrl+C back
         if former is not None:
             former.refuse_other_files(scanner.inputs.files)
-        written = output.write(scanner.scan, scanner.inputs, display.show)
+        for path in output.write(scanner.scan, scanner.inputs, display.show):
+            written.append(path)
     console = PatientConsole()
     tell_scan(scanner.scan, console)
     _tell_files(written, console)

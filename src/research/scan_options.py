@@ -146,7 +146,7 @@ def wanted_source(options: argparse.Namespace, config: Config | None) -> Source:
     except ValueError as error:
         raise ScanError(str(error)) from error
     more = _given(
-        folder=options.cache, symbols=symbols, quote=options.quote, count=options.universe,
+        cache=options.cache, symbols=symbols, quote=options.quote, count=options.universe,
         min_volume=options.min_volume,
     )  # fmt: skip
     return replace(source, session=session, **more)

@@ -7,6 +7,7 @@ import csv
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +89,9 @@ def test_an_exchange_is_scanned_and_its_bars_are_kept(desk: DeskThread) -> None:
         return scanner
 
     scanner = asyncio.run(scanned())
-    assert symbols_in(Path("data/scan")) == ["A0USDT", "B0USDT", "W0USDT", "W1USDT"]
+    (kept,) = Path("data/scan").iterdir()
+    assert kept.name == f"binanceusdm_{desk.url.removeprefix('http://').replace(':', '-')}"
+    assert symbols_in(kept) == ["A0USDT", "B0USDT", "W0USDT", "W1USDT"]
     assert {one.name: one.reason for one in scanner.scan.excluded} == {
         "USDCUSDT": "USDC is a stablecoin",
         "QUIETUSDT": "traded for 0 a day, less than 100",
@@ -115,9 +118,33 @@ def test_the_command_scans_an_exchange(desk: DeskThread, capsys: pytest.CaptureF
     scan = ["scan", "--exchange-url", desk.url, "--universe", "4", "--min-volume", "100", "--days", "60"]
     assert main([*scan, "--simulated-pairs", "60", "--no-plots", "--cache", "kept", "--csv", "all.csv"]) == 0
     assert "1 of 6 pairs pass, chosen: A0_B0" in capsys.readouterr().out
-    assert len(symbols_in(Path("kept"))) == 4
     inputs = json.loads(Path("all.inputs.json").read_text())
-    assert inputs["folder"] == "kept" and inputs["settings"]["end_ms"] is not None
+    assert Path(inputs["folder"]).parent == Path("kept") and inputs["settings"]["end_ms"] is not None
+    assert len(symbols_in(Path(inputs["folder"]))) == 4
+
+
+def test_an_exchange_is_scanned_up_to_a_time_of_the_past(desk: DeskThread, capsys: pytest.CaptureFixture[str]) -> None:
+    last = datetime.fromtimestamp(int(exchange_market().series["A0USDT"].time_ms[LENGTH - 11]) / 1000, UTC)
+    to = (last - timedelta(days=10)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    scan = ["scan", "--exchange-url", desk.url, "--universe", "4", "--min-volume", "100", "--days", "20", "--to", to]
+    assert main([*scan, "--simulated-pairs", "60", "--no-plots", "--csv", "all.csv"]) == 0
+    assert (
+        f"480 bars of 1h, closes {(last - timedelta(days=30) + timedelta(hours=1)):%Y-%m-%dT%H}"
+        in capsys.readouterr().out
+    )
+
+
+def test_two_exchanges_keep_their_bars_apart() -> None:
+    sessions = (
+        SessionSettings("binanceusdm"),
+        SessionSettings("binance"),
+        SessionSettings("binance", testnet=True),
+        SessionSettings("binance", url="http://127.0.0.1:8787"),
+        SessionSettings("binance", url="http://127.0.0.1:8788"),
+    )
+    folders = {ExchangeSource(session).folder for session in sessions}
+    assert len(folders) == len(sessions)
+    assert Path("data/scan/binance_127.0.0.1-8787") in folders
 
 
 def test_no_exchange_at_the_address_is_a_failure_that_says_so(capsys: pytest.CaptureFixture[str]) -> None:

@@ -224,6 +224,13 @@ def clustered(seed: int, bars: int = 1_440) -> np.ndarray:
     return np.cumsum(0.01 * moves)
 
 
+def test_doubles_among_the_symbols_are_no_finds_of_chance() -> None:
+    prices = np.array([walk(seed) for seed in range(6)])
+    alone = measured(prices, Terms(), tests=1_000, seed=7)
+    doubled = measured(np.vstack([prices, prices[:1] + 0.5, prices[:1] - 0.5]), Terms(), tests=1_000, seed=7)
+    assert alone.rate(1e-9) == doubled.rate(1e-9) == 0.0
+
+
 def test_clusters_of_volatility_let_more_pairs_through_and_that_is_measured() -> None:
     prices = np.array([clustered(seed) for seed in range(12)])
     assert measured(prices, Terms(), tests=3_000, seed=7).rate(0.05) > 0.06

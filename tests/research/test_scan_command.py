@@ -275,6 +275,24 @@ def test_ctrl_c_stops_cleanly_and_leaves_nothing_half_done(tmp_path: Path) -> No
     assert [path for path in Path().rglob("*") if path.is_file() and path.parent.name != "many"] == []
 
 
+def test_ctrl_c_while_pictures_are_drawn_names_what_is_there(
+    bars: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("research.scan.plots.plot_overview", interrupted)
+    assert main(["scan", "--data", str(bars), "--csv", "all.csv", "--pairs-config", "chosen.json"]) == 130
+    told = capsys.readouterr().err
+    assert "stopped; what was written before is whole: all.csv, all.inputs.json, chosen.json" in told
+    assert all(Path(name).is_file() for name in ("all.csv", "all.inputs.json", "chosen.json"))
+
+
+def test_no_symbol_at_all_is_refused(bars: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["scan", "--data", str(bars), "--symbols", " , "]) == 2
+    assert "no symbol is named" in capsys.readouterr().err
+
+
 def test_the_script_is_the_command(bars: Path) -> None:
     script = Path(__file__).resolve().parents[2] / "run_scanner.py"
     done = subprocess.run([sys.executable, str(script), "--help"], capture_output=True, text=True, timeout=100)

@@ -34,18 +34,21 @@ class Chance:
 
     def rate(self, pvalue: float) -> float:
         """The share of unrelated pairs with a p-value of ``pvalue`` or less; by the tables it would be ``pvalue``."""
-        return float(np.searchsorted(self.pvalues, pvalue, side="right")) / len(self.pvalues)
+        return float(np.searchsorted(self.pvalues, pvalue, side="right")) / max(len(self.pvalues), 1)
 
 
 def measured(log_prices: Floats, terms: Terms, *, tests: int, seed: int, tell: Tell = lambda *_: None) -> Chance:
-    """``log_prices``: (symbols, bars). At least ``tests`` simulated pairs, by ``seed``. ``tell`` hears how many of the
-    simulated markets are done, and of how many."""
+    """``log_prices``: (symbols, bars). Some ``tests`` simulated pairs, in at most ``MOST_DRAWS`` markets, by ``seed``.
+
+    ``tell`` hears how many of the simulated markets are done, and of how many.
+    """
     sample = _sample(log_prices)
     pairs = len(sample) * (len(sample) - 1) // 2
     draws = min(MOST_DRAWS, -(-tests // pairs))
     alone, found = replace(terms, reverse=False, diagnostics=False), []
     for number, market in enumerate(_markets(sample, draws, seed), 1):
-        found.append(pairwise_cointegration(market, alone).coint_p)
+        simulated = pairwise_cointegration(market, alone)
+        found.append(simulated.coint_p[~simulated.collinear])  # doubles stay doubles: their p of 0 says nothing
         tell(number, draws)
     return Chance(np.sort(np.concatenate(found)), draws)
 

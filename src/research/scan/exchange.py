@@ -15,6 +15,8 @@ from pairs.symbols import base_currency, compact_symbol
 from research.scan.data_care import CURRENCIES, STABLECOINS, Excluded
 from research.scan.tester import Tell
 
+OUTAGES, MORE = 20, 24  # a twentieth of the bars and a day of hours, for what an exchange may have been down
+
 
 async def most_traded(
     session: CcxtSession, *, quote: str, count: int, min_volume: float
@@ -40,16 +42,25 @@ async def most_traded(
 
 
 async def fetch_folder(
-    session: CcxtSession, symbols: Sequence[str], interval: str, *, bars: int, folder: Path, tell: Tell
+    session: CcxtSession,
+    symbols: Sequence[str],
+    interval: str,
+    *,
+    bars: int,
+    end_ms: int | None = None,
+    folder: Path,
+    tell: Tell,
 ) -> int:
-    """Bring ``folder`` up to date with the last ``bars`` closed bars of each symbol; returns the last close in ms.
+    """Bring ``folder`` up to date with the ``bars`` closed bars of each symbol up to ``end_ms``, None: until now.
 
+    Returns the last close in ms. Somewhat more is fetched: an exchange that was down for hours has no bars of them.
     What is there already is not asked for again. Raises ``MarketUnknown``, ``ExchangeUnreachable``, ``BarFileError``.
     """
     step_ms = known_interval(session, interval)
     await session.hear_time()
-    last_ms = session.clock.now_ms() // step_ms * step_ms
-    span = Span(last_ms - (bars - 1) * step_ms, last_ms)
+    now_ms = session.clock.now_ms()
+    last_ms = min(now_ms, now_ms if end_ms is None else end_ms) // step_ms * step_ms
+    span = Span(last_ms - (bars + bars // OUTAGES + MORE - 1) * step_ms, last_ms)
     for number, symbol in enumerate(symbols):
         tell("fetching symbols", number, len(symbols))
         file = BarFile(folder, symbol, interval)

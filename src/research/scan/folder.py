@@ -45,6 +45,8 @@ def read_folder(
     missing = [symbol for symbol in wanted if symbol not in known]
     if missing:
         raise ScanError(f"{folder} has no file for {', '.join(missing)}; it has {', '.join(known)}")
+    if not wanted:
+        raise ScanError("no symbol is named: wanted two or more, such as BTCUSDT,ETHUSDT")
     if len(wanted) < 2:
         raise ScanError(f"two symbols are wanted for a pair, and there is only {wanted[0]}")
     series = []

@@ -37,16 +37,17 @@ class Output:
             if path is not None:
                 output_path(path)
 
-    def write(self, scan: Scan, inputs: Inputs, tell: Tell = lambda *_: None) -> list[Path]:
-        """Everything that is wanted; returns what was written, in order. Raises ``OutputPathError``."""
+    def write(self, scan: Scan, inputs: Inputs, tell: Tell = lambda *_: None) -> Iterator[Path]:
+        """Everything that is wanted; yields each file once it is there. Raises ``OutputPathError``."""
         write_json(self.inputs, inputs.as_json())
         write_atomically(self.csv, csv_text(scan).encode())
+        yield from (self.csv, self.inputs)
         write_json(self.pairs_config, pairs_config(scan, self.inputs.name))
-        written = [self.csv, self.inputs, self.pairs_config]
+        yield self.pairs_config
         if self.json is not None:
             write_json(self.json, report(scan, inputs))
-            written.append(self.json)
-        return [*written, *self._plots(scan, tell)]
+            yield self.json
+        yield from self._plots(scan, tell)
 
     def _plots(self, scan: Scan, tell: Tell) -> Iterator[Path]:
         if self.plots is None:
