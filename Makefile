@@ -22,8 +22,9 @@ backtest: $(VENV)/.installed
 validate: $(VENV)/.installed
 	$(BIN)/python src/trading/config_validator.py $(CONFIG) $(ARGS)
 
+# A third process on two cores: some tests wait for the clock or for other processes.
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2 --dist worksteal -q $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 3 --dist worksteal -q $(PYTEST_ARGS)
 
 # More of the proofs than the tests have time for: SEEDS days drawn from seeds, KILLS times SIGKILL. With KEEP=folder a
 # soak that was cut short goes on from there.
