@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from management.bundle import MEGABYTE, Bundle, BundleUnsafe
 from management.masking import Masking
-from trading.command_line import BAD_INPUT, EXIT_CODES, EXPECTED, OK
+from trading.command_line import BAD_INPUT, EXIT_CODES, EXPECTED, OK, ended
 from trading.config.environment import process_environment
 from trading.config.loader import load_config
 from trading.reports.output_files import output_path, write_atomically
@@ -30,8 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         content = bundle.archive()
         write_atomically(path, content)
     except (*EXPECTED, BundleUnsafe) as error:
-        print(error, file=sys.stderr)
-        return BAD_INPUT
+        return ended(str(error), BAD_INPUT)
     say(f"wrote {path}, {len(content) / MEGABYTE:.1f} MB; balances and trades are in it, look before you pass it on")
     return OK
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from trading.command_line import BAD_INPUT, EXIT_CODES, EXPECTED, OK, utc_time
+from trading.command_line import BAD_INPUT, EXIT_CODES, EXPECTED, OK, ended, utc_time
 from trading.config.environment import process_environment
 from trading.config.files import find_config
 from trading.config.loader import load_config
@@ -43,8 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.csv is not None:
             write_atomically(options.csv, text.encode())
     except (*EXPECTED, ResultUnreadable, RunUnknown) as error:
-        print(error, file=sys.stderr)
-        return BAD_INPUT
+        return ended(str(error), BAD_INPUT)
     say(f"wrote {len(rows):,} rows to {options.csv}" if options.csv is not None else text.removesuffix("\n"))
     return OK
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from management.report.page import page
 from management.report.pdf import NoBrowser, pdf_of
-from trading.command_line import BAD_INPUT, EXIT_CODES, EXPECTED, OK, data_choice, utc_time
+from trading.command_line import BAD_INPUT, EXIT_CODES, EXPECTED, OK, data_choice, ended, utc_time
 from trading.config.environment import process_environment
 from trading.config.files import find_config
 from trading.config.loader import load_config
@@ -36,8 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.html or not options.pdf:
             _say_written(options.html or Path(f"{name}.html"), html.encode())
     except (*EXPECTED, ResultUnreadable, RunUnknown, NoBrowser) as error:
-        print(sentence_of(error), file=sys.stderr)
-        return BAD_INPUT
+        return ended(sentence_of(error), BAD_INPUT)
     return OK
 
 

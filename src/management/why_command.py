@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 
-from trading.command_line import BAD_INPUT, EXIT_CODES, EXPECTED, OK
+from trading.command_line import BAD_INPUT, EXIT_CODES, EXPECTED, OK, ended
 from trading.config.environment import process_environment
 from trading.config.loader import load_config
 from trading.journal.reads import JournalReader
@@ -32,8 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return OK
             why = explain(journal, run, options.trade)
     except (*EXPECTED, NoSuchTrade, RunUnknown) as error:
-        print(error, file=sys.stderr)
-        return BAD_INPUT
+        return ended(str(error), BAD_INPUT)
     say(json.dumps(why_json(why), indent=2, allow_nan=False) if options.json else why_text(why))
     return OK
 
