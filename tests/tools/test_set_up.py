@@ -109,7 +109,7 @@ def test_make_run_sets_up_once_and_runs_each_time(fresh: Path) -> None:
 def test_make_test_adds_the_tools_once(fresh: Path) -> None:
     make(fresh, "run")
     installed, ran = make(fresh, "test")
-    assert installed.endswith("--editable .[dev]") and ran.startswith("python -m pytest -n 2")
+    assert installed.endswith("--editable .[dev]") and ran.startswith("python -m pytest -n 3")
     assert len(make(fresh, "test")) == 1
 
 
