@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the project, "." or ".[dev]", into .venv at the locked versions, byte-compiled.
+# Installs the project, "." or ".[dev]", into .venv at the locked versions, and byte-compiles all of it.
 set -eu
 
 # uv reads no pip configuration: a package index that is configured for pip is handed on.
@@ -8,5 +8,6 @@ if [ -z "${UV_DEFAULT_INDEX:-}" ]; then
     [ -z "$index" ] || export UV_DEFAULT_INDEX="$index"
 fi
 
-exec .venv/bin/uv pip install --python .venv/bin/python --compile-bytecode \
+.venv/bin/uv pip install --python .venv/bin/python --compile-bytecode \
     --constraints constraints/packages.txt --build-constraints constraints/tools.txt --editable "$1"
+exec .venv/bin/python -m compileall -q src

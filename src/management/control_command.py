@@ -16,6 +16,7 @@ from trading.control.command_desk import STALE_AFTER_S
 from trading.control.command_queue import Command, CommandQueue, CommandState, Verb
 from trading.control.paths import control_paths
 from trading.journal.file import is_held, lock_path
+from trading.kept_pairs import with_kept_pairs
 from trading.saying import say
 from trading.venues.opening import state_paths
 
@@ -95,9 +96,9 @@ def _refuse_nonsense(verb: Verb, config: LoadedConfig, options: argparse.Namespa
         raise NotGiven(f"{config.bot_id} has never run here: there is no {journal}. Is this its folder and its config?")
     if not options.reason.strip():
         raise NotGiven("--reason is empty: say why, it is kept with the command")
-    known = [pair.pair_id for pair in config.pairs]
+    known = [pair.pair_id for pair in with_kept_pairs(config).pairs]
     if verb is Verb.CLOSE and options.pair not in known:
-        raise NotGiven(f"there is no pair {options.pair}; {config.name} has {', '.join(known)}")
+        raise NotGiven(f"there is no pair {options.pair}; {config.name} has {', '.join(known) or 'none'}")
     if verb is Verb.FLATTEN and not options.yes:
         _ask(config)
 

@@ -198,8 +198,8 @@ class CointegrationScanner:
         """Test what was gathered: the half that computes."""
         settings, folder = self._settings, self._source.folder
         read = read_folder(folder, settings.interval, symbols=self._symbols, tell=self._tell)
-        compared = universe(read.series, bars=settings.bars, end_ms=settings.end_ms, care=settings.care)
-        compared = replace(compared, excluded=(*self._left_out, *compared.excluded))
+        lost = (*self._left_out, *read.unreadable)
+        compared = universe(read.series, bars=settings.bars, end_ms=settings.end_ms, care=settings.care, lost=lost)
         settings = replace(settings, end_ms=int(compared.time_ms[-1]))
         found = scan(compared, settings, tester=self._tester, tell=self._tell)
         if settings.windows > 1:

@@ -20,6 +20,7 @@ from research.scan.inputs import Inputs, read_inputs
 from research.scan.settings import ScanSettings
 from research.scan.telling import tell_scan
 from research.scan_options import (
+    refuse_beside_repeat,
     repeated,
     scan_parser,
     wanted_config,
@@ -29,6 +30,7 @@ from research.scan_options import (
 )
 from trading.command_line import BAD_INPUT, EXPECTED, FAILURE, INTERRUPTED, OK, ended
 from trading.console import PatientConsole
+from trading.reports.output_files import NotWritten
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,8 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     written: list[Path] = []
     try:
         return _scan(options, written)
+    except (DiskFull, NotWritten) as error:
+        return ended(f"{error}; {_left_behind(written)}", FAILURE)
     except (ScanError, BarFileError) as error:
-        return ended(str(error), FAILURE if isinstance(error, DiskFull) else BAD_INPUT)
+        return ended(str(error), BAD_INPUT)
     except ExchangeUnreachable as error:
         return ended(f"{error}. What came is kept: the same call goes on from there", FAILURE)
     except EXPECTED as error:
@@ -69,12 +73,15 @@ def _scan(options: argparse.Namespace, written: list[Path]) -> int:
             written.append(path)
     console = PatientConsole()
     tell_scan(scanner.scan, console)
+    if former is not None and former.versions != scanner.inputs.versions:
+        console.print(former.other_versions(scanner.inputs.versions), markup=False, highlight=False)
     _tell_files(written, console)
     return OK
 
 
 def _asked(options: argparse.Namespace, former: Inputs | None) -> tuple[ScanSettings, Source]:
     if former is not None:
+        refuse_beside_repeat(options)
         return former.settings, repeated(options, former)
     config = wanted_config(options)
     return wanted_settings(options, config), wanted_source(options, config)

@@ -23,6 +23,8 @@ from trading.config.environment import process_environment
 from trading.config.loader import load_config
 from trading.config.model import Config
 
+BESIDE_REPEAT = ("repeat", "data", "csv", "pairs_config", "json", "plots", "no_plots", "executor")
+
 Value = TypeVar("Value", Terms, Gates, Care, SessionSettings)
 
 
@@ -93,7 +95,9 @@ def _add_output_options(parser: argparse.ArgumentParser) -> None:
 
 def wanted_config(options: argparse.Namespace) -> Config | None:
     """Raises ``ConfigError``."""
-    return load_config(options.config, environ=process_environment()).model if options.config else None
+    if options.config is None:
+        return None
+    return load_config(options.config, environ=process_environment(), needs_pairs=False).model
 
 
 def wanted_settings(options: argparse.Namespace, config: Config | None) -> ScanSettings:
@@ -166,6 +170,14 @@ def wanted_output(options: argparse.Namespace, made: datetime) -> Output:
         json=options.json,
         plots=None if options.no_plots else options.plots,
     )
+
+
+def refuse_beside_repeat(options: argparse.Namespace) -> None:
+    """Raises ``ScanError`` for an option that a repeated scan would not heed."""
+    given = [name for name, value in vars(options).items() if value is not None and name not in BESIDE_REPEAT]
+    if given:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in given).replace("--end", "--to")
+        raise ScanError(f"--repeat scans as that scan did, whatever {names} says: leave it out, or scan anew")
 
 
 def repeated(options: argparse.Namespace, inputs: Inputs) -> FolderSource:

@@ -11,14 +11,14 @@ from pathlib import Path
 from rich.console import Console
 
 from trading.backtest import BacktestOutcome, run_backtest
-from trading.command_line import BAD_INPUT, EXPECTED, INTERRUPTED, OK, command_parser, data_choice
+from trading.command_line import BAD_INPUT, EXPECTED, FAILURE, INTERRUPTED, OK, command_parser, data_choice, ended
 from trading.config.environment import process_environment
 from trading.config.loader import load_config
 from trading.config.model import LoadedConfig
 from trading.console import PatientConsole
 from trading.market_input import market_input
 from trading.remedies import sentence_of
-from trading.reports.output_files import output_path
+from trading.reports.output_files import NotWritten, output_path
 from trading.reports.result_files import write_json, write_trades_csv
 from trading.reports.summary import print_summary
 
@@ -44,7 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped; nothing was written", file=sys.stderr)
         return INTERRUPTED
-    _write(outcome, options)
+    print_summary(outcome.result, PatientConsole())
+    try:
+        _write(outcome, options)
+    except NotWritten as error:
+        return ended(sentence_of(error), FAILURE)
     return OK
 
 
@@ -64,4 +68,3 @@ def _write(outcome: BacktestOutcome, options: argparse.Namespace) -> None:
         from trading.reports.plot import plot_run
 
         plot_run(outcome.result, outcome.views, options.plot)
-    print_summary(outcome.result, PatientConsole())

@@ -20,7 +20,7 @@ if __package__ in (None, ""):  # run as a script: the folder to import from is s
 from trading.config.environment import command_overrides, environment_overrides, process_environment
 from trading.config.examination import Examination, examine
 from trading.config.files import candidates, find_config, read_file
-from trading.config.position_json import read_document
+from trading.config.position_json import Document, read_document
 from trading.config.report import ERROR, Problem, Report
 from trading.saying import say
 
@@ -29,10 +29,17 @@ GOOD, BAD = 0, 2
 
 class ConfigValidator:
     """Examines configs. ``environ``: what may override them and hold their secrets; ``overrides``: by dotted path, the
-    last word of all."""
+    last word of all; ``needs_pairs``: the file of pairs that a config names must be there."""
 
-    def __init__(self, *, environ: Mapping[str, str] | None = None, overrides: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        environ: Mapping[str, str] | None = None,
+        overrides: Mapping[str, Any] | None = None,
+        needs_pairs: bool = True,
+    ) -> None:
         self._environ = dict(environ or {})
+        self._needs_pairs = needs_pairs
         self._overrides = [*environment_overrides(self._environ), *command_overrides(overrides or {})]
 
     def validate_file(self, path: str | Path) -> Report:
@@ -51,11 +58,14 @@ class ConfigValidator:
             looked = ", ".join(str(place) for place in candidates(path, self._environ))
             problem = Problem("$", None, None, ERROR, document, None, f"a config at {looked}")
             return Examination(Report(str(path), (problem,)), None)
-        return examine(document, found, overrides=self._overrides, environ=self._environ)
+        return self._examine(document, found)
 
     def examine_bytes(self, data: bytes, path: str | Path = "config.json") -> Examination:
         """As ``examine_file``, for ``data`` as if it stood in ``path``."""
-        return examine(read_document(data), Path(path), overrides=self._overrides, environ=self._environ)
+        return self._examine(read_document(data), Path(path))
+
+    def _examine(self, document: Document, path: Path) -> Examination:
+        return examine(document, path, overrides=self._overrides, environ=self._environ, needs_pairs=self._needs_pairs)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

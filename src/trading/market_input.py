@@ -68,8 +68,18 @@ class MarketInput:
         return first, second
 
 
+def require_pairs(config: LoadedConfig) -> None:
+    """Raises InputError when there is nothing to trade: a scan found no pair, and no trade of one is open."""
+    if not config.pairs:
+        raise InputError(
+            f"{config.model.pairs_file} names no pair, and no trade is open: there is nothing to trade. Scan again "
+            "with other thresholds or other data, or write the pairs yourself"
+        )
+
+
 def market_input(config: LoadedConfig, choice: DataChoice) -> MarketInput:
     """Raises InputError with what is missing and what to do."""
+    require_pairs(config)
     model = config.model
     try:
         series = _series(config, choice)

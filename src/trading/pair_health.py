@@ -13,7 +13,7 @@ from datetime import datetime
 
 import numpy as np
 
-from ccxt_bt_bridge.bt_time import datetime_to_ms
+from ccxt_bt_bridge.bt_time import datetime_to_ms, num_to_ms
 from pairs.cointegration import engle_granger
 from pairs.half_life import half_life
 from pairs.spread import transform
@@ -85,10 +85,12 @@ class PairHealth:
                 self._tell_change(desk, time)
 
     def _is_due(self, desk: Desk) -> bool:
+        """At the first bar there is of each ``every_bars`` of the calendar: the very one may be missing."""
         every = self._terms.every_bars
-        if every is None or len(desk.data) < self._terms.window:
+        if every is None or len(desk.data) < max(self._terms.window, 2):
             return False
-        return datetime_to_ms(desk.time) // self._interval_ms % every == 0
+        turn_ms = every * self._interval_ms
+        return datetime_to_ms(desk.time) // turn_ms > num_to_ms(desk.data.lines.datetime[-1]) // turn_ms
 
     def _tell_change(self, desk: Desk, time: datetime) -> None:
         pair_id, is_sick = desk.pair.pair_id, bool(desk.close_only)

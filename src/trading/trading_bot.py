@@ -18,13 +18,14 @@ from trading.command_line import (
     SAFETY_STOP,
     command_parser,
     data_choice,
+    ended,
 )
 from trading.config.environment import process_environment
 from trading.console import PatientConsole
 from trading.core_dumps import forbid_core_dumps
 from trading.live_trading_bot import LiveTradingBot
 from trading.remedies import sentence_of
-from trading.reports.output_files import output_path
+from trading.reports.output_files import NotWritten, output_path
 from trading.reports.result_files import write_json
 from trading.reports.summary import print_summary
 from trading.status_display import StatusDisplay
@@ -58,9 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         print(f"the run failed: {error!r}. Details are in the errors log; start again to resume.", file=sys.stderr)
         return FAILURE
-    if options.json:
-        write_json(options.json, result)
     print_summary(result, console)
+    try:
+        if options.json:
+            write_json(options.json, result)
+    except NotWritten as error:
+        return ended(sentence_of(error), FAILURE)
     if bot.was_halted:
         print("halted: see the alarms above and logs/errors.log before starting again", file=sys.stderr)
         return SAFETY_STOP

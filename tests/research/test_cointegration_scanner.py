@@ -119,7 +119,7 @@ def test_the_command_scans_an_exchange(desk: DeskThread, capsys: pytest.CaptureF
     assert main([*scan, "--simulated-pairs", "60", "--no-plots", "--cache", "kept", "--csv", "all.csv"]) == 0
     assert "1 of 6 pairs pass, chosen: A0_B0" in capsys.readouterr().out
     inputs = json.loads(Path("all.inputs.json").read_text())
-    assert Path(inputs["folder"]).parent == Path("kept") and inputs["settings"]["end_ms"] is not None
+    assert Path(inputs["folder"]).parent == Path("kept").resolve() and inputs["settings"]["end_ms"] is not None
     assert len(symbols_in(Path(inputs["folder"]))) == 4
 
 

@@ -156,16 +156,10 @@ def _one(folder: Path) -> Path:
     return write(folder, good("AAAUSDT", 1))
 
 
-def _torn(folder: Path) -> Path:
-    (_one(folder) / "BBBUSDT.csv.gz").write_bytes(b"no gzip at all")
-    return folder
-
-
 BAD_FOLDERS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "no folder": (_no_folder, "no folder"),
     "no files": (_empty, "has no bars: wanted one SYMBOL.csv"),
     "one symbol": (_one, "two symbols are wanted for a pair"),
-    "a damaged file": (_torn, "BBBUSDT.csv.gz: cannot be read"),
 }
 
 
@@ -176,7 +170,21 @@ def test_a_folder_that_cannot_be_scanned_is_refused_in_a_sentence(tmp_path: Path
         read_folder(make(tmp_path), "1h")
 
 
-def test_files_of_another_interval_are_refused(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_leaves_its_symbol_out(tmp_path: Path) -> None:
     write(tmp_path, good("AAAUSDT", 1), good("BBBUSDT", 2))
-    with pytest.raises(HistoryError, match="wanted bars of 5m, but its rows are mostly 1h apart"):
-        read_folder(tmp_path, "5m")
+    (tmp_path / "CCCUSDT.csv.gz").write_bytes(b"no gzip at all")
+    read = read_folder(tmp_path, "1h")
+    found = universe(read.series, bars=BARS, lost=read.unreadable)
+    assert found.symbols == ("AAAUSDT", "BBBUSDT") and [file.name for file in read.files] == [
+        "AAAUSDT.csv", "BBBUSDT.csv",
+    ]  # fmt: skip
+    (lost,) = found.excluded
+    assert lost.name == "CCCUSDT" and "CCCUSDT.csv.gz: cannot be read" in lost.reason
+
+
+def test_where_no_file_can_be_read_each_is_named_with_its_reason(tmp_path: Path) -> None:
+    write(tmp_path, good("AAAUSDT", 1), good("BBBUSDT", 2))
+    read = read_folder(tmp_path, "5m")
+    with pytest.raises(ScanError, match="AAAUSDT: .*wanted bars of 5m, but its rows are mostly 1h apart") as told:
+        universe(read.series, bars=BARS, lost=read.unreadable)
+    assert "BBBUSDT: " in str(told.value)

@@ -67,6 +67,18 @@ def test_too_little_data_is_said_from_a_cluster_too(cluster: Any, tmp_path: Path
     assert main(scan) == 2
 
 
+def test_a_scheduler_without_workers_is_said() -> None:
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(
+            n_workers=0, dashboard_address="127.0.0.1:0", host="127.0.0.1", silence_logs=50
+        ) as empty,
+        pair_tester(executor(empty)) as tester,
+        pytest.raises(ScanError, match="has no worker: start some"),
+    ):
+        tester(np.array([walk(seed, 300) for seed in range(3)]), Terms(), on_block=lambda block: None)
+
+
 @pytest.mark.parametrize(
     ("where", "words"),
     [("dask://127.0.0.1:9", "no Dask scheduler answers at 127.0.0.1:9"), ("spark://x", "known: local, dask://")],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -201,6 +202,23 @@ def test_a_scan_can_be_had_again_from_the_inputs_it_names(bars: Path) -> None:
     assert first["settings"]["gates"]["max_half_life_hours"] == 30.0 and first["settings"]["end_ms"] is not None
 
 
+def test_options_that_a_repeated_scan_would_not_heed_are_refused(
+    bars: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scanned(bars, "--csv", "first.csv")
+    assert main(["scan", "--repeat", "first.inputs.json", "--bars", "300", "--to", "2024-02-01"]) == 2
+    assert "--repeat scans as that scan did, whatever --bars, --to says" in capsys.readouterr().err
+
+
+def test_a_scan_made_with_other_versions_says_so(bars: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scanned(bars, "--csv", "first.csv")
+    inputs = content("first.inputs.json")
+    inputs["versions"]["numpy"] = "1.0"
+    Path("first.inputs.json").write_text(json.dumps(inputs))
+    assert main(["scan", "--repeat", "first.inputs.json", "--csv", "second.csv", "--no-plots"]) == 0
+    assert f"made with numpy 1.0, now {np.__version__}: last digits may differ" in capsys.readouterr().out
+
+
 def test_inputs_that_have_changed_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = market_folder(tmp_path / "bars", market(0, 3))
     scanned(folder, "--csv", "first.csv")
@@ -240,6 +258,12 @@ BAD: dict[str, tuple[list[str], str]] = {
     "before the data": (["--to", "2020-01-01"], "there are 0 up to 2020-01-01"),
     "an unknown executor": (["--executor", "spark://x"], "known: local, dask://HOST:PORT"),
     "a folder for a file": (["--csv", "."], "is a folder: name a file"),
+    "one file for two": (["--csv", "x.json", "--json", "x.json"], "x.json is wanted for two files"),
+    "a device": (["--csv", "/dev/null"], "/dev/null is a device or a pipe"),
+    "an edge that is none": (["--min-edge", "nan"], "a smallest edge of nan is none"),
+    "a half-life without end": (["--max-half-life", "inf"], "a largest half-life of inf h is none"),
+    "no chance": (["--simulated-pairs", "0"], "chance needs simulated pairs"),
+    "a cluster without address": (["--executor", "dask://"], "known: local, dask://HOST:PORT"),
     "two sources": (["--exchange", "binance"], "exclude each other"),
     "a missing config": (["--config", "nothing.json"], "nothing.json"),
 }  # fmt: skip
@@ -252,6 +276,15 @@ def test_bad_input_is_refused_in_a_sentence(bars: Path, capsys: pytest.CaptureFi
     shown = capsys.readouterr()
     assert words in shown.err and "Traceback" not in shown.err and shown.out == ""
     assert list(Path().glob("*.csv")) == []
+
+
+def test_what_cannot_be_written_any_more_is_said_with_what_is_there(
+    bars: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = 1 if os.geteuid() == 0 else 2  # who may not write there hears it before the scan
+    scanned(bars, "--csv", "all.csv", "--json", "/proc/all.json", code=code)
+    shown = capsys.readouterr().err
+    assert "/proc/all.json" in shown and "cannot be written" in shown and Path("all.csv").exists() == (code == 1)
 
 
 @pytest.mark.parametrize("option", [["--bars", "many"], ["--to", "noon"], ["--interval", "7h"], ["--autolag", "hqic"]])

@@ -23,6 +23,7 @@ case "$*" in
     "-m venv"*) mkdir -p .venv/bin && cp "$0" .venv/bin/python && echo venv >> log ;;
     "-m pip install"*) printf '#!/bin/sh\\necho "uv $*" >> log\\nexit 0\\n' > .venv/bin/uv; chmod +x .venv/bin/uv ;;
     "-m pip config"*) exit 1 ;;
+    "-m compileall"*) ;;
     *) echo "python $*" >> log ;;
 esac
 """

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from management import control_command
 from tests.research.markets import market_folder
 from tests.trading.runs import write_config
 from tests.trading.test_pair_health import falls_apart, pair
@@ -21,7 +22,7 @@ from trading.journal.reads import JournalReader
 from trading.journal.writer import Journal
 from trading.kept_pairs import with_kept_pairs
 from trading.live_trading_bot import LiveTradingBot
-from trading.market_input import DataChoice
+from trading.market_input import DataChoice, InputError, market_input
 from trading.records import RunResult
 
 END = datetime(2024, 2, 7, tzinfo=UTC)
@@ -131,3 +132,23 @@ def test_without_an_open_trade_the_config_is_as_it_stands(config: Callable[..., 
     assert with_kept_pairs(loaded) == loaded
     with JournalReader.open(Path("state/0001_mock.journal.sqlite")) as journal:
         assert journal.risk_state("pairs")["AAA_BBB"]["hedge"]["ratio"] == 0.8
+
+
+def test_a_file_without_pairs_lets_the_open_trade_be_seen_commanded_and_ended(
+    config: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = config(CCC_DDD=None)
+    run(path, until=opened)
+    config(AAA_BBB=None, CCC_DDD=None)
+    shown = {one["pair_id"]: one["state"] for one in LiveTradingBot(path, environ={}).get_status()["pairs"]}
+    assert shown == {"AAA_BBB": "open"}
+    assert control_command.close([str(path), "AAA_BBB"]) == 0
+    assert control_command.close([str(path), "XXX_YYY"]) == 2
+    assert "there is no pair XXX_YYY" in capsys.readouterr().err
+    rest, events = run(path)
+    assert said(events) == ["AAA_BBB is close-only, no more entries: the config names it no more"]
+    assert rest.trades[-1].exit_reason == "closed_by_hand" and not rest.open
+    with pytest.raises(InputError, match=r"pairs.json names no pair, and no trade is open: there is nothing to trade"):
+        run(path)
+    with pytest.raises(InputError, match="Scan again"):
+        market_input(load_config(path, environ={}), DataChoice())

@@ -86,6 +86,20 @@ def test_the_verdict_is_the_test_of_the_last_bars_of_the_window(config: Any) -> 
     assert f"p {pvalue:.2g} over 300 bars" in note
 
 
+def test_a_bar_that_is_missing_does_not_put_the_test_off_by_a_turn(config: Any, tmp_path: Path) -> None:
+    path = config(pair_health=HEALTH)
+    (first,) = (note.split("first from ")[1][:17] for note in backtest(path).notes if "close-only" in note)
+    due = datetime.strptime(first, "%Y-%m-%d %H:%MZ").replace(tzinfo=UTC)
+    for file in (tmp_path / "bars").iterdir():
+        head, *rows = file.read_text().splitlines()
+        opens = f"{due - timedelta(hours=1):%Y-%m-%dT%H:%M}"
+        kept = [row for row in rows if not row.startswith(opens)]
+        assert len(kept) == len(rows) - 1
+        file.write_text("\n".join([head, *kept]))
+    (late,) = (note.split("first from ")[1][:17] for note in backtest(path).notes if "close-only" in note)
+    assert late == f"{due + timedelta(hours=1):%Y-%m-%d %H:%MZ}"
+
+
 SICK: dict[str, tuple[dict[str, float], str]] = {
     "hedge ratio": ({"max_hedge_drift": 1e-6}, "hedge ratio 0."),
     "half-life": ({"max_half_life_ratio": 1e-3}, "half-life "),

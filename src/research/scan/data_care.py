@@ -67,14 +67,22 @@ class Universe:
         return np.log(self.closes)
 
 
-def universe(series: Sequence[BarSeries], *, bars: int, end_ms: int | None = None, care: Care = Care()) -> Universe:
+def universe(
+    series: Sequence[BarSeries],
+    *,
+    bars: int,
+    end_ms: int | None = None,
+    care: Care = Care(),
+    lost: Sequence[Excluded] = (),
+) -> Universe:
     """The symbols of ``series`` (of one interval) that can be compared over the last ``bars`` bars.
 
     The window ends at the newest bar of any symbol (not after ``end_ms``); a bar counts as soon as one symbol has it.
-    Raises ``ScanError`` with everything that was excluded when fewer than two symbols are left, or too few bars.
+    ``lost``: what there is no series of. Raises ``ScanError`` with everything that was excluded when fewer than two
+    symbols are left, or too few bars.
     """
     if not series:
-        raise ScanError("there is no symbol to compare")
+        raise ScanError("\n".join(["there is no symbol to compare", *map(_line, lost)]))
     step_ms = series[0].interval_ms
     on_grid = [one for one in series if not (one.time_ms % step_ms).any()]
     grid = _grid(on_grid, bars, end_ms)
@@ -83,7 +91,8 @@ def universe(series: Sequence[BarSeries], *, bars: int, end_ms: int | None = Non
     good = [one for one in series if reasons[one.symbol] is None]
     closes = np.array([one.close[np.isin(one.time_ms, grid)] for one in good]).reshape(len(good), len(grid))
     pegged = _pegged(closes)
-    excluded = [Excluded(name, reason) for name, reason in reasons.items() if reason is not None]
+    excluded = [*lost]
+    excluded += [Excluded(name, reason) for name, reason in reasons.items() if reason is not None]
     excluded += [Excluded(one.symbol, PEGGED) for one, peg in zip(good, pegged, strict=True) if peg]
     kept = [at for at, peg in enumerate(pegged) if not peg]
     if len(kept) < 2:
@@ -223,13 +232,16 @@ def _pegged(closes: Floats) -> list[bool]:
 
 
 def _too_few(kept: Sequence[int], series: Sequence[BarSeries], grid: Times, excluded: Sequence[Excluded]) -> str:
-    lines = [f"  {one.name}: {one.reason}" for one in excluded]
     early = {one.name for one in excluded if one.reason.startswith(ENDS_EARLY)}
     ends = [int(one.time_ms[-1]) for one in series if one.symbol in early and one.time_ms[-1] >= grid[len(grid) // 2]]
     hint = f". {len(ends)} symbols go on until {_utc(min(ends))}: end the window there (--to)" if len(ends) > 1 else ""
     have = "one symbol is" if len(kept) == 1 else "no symbol is"
     found = f"{have} left of {len(series)} in the {len(grid)} bars {_utc(grid[0])} to {_utc(grid[-1])}"
-    return "\n".join([f"two symbols are wanted, and {found}{hint}", *lines])
+    return "\n".join([f"two symbols are wanted, and {found}{hint}", *map(_line, excluded)])
+
+
+def _line(one: Excluded) -> str:
+    return f"  {one.name}: {one.reason}"
 
 
 def _utc(time_ms: int) -> str:

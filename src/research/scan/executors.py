@@ -23,7 +23,7 @@ def pair_tester(executor: str) -> Iterator[Tester]:
     """``local``, or ``dask://HOST:PORT`` of a scheduler. Raises ``ScanError`` when there is none."""
     if executor == "local":
         yield pairwise_cointegration
-    elif executor.startswith(DASK):
+    elif executor.startswith(DASK) and len(executor) > len(DASK):
         with _cluster(executor.removeprefix(DASK)) as client:
             yield DaskTester(client)
     else:
@@ -41,6 +41,8 @@ class DaskTester:
     ) -> PairTests:
         from distributed import as_completed
 
+        if not self._client.scheduler_info()["workers"]:
+            raise ScanError("the Dask scheduler has no worker: start some with dask worker HOST:PORT")
         prices = self._client.scatter(log_prices, broadcast=True)
         blocks = partition(len(log_prices))
         work = {self._client.submit(block_cointegration, prices, block, terms, pure=False): block for block in blocks}

@@ -11,6 +11,7 @@ from ccxt_bt_bridge.series import BarSeries
 from feeds.history import HistoryError, load_closes, symbols_in
 from feeds.tables import SUFFIXES
 from pairs.symbols import compact_symbol
+from research.scan.data_care import Excluded
 from research.scan.errors import ScanError
 from research.scan.tester import Tell
 
@@ -29,6 +30,7 @@ class FolderBars:
     interval: str
     series: tuple[BarSeries, ...]
     files: tuple[InputFile, ...]
+    unreadable: tuple[Excluded, ...] = ()
 
 
 def read_folder(
@@ -36,7 +38,7 @@ def read_folder(
 ) -> FolderBars:
     """Closes of ``symbols`` (any notation; default: all that the folder has). ``tell`` hears how far it is.
 
-    Raises ``ScanError`` when the folder or a symbol is missing, and ``HistoryError`` for a file that cannot be read.
+    Raises ``ScanError`` when the folder or a symbol is missing; a file that cannot be read is among ``unreadable``.
     """
     known = symbols_in(folder)
     if not known:
@@ -49,11 +51,15 @@ def read_folder(
         raise ScanError("no symbol is named: wanted two or more, such as BTCUSDT,ETHUSDT")
     if len(wanted) < 2:
         raise ScanError(f"two symbols are wanted for a pair, and there is only {wanted[0]}")
-    series = []
+    read, unreadable = [], []
     for done, symbol in enumerate(wanted, 1):
-        series.append(load_closes(folder, symbol, interval))
+        try:
+            read.append((load_closes(folder, symbol, interval), _hashed(folder, symbol)))
+        except HistoryError as error:
+            unreadable.append(Excluded(symbol, str(error)))
         tell("reading files", done, len(wanted))
-    return FolderBars(folder, interval, tuple(series), tuple(_hashed(folder, symbol) for symbol in wanted))
+    series, files = (tuple(column) for column in zip(*read, strict=True)) if read else ((), ())
+    return FolderBars(folder, interval, series, files, tuple(unreadable))
 
 
 def _hashed(folder: Path, symbol: str) -> InputFile:

@@ -43,11 +43,16 @@ class Inputs:
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "folder": str(self.folder),
+            "folder": str(self.folder.resolve()),
             "files": [{"name": file.name, "sha256": file.sha256} for file in self.files],
             "settings": SETTINGS.dump_python(self.settings, mode="json"),
             "versions": self.versions,
         }
+
+    def other_versions(self, now: dict[str, str]) -> str:
+        """What is another version now than when this was written."""
+        changed = [f"{name} {was}, now {now.get(name)}" for name, was in self.versions.items() if now.get(name) != was]
+        return f"The former scan was made with {', '.join(changed)}: last digits may differ"
 
     def refuse_other_files(self, found: tuple[InputFile, ...]) -> None:
         """Raises ``ScanError`` unless these are the very files."""

@@ -11,7 +11,7 @@ from research.scan.inputs import Inputs
 from research.scan.result_files import csv_text, pairs_config, report, write_json
 from research.scan.scan import Scan
 from research.scan.tester import Tell
-from trading.reports.output_files import output_path, write_atomically
+from trading.reports.output_files import OutputPathError, output_path, write_atomically
 
 PAIRS_FILE = Path("pairs_config.json")
 PLOTS = Path("plots")
@@ -31,11 +31,13 @@ class Output:
         return self.csv.with_name(f"{self.csv.name.removesuffix('.csv')}.inputs.json")
 
     def check(self) -> None:
-        """Raises ``OutputPathError`` where something cannot be written."""
-        output_path(self.csv)
+        """Raises ``OutputPathError`` where something cannot be written, or would be written over by another."""
+        seen = {output_path(self.csv)}
         for path in (self.inputs, self.pairs_config, self.json, self.plots and self.plots / "overview.png"):
-            if path is not None:
-                output_path(path)
+            place = path and output_path(path)
+            if place in seen:
+                raise OutputPathError(f"{path} is wanted for two files: name another for one of them")
+            seen |= {place} if place else set()
 
     def write(self, scan: Scan, inputs: Inputs, tell: Tell = lambda *_: None) -> Iterator[Path]:
         """Everything that is wanted; yields each file once it is there. Raises ``OutputPathError``."""

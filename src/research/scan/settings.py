@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from ccxt_bt_bridge.series import INTERVALS
@@ -146,8 +147,12 @@ def _complaints(settings: ScanSettings) -> list[tuple[bool, str]]:
         ),
         (not 0.0 < gates.max_q_value < 1.0, f"a false-discovery rate of {gates.max_q_value:g} is not between 0 and 1"),
         (not 0.0 < gates.max_pvalue < 1.0, f"a largest p of {gates.max_pvalue:g} is not between 0 and 1"),
-        (not gates.max_half_life_hours > 0.0, f"a largest half-life of {gates.max_half_life_hours:g} h is none"),
+        (
+            not 0.0 < gates.max_half_life_hours < math.inf,
+            f"a largest half-life of {gates.max_half_life_hours:g} h is none",
+        ),
         (not -1.0 <= gates.min_correlation <= 1.0, f"a correlation of {gates.min_correlation:g} is not in -1 to 1"),
+        (not math.isfinite(gates.min_edge), f"a smallest edge of {gates.min_edge:g} is none"),
         (not 0.0 < gates.holdout < 1.0, f"a last part of {gates.holdout:g} is not between 0 and 1"),
         (settings.simulated_pairs < 1 or settings.seed < 0, "chance needs simulated pairs, and a seed of 0 or more"),
         (settings.windows < 1, f"{settings.windows} windows are none"),

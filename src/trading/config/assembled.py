@@ -26,7 +26,8 @@ def assemble(
     warnings: Iterable[Problem],
 ) -> LoadedConfig:
     """The loaded config; its parts have been checked against each other before."""
-    pairs = tuple(_pair(each, config) for each in entries) or (_single(config),)
+    names_pairs = config.pairs is not None or config.pairs_file is not None
+    pairs = tuple(_pair(each, config) for each in entries) if names_pairs else (_single(config),)
     return LoadedConfig(
         model=config,
         path=path,

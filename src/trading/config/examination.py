@@ -18,7 +18,7 @@ from trading.config.messages import explain
 from trading.config.model import Config, LoadedConfig, PairsFile
 from trading.config.params import read_rule
 from trading.config.position_json import Document
-from trading.config.report import Problem, Report, sorted_report
+from trading.config.report import ERROR, WARNING, Problem, Report, sorted_report
 from trading.config.rules import RULES
 from trading.config.source import MISSING, Facts, Override, Source, overridden
 
@@ -34,24 +34,35 @@ class Examination:
 
 
 def examine(
-    document: Document, path: Path, *, overrides: Iterable[Override], environ: Mapping[str, str]
+    document: Document,
+    path: Path,
+    *,
+    overrides: Iterable[Override],
+    environ: Mapping[str, str],
+    needs_pairs: bool = True,
 ) -> Examination:
-    """Everything wrong with ``document``, read as the config at ``path``."""
+    """Everything wrong with ``document``, read as the config at ``path``. ``needs_pairs``: its file of pairs must be
+    there."""
     source = Source(document, document.values)
     if not document.readable:
         return Examination(sorted_report(str(path), source.flaws()), None)
     source, lost = overridden(source, overrides)
     source, clashes = made_safer(source, environ)
-    return _examine(source, [*lost, *clashes], path, environ)
+    return _examine(source, [*lost, *clashes], path, environ, needs_pairs=needs_pairs)
 
 
-def _examine(source: Source, problems: list[Problem], path: Path, environ: Mapping[str, str]) -> Examination:
+def _examine(
+    source: Source, problems: list[Problem], path: Path, environ: Mapping[str, str], *, needs_pairs: bool
+) -> Examination:
     config, found = _modelled(Config, source)
     problems += found
-    pairs_source, found = _pairs_source(source, path)
+    pairs_source, found = _pairs_source(source, path, ERROR if needs_pairs else WARNING)
     problems += found
     pairs_file, found = _modelled(PairsFile, pairs_source) if pairs_source is not source else (None, [])
     problems += found
+    if pairs_file is not None and not pairs_file.pairs:
+        message = "there is no pair: a bot only ends what it has open, and without an open trade it does not start"
+        problems.append(pairs_source.problem(("pairs",), message, severity=WARNING))
     entry, found = read_rule("entry", source)
     problems += found
     exit_, found = read_rule("exit", source)
@@ -85,7 +96,7 @@ def _without_echoes(sources: Iterable[Source], problems: Iterable[Problem]) -> I
             yield each
 
 
-def _pairs_source(source: Source, path: Path) -> tuple[Source, list[Problem]]:
+def _pairs_source(source: Source, path: Path, severity: str) -> tuple[Source, list[Problem]]:
     """Where the pairs stand: in the config itself or in the file it names (beside it, or in the working directory)."""
     name = source.value(("pairs_file",))
     if not isinstance(name, str) or not name or source.value(("pairs",)) not in (None, MISSING):
@@ -95,5 +106,5 @@ def _pairs_source(source: Source, path: Path) -> tuple[Source, list[Problem]]:
     document = read_file(found)
     if isinstance(document, str):
         expected = "a pairs file beside the config or in the working directory"
-        return source, [source.problem(("pairs_file",), document, expected=expected)]
+        return source, [source.problem(("pairs_file",), document, expected=expected, severity=severity)]
     return Source(document, document.values, str(found)), []

@@ -26,15 +26,16 @@ def load_config(
     environ: Mapping[str, str],
     overrides: Mapping[str, Any] | None = None,
     dotenv: Path | None = None,
+    needs_pairs: bool = True,
 ) -> LoadedConfig:
     """The config at ``path`` (also a bare name in ``config/trading``), ready to run.
 
     ``environ`` is the caller's ``os.environ``; ``dotenv`` a file of more names, which those of ``environ`` win over
-    (pass ``Path(".env")`` for a user's). ``overrides``: dotted path to value, from the command line. Raises
-    ``ConfigError``.
+    (pass ``Path(".env")`` for a user's). ``overrides``: dotted path to value, from the command line. ``needs_pairs``:
+    False for who makes the file of pairs. Raises ``ConfigError``.
     """
     known = with_dotenv(environ, dotenv) if dotenv is not None else environ
-    examination = ConfigValidator(environ=known, overrides=overrides).examine_file(path)
+    examination = ConfigValidator(environ=known, overrides=overrides, needs_pairs=needs_pairs).examine_file(path)
     if examination.loaded is None:
         raise ConfigError(examination.report)
     return examination.loaded

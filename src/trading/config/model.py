@@ -39,15 +39,16 @@ DEFAULT_POSITION_SIZE = 0.1
 MAX_PAIRS = 2_000
 
 Pairs = Annotated[tuple[PairEntry, ...], Field(strict=False, min_length=1, max_length=MAX_PAIRS)]
+FoundPairs = Annotated[tuple[PairEntry, ...], Field(strict=False, max_length=MAX_PAIRS)]
 
 
 class PairsFile(Section):
-    """The file that ``pairs_file`` names: what the scanner writes."""
+    """The file that ``pairs_file`` names: what the scanner writes, also when it found none."""
 
     schema_: Text | None = Field(default=None, alias="$schema")
     description: Text | None = None
     version: Text | None = None
-    pairs: Pairs
+    pairs: FoundPairs
 
 
 class Config(Section):

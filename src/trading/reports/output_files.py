@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 
 class OutputPathError(Exception):
     """A path that will not be written: stop and tell the person."""
+
+
+class NotWritten(OutputPathError):
+    """A path that could be written when it was asked for, and cannot now: what stood there is unchanged."""
 
 
 def output_path(path: str | Path) -> Path:
@@ -18,6 +23,8 @@ def output_path(path: str | Path) -> Path:
     target = Path(path).resolve()
     if target.is_dir():
         raise OutputPathError(f"{path} is a folder: name a file")
+    if target.exists() and not target.is_file():
+        raise OutputPathError(f"{path} is a device or a pipe, which a file would replace: name a file")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
@@ -30,12 +37,18 @@ def output_path(path: str | Path) -> Path:
 
 
 def write_atomically(path: str | Path, content: bytes) -> Path:
-    """Write under another name, then rename: a reader finds the former file or this one, never half of it."""
+    """Write under another name, then rename: a reader finds the former file or this one, never half of it.
+
+    Raises ``OutputPathError``.
+    """
     target = output_path(path)
     draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         draft.write_bytes(content)
         os.replace(draft, target)
+    except OSError as error:
+        raise NotWritten(f"{path}: cannot be written ({error.strerror}); mend that, and give the call again") from error
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
     return target

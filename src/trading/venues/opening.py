@@ -15,7 +15,7 @@ from trading.config.credentials import ApiKey, api_key
 from trading.config.model import LoadedConfig
 from trading.journal.errors import JournalRefused
 from trading.journal.writer import Journal
-from trading.market_input import DataChoice, MarketInput, market_input
+from trading.market_input import DataChoice, MarketInput, market_input, require_pairs
 from trading.venues.venue import Venue, network_of
 
 
@@ -38,6 +38,7 @@ def venue_plan(config: LoadedConfig, choice: DataChoice, environ: Mapping[str, s
     check_broker(broker.type)
     if broker.type == "mock":
         return _mock_plan(config, market_input(config, choice))
+    require_pairs(config)
     if broker.type == "binance_paper":
         return _paper_plan(config)
     return _wire_plan(config, api_key(config.model, environ))

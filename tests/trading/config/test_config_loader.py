@@ -264,6 +264,23 @@ def test_a_pairs_file_that_is_no_json_is_told_with_its_place(folder: Path) -> No
     assert f"{folder / 'mine.json'}:1:12: error: pairs[0]: a value was expected here" in text
 
 
+def test_a_pairs_file_without_pairs_is_good_with_a_warning(folder: Path) -> None:
+    (folder / "mine.json").write_text('{"pairs": []}')
+    loaded = _load(folder, pair_config({"pairs": REMOVED, "pairs_file": "mine.json"}))
+    assert loaded.pairs == () and loaded.symbols == ()
+    assert "there is no pair: a bot only ends what it has open" in loaded.warnings[-1].message
+    assert "error: pairs: " in _refused(folder, pair_config({"pairs": []}))
+
+
+def test_who_makes_the_pairs_file_needs_none(folder: Path) -> None:
+    config = folder / "bot.json"
+    config.write_text(text_of(pair_config({"pairs": REMOVED, "pairs_file": "yet_to_come.json"})))
+    with pytest.raises(ConfigError, match="no file"):
+        load_config(config, environ={})
+    loaded = load_config(config, environ={}, needs_pairs=False)
+    assert loaded.pairs == () and [one.path for one in loaded.warnings] == ["pairs_file"]
+
+
 def test_the_hash_changes_with_every_value_and_only_with_values(folder: Path) -> None:
     first = _load(folder, pair_config())
     (folder / "bot.json").write_text(json.dumps(pair_config()))

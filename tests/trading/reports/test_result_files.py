@@ -15,7 +15,7 @@ import pytest
 
 from tests.trading.journal.journal_samples import START
 from tests.trading.reports.result_samples import empty_result, sample_result, sample_trade
-from trading.reports.output_files import output_path
+from trading.reports.output_files import NotWritten, output_path
 from trading.reports.result_files import OutputPathError, result_json, write_json, write_trades_csv
 
 
@@ -167,7 +167,7 @@ def test_a_failed_write_keeps_the_former_file(here: Path, monkeypatch: pytest.Mo
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(NotWritten, match=r"result.json: cannot be written \(No space left on device\)"):
         write_json("result.json", empty_result())
     assert (here / "result.json").read_bytes() == before
     assert [path.name for path in here.iterdir()] == ["result.json"]
