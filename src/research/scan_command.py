@@ -17,12 +17,15 @@ from research.scan.display import ScanDisplay
 from research.scan.errors import ScanError
 from research.scan.executors import pair_tester
 from research.scan.inputs import Inputs, read_inputs
+from research.scan.output import Output
 from research.scan.settings import ScanSettings
 from research.scan.telling import tell_scan
+from research.scan.tester import Tester
 from research.scan_options import (
     refuse_beside_repeat,
     repeated,
     scan_parser,
+    universes,
     wanted_config,
     wanted_output,
     wanted_settings,
@@ -38,11 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = scan_parser().parse_args(arguments)
     written: list[Path] = []
     try:
-        return _scan(options, written)
+        return _scan_all(options, written)
     except (DiskFull, NotWritten) as error:
         return ended(f"{error}; {_left_behind(written)}", FAILURE)
     except (ScanError, BarFileError) as error:
-        return ended(str(error), BAD_INPUT)
+        return ended(f"{error}; {_left_behind(written)}" if written else str(error), BAD_INPUT)
     except ExchangeUnreachable as error:
         return ended(f"{error}. What came is kept: the same call goes on from there", FAILURE)
     except EXPECTED as error:
@@ -57,13 +60,22 @@ def _left_behind(written: Sequence[Path]) -> str:
     return f"what was written before is whole: {', '.join(map(str, written))}"
 
 
-def _scan(options: argparse.Namespace, written: list[Path]) -> int:
+def _scan_all(options: argparse.Namespace, written: list[Path]) -> int:
     """``written``: takes each file, as soon as it is there."""
-    output = wanted_output(options, datetime.now(UTC))
-    output.check()
-    former = read_inputs(options.repeat) if options.repeat else None
+    made = datetime.now(UTC)
+    scans = [(one, wanted_output(one, made)) for one in universes(options)]
+    for _, output in scans:
+        output.check()
+    with pair_tester(options.executor) as tester:
+        for one, output in scans:
+            _scan(one, output, tester, written)
+    return OK
+
+
+def _scan(options: argparse.Namespace, output: Output, tester: Tester, written: list[Path]) -> None:
+    former, before = read_inputs(options.repeat) if options.repeat else None, len(written)
     settings, source = _asked(options, former)
-    with ScanDisplay(Console(stderr=True)) as display, pair_tester(options.executor) as tester:
+    with ScanDisplay(Console(stderr=True)) as display:
         scanner = CointegrationScanner(settings, source=source, tester=tester, tell=display.show)
         asyncio.run(_gather(scanner))
         scanner.compare()  # outside the loop, which would hold Ctrl+C back
@@ -72,11 +84,12 @@ def _scan(options: argparse.Namespace, written: list[Path]) -> int:
         for path in output.write(scanner.scan, scanner.inputs, display.show):
             written.append(path)
     console = PatientConsole()
+    if options.suffix:
+        console.print(f"Universe {options.suffix[1:]}", markup=False, highlight=False)
     tell_scan(scanner.scan, console)
     if former is not None and former.versions != scanner.inputs.versions:
         console.print(former.other_versions(scanner.inputs.versions), markup=False, highlight=False)
-    _tell_files(written, console)
-    return OK
+    _tell_files(written[before:], console)
 
 
 def _asked(options: argparse.Namespace, former: Inputs | None) -> tuple[ScanSettings, Source]:

@@ -23,7 +23,7 @@ from trading.config.environment import process_environment
 from trading.config.loader import load_config
 from trading.config.model import Config
 
-BESIDE_REPEAT = ("repeat", "data", "csv", "pairs_config", "json", "plots", "no_plots", "executor")
+BESIDE_REPEAT = ("repeat", "data", "csv", "pairs_config", "json", "plots", "no_plots", "executor", "suffix")
 
 Value = TypeVar("Value", Terms, Gates, Care, SessionSettings)
 
@@ -43,8 +43,19 @@ def scan_parser() -> argparse.ArgumentParser:
 
 def _add_data_options(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group("data")
-    data.add_argument("--data", metavar="DIR", type=Path, help="bars: one SYMBOL.csv, .csv.gz or .parquet each")
-    data.add_argument("--exchange", metavar="ID", help="ccxt's id instead of a folder; default: binanceusdm")
+    data.add_argument(
+        "--data",
+        metavar="DIR",
+        type=Path,
+        action="append",
+        help="bars: one SYMBOL.csv, .csv.gz or .parquet each; again for more universes, each with files of its own",
+    )
+    data.add_argument(
+        "--exchange",
+        metavar="ID",
+        action="append",
+        help="ccxt's id instead of a folder; also again; default: binanceusdm",
+    )
     data.add_argument("--exchange-url", metavar="URL", help="an exchange on this machine instead of the real one")
     data.add_argument("--cache", metavar="DIR", type=Path, help="where an exchange's bars are kept; default: data/scan")
     data.add_argument("--config", metavar="CONFIG", help="a bot's config: its cointegration section, costs, thresholds")
@@ -93,6 +104,24 @@ def _add_output_options(parser: argparse.ArgumentParser) -> None:
     output.add_argument("--executor", metavar="WHERE", default="local", help="local, or dask://HOST:PORT")
 
 
+def universes(options: argparse.Namespace) -> list[argparse.Namespace]:
+    """The options of one scan for every folder or exchange that is named. Raises ``ScanError``."""
+    folders, exchanges = options.data or [], options.exchange or []
+    if folders and (exchanges or options.exchange_url):
+        raise ScanError("--data and --exchange exclude each other: one source of bars at a time")
+    if len(exchanges) > 1 and options.exchange_url:
+        raise ScanError("--exchange-url is the address of one exchange: name one")
+    if len(folders) > 1 and options.repeat:
+        raise ScanError("--repeat is one scan again: name one folder")
+    named = [(one.resolve().name, {"data": one}) for one in folders] or [(one, {"exchange": one}) for one in exchanges]
+    names = [name for name, _ in named]
+    if len(set(names)) < len(names):
+        raise ScanError(f"the files of each universe have its name, and two have one: {', '.join(names)}")
+    alone = {"data": None, "exchange": None, "suffix": ""}
+    chosen = [alone | one | {"suffix": f"_{name}" if len(named) > 1 else ""} for name, one in named] or [alone]
+    return [argparse.Namespace(**(vars(options) | one)) for one in chosen]
+
+
 def wanted_config(options: argparse.Namespace) -> Config | None:
     """Raises ``ConfigError``."""
     if options.config is None:
@@ -137,8 +166,6 @@ def wanted_source(options: argparse.Namespace, config: Config | None) -> Source:
     if options.symbols is not None:
         symbols = tuple(symbol.strip() for symbol in options.symbols.split(",") if symbol.strip())
     wants_exchange = bool(options.exchange or options.exchange_url)
-    if options.data is not None and wants_exchange:
-        raise ScanError("--data and --exchange exclude each other: one source of bars at a time")
     folder = options.data or (None if wants_exchange else _replayed(config))
     if folder is not None:
         return FolderSource(folder, symbols)
@@ -164,12 +191,17 @@ def _replayed(config: Config | None) -> Path | None:
 
 
 def wanted_output(options: argparse.Namespace, made: datetime) -> Output:
+    """Of several universes, the files of each have its name at the end of theirs."""
     return Output(
-        csv=options.csv or stamped(made.astimezone(UTC), "csv"),
-        pairs_config=options.pairs_config,
-        json=options.json,
-        plots=None if options.no_plots else options.plots,
+        csv=_apart(options.csv or stamped(made.astimezone(UTC), "csv"), options.suffix),
+        pairs_config=_apart(options.pairs_config, options.suffix),
+        json=options.json and _apart(options.json, options.suffix),
+        plots=None if options.no_plots else _apart(options.plots, options.suffix),
     )
+
+
+def _apart(path: Path, suffix: str) -> Path:
+    return path.parent / f"{path.stem}{suffix}{path.suffix}"
 
 
 def refuse_beside_repeat(options: argparse.Namespace) -> None:

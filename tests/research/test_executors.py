@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -58,6 +59,24 @@ def test_the_command_writes_the_same_file_from_a_cluster(
     assert main([*scan, "--csv", "dask.csv", "--json", "dask.json", "--executor", executor(cluster)]) == 0
     for name in ("csv", "json"):
         assert Path(f"local.{name}").read_bytes() == Path(f"dask.{name}").read_bytes()
+
+
+def test_several_universes_give_what_each_gives_alone(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folders = [market_folder(tmp_path / name, market(*counts)) for name, counts in (("east", (1, 3)), ("west", (2, 2)))]
+    scan = ["scan", "--bars", "700", "--windows", "2", "--simulated-pairs", "60", "--no-plots"]
+    each = [word for folder in folders for word in ("--data", str(folder))]
+    assert main([*scan, *each, "--csv", "all.csv", "--executor", executor(cluster)]) == 0
+    shown = capsys.readouterr().out
+    assert shown.index("Universe east") < shown.index("Wrote all_east.csv") < shown.index("Universe west")
+    for folder in folders:
+        assert main([*scan, "--data", str(folder), "--csv", "alone.csv"]) == 0
+        assert Path("alone.csv").read_bytes() == Path(f"all_{folder.name}.csv").read_bytes()
+        names = ("pairs_config.json", f"pairs_config_{folder.name}.json")
+        alone, together = (json.loads(Path(name).read_text())["pairs"] for name in names)
+        assert alone == together
 
 
 def test_too_little_data_is_said_from_a_cluster_too(cluster: Any, tmp_path: Path, monkeypatch: Any) -> None:

@@ -163,7 +163,7 @@ def test_no_pair_is_a_normal_answer(tmp_path: Path, capsys: pytest.CaptureFixtur
     scanned(market_folder(tmp_path / "walks", market(0, 6)))
     shown = capsys.readouterr().out
     assert "0 of 15 pairs pass; the nearest are " in shown and ", and they fail by:" in shown
-    assert "q_value" in shown and "no bot starts with it" in shown
+    assert "q_value" in shown and "without one does not start" in shown
     assert content("pairs_config.json")["pairs"] == []
 
 
@@ -246,7 +246,6 @@ def test_more_bars_than_before_change_nothing_of_a_window_that_ends_before_them(
 
 NOT_TWO = "two symbols are wanted"
 BAD: dict[str, tuple[list[str], str]] = {
-    "no folder": (["--data", "nowhere"], "no folder nowhere"),
     "an unknown symbol": (["--symbols", "A0USDT,QQQUSDT"], "has no file for QQQUSDT; it has"),
     "one symbol": (["--symbols", "A0USDT"], NOT_TWO),
     "too many bars": (["--bars", "99999"], "too little data: 99999 bars are wanted"),
@@ -265,8 +264,15 @@ BAD: dict[str, tuple[list[str], str]] = {
     "no chance": (["--simulated-pairs", "0"], "chance needs simulated pairs"),
     "a cluster without address": (["--executor", "dask://"], "known: local, dask://HOST:PORT"),
     "two sources": (["--exchange", "binance"], "exclude each other"),
+    "two folders of one name": (["--data", "x/bars", "--data", "y/bars"], "the files of each universe have its name"),
+    "two folders again": (["--data", "x", "--repeat", "first.inputs.json"], "--repeat is one scan again"),
     "a missing config": (["--config", "nothing.json"], "nothing.json"),
 }  # fmt: skip
+
+
+def test_a_folder_that_is_not_there_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["scan", "--data", "nowhere"]) == 2
+    assert "no folder nowhere" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("case", BAD)

@@ -129,7 +129,7 @@ def _verdict(scan: Scan) -> Iterator[str]:
         named = choice.near[:NEAREST_NAMED]
         yield f"{start}; the nearest are {', '.join(scan.names[row] for row in named)}, and they fail by:"
         yield from (f"  {scan.names[row]}: {choice.reasons[row]}" for row in named)
-        yield "The file of pairs is empty, and no bot starts with it"
+        yield "The file of pairs is empty: a bot ends the trades that it has open, and without one does not start"
         return
     yield f"{start}, chosen: {', '.join(scan.names[row] for row in choice.chosen)}"
     worst = float(scan.tests.coint_p[list(choice.chosen)].max())
