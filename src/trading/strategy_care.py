@@ -1,4 +1,4 @@
-"""What becomes of a strategy or a rule that raises: it begins anew a few times, then the engine goes on without one.
+"""What becomes of a strategy or a rule that raises: it begins anew a few times a day, then the engine goes on alone.
 
 The loop's thread does not stop for it: orders under way are finished, risk limits and stops work, bars are marked.
 """
@@ -17,7 +17,7 @@ from trading.assembly import LivePath, build_cerebro
 from trading.events import Alarm
 from trading.plan_builder import stop_levels_alone
 
-STRATEGY_RESTARTS = 3
+STRATEGY_RESTARTS, WITHIN_MS = 3, 86_400_000
 REASON = "strategy_failed"
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ class StrategyCare:
     def __init__(self, path: LivePath) -> None:
         self._path = path
         self._first_bars = path.session.progress.bars
-        self._failures = 0
+        self._failed_ms: list[int] = []  # of the last day
 
     def can_help(self, error: BaseException) -> bool:
         """Not when the bridge itself broke, and not with a strategy that never saw a bar of this run while nothing is
@@ -40,13 +40,15 @@ class StrategyCare:
 
     def begin_anew(self, error: BaseException) -> bt.Cerebro:
         """What to run now. From Backtrader's thread, which is idle."""
-        self._failures += 1
-        log.error("strategy_failed number=%d", self._failures, exc_info=error)
+        now_ms = self._path.floor.clock.now_ms()
+        self._failed_ms = [*(when for when in self._failed_ms if when > now_ms - WITHIN_MS), now_ms]
+        log.error("strategy_failed number=%d", len(self._failed_ms), exc_info=error)
         return self._path.loop.call(self._begin_anew(error))
 
     async def _begin_anew(self, error: BaseException) -> bt.Cerebro:
         """On the loop's thread: nothing else of the run happens meanwhile."""
-        path, is_last = self._path, self._failures > STRATEGY_RESTARTS
+        path, number = self._path, len(self._failed_ms)
+        is_last = number > STRATEGY_RESTARTS
         levels = stop_levels_alone(path.config)
         now = ms_to_datetime(path.floor.clock.now_ms())
         if is_last:
@@ -58,7 +60,7 @@ class StrategyCare:
             "nothing more is opened, and no rule decides on an exit: what is open is held, its stops and risk limits "
             f"work{self._without_stop(levels)}. Mend the rule, start the bot again, then `tandem resume CONFIG`"
             if is_last
-            else f"it begins anew ({self._failures} of {STRATEGY_RESTARTS}); what is open is held meanwhile"
+            else f"it begins anew ({number} of {STRATEGY_RESTARTS} within a day); what is open is held meanwhile"
         )
         path.floor.bus.publish(Alarm(now, f"the strategy failed: {error!r}; {consequence}", critical=True))
         trade_after = path.session.begin_anew(stop_z=levels if is_last else None)

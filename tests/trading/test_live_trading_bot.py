@@ -256,12 +256,12 @@ def run_and_listen(config: Path) -> tuple[LiveTradingBot, RunResult, list[str]]:
 
 
 def test_a_rule_that_fails_now_and_then_begins_anew_and_the_run_goes_on(tmp_path, monkeypatch):
-    body = "if calls in (100, 600): raise ZeroDivisionError('a rule of mine')"
+    body = "if calls in (100, 105): raise ZeroDivisionError('a rule of mine')"
     config = failing_rule(tmp_path, monkeypatch, "decide", body)
     bot, result, alarms = run_and_listen(config)
     failures = [alarm.split("; ")[:2] for alarm in alarms if "strategy failed" in alarm]
     assert failures == [
-        ["the strategy failed: ZeroDivisionError('a rule of mine')", f"it begins anew ({number} of 3)"]
+        ["the strategy failed: ZeroDivisionError('a rule of mine')", f"it begins anew ({number} of 3 within a day)"]
         for number in (1, 2)
     ]
     whole = backtest(write_config(tmp_path, name="whole.json", mock=SHORT, data={"lookback_bars": 200}))
@@ -286,6 +286,13 @@ def test_a_rule_that_always_fails_leaves_its_pairs_to_the_engine(tmp_path, monke
     assert later or result.open, "something was open"
     assert {trade.exit_reason for trade in later} <= {"stop", "stop_loss", "take_profit"}
     assert all(trade.entry_time <= failed for trade in (*result.trades, *result.open))
+
+
+def test_failures_of_former_days_are_forgotten(tmp_path, monkeypatch):
+    body = "if calls % 120 == 0: raise ZeroDivisionError('a rule of mine')"  # less often than once a day
+    bot, _, alarms = run_and_listen(failing_rule(tmp_path, monkeypatch, "decide", body))
+    failures = [alarm.split("; ")[1] for alarm in alarms if "strategy failed" in alarm]
+    assert len(failures) > 4 and set(failures) == {"it begins anew (1 of 3 within a day)"} and not bot.was_halted
 
 
 def test_a_rule_that_says_exit_ends_no_bot(tmp_path, monkeypatch):

@@ -163,13 +163,18 @@ def exchange_address(check: Check) -> Iterator[Problem]:
 
 
 def faults(check: Check) -> Iterator[Problem]:
-    """Each fault says when it strikes, in one way."""
+    """Each fault says when it strikes, in one way, and none waits for a symbol that is never traded."""
+    known = set(check.symbols())
     for index, fault in enumerate(check.facts.items("broker", "faults")):
         if not isinstance(fault, dict):
             continue
         path: Path = ("broker", "faults", index)
         if (fault.get("at") is None) == (fault.get("rate") is None):
             yield check.source.problem(path, "a fault strikes at a call or at a rate", expected='either "at" or "rate"')
+        symbol = fault.get("symbol")
+        if isinstance(symbol, str) and known and compact_symbol(symbol) not in known:
+            message = f"{symbol} is not traded here: the fault would never strike"
+            yield check.source.problem((*path, "symbol"), message, expected=", ".join(sorted(known)))
         kind, on = fault.get("kind"), fault.get("on")
         if not isinstance(kind, str) or kind not in KINDS or not isinstance(on, str | None):
             continue

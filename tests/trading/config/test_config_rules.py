@@ -184,6 +184,8 @@ ERRORS: list[tuple[dict[str, Any], str, str, str]] = [
     ({"broker.exchange_url": "https://127.0.0.1:1"}, '"exchange_url": |"http', "broker.exchange_url", "broker.ca_file"),
     ({"broker.ca_file": "ca.pem"}, '|"ca_file"', "broker.ca_file", "https exchange_url only"),
     ({"broker.faults": [{"kind": "reject"}]}, '"faults": [\n      |{', "broker.faults[0]", "at a call or at a rate"),
+    ({"broker.faults": [{"kind": "reject", "at": 1, "symbol": "XYZ/USDT"}]}, '"symbol": |"XYZ/USDT"',
+     "broker.faults[0].symbol", "is not traded here: the fault would never strike"),
     ({"broker.faults": [{"kind": "reject", "at": 1, "fill_ratio": 0.5}]}, '|"fill_ratio"',
      "broker.faults[0].fill_ratio", "only a partial_fill"),
     ({"broker.faults": [{"kind": "overfill", "on": "cancel_order", "at": 1}]}, '|"on"', "broker.faults[0].on",
