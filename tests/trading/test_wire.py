@@ -18,6 +18,7 @@ from tests.trading.patient_desk import PatientDesk, patient_desk
 from tests.trading.runs import backtest, write_config
 from trading.config.loader import load_config
 from trading.events import Alarm, BarMarked, Event
+from trading.execution_engine import ExecutionEngine, SignalType, TradingSignal
 from trading.live_trading_bot import LiveTradingBot
 from trading.market_input import DataChoice, MarketInput, market_input
 from trading.preflight.exchange_sides import ExchangeSides
@@ -169,6 +170,29 @@ def assert_same_trades(result: RunResult, expected: RunResult) -> None:
 
 def open_quantities(result: RunResult) -> dict:
     return {leg.symbol: leg.quantity for pair in result.open for leg in pair.legs}
+
+
+@pytest.mark.parametrize("broker", ["binance", "binance_paper"])
+def test_an_engine_alone_opens_and_closes_a_pair_over_the_wire(tmp_path, broker):
+    market = market_of(config_of(tmp_path, None))
+    first = load_config(config_of(tmp_path, None), environ={}).pairs[0]
+
+    async def main(path: Path) -> None:
+        engine = ExecutionEngine.from_config(path)
+        assert await engine.connect()
+        signal = TradingSignal(pair_x=first.leg_a, pair_y=first.leg_b, signal_type=SignalType.SELL)
+        opened = await engine.execute_signal(signal)
+        assert opened.success, opened.error
+        closed = await engine.close_position(opened.position)
+        assert closed.success, closed.error
+        assert engine.get_summary()["open_positions"] == []
+        await engine.disconnect()
+
+    with desk_for(market) as desk:
+        desk.walk()
+        asyncio.run(main(config_of(tmp_path, desk.url, broker)))
+        fills = desk.ask(lambda exchange: list(exchange.venue.fills))
+    assert len(fills) == (4 if broker == "binance" else 0), "paper sends no order"
 
 
 def test_the_bot_trades_over_the_wire_as_its_backtest_does(tmp_path):
