@@ -208,7 +208,7 @@ def _alarming(path: LivePath) -> Callable[[HealthChange], None]:
     """What Backtrader's thread finds is told on the loop, as everything else."""
 
     def tell(change: HealthChange) -> None:
-        alarm = Alarm(change.time, str(change), change.pair_id)
+        alarm = Alarm(change.time, str(change), change.pair_id, of_health=True)
         path.loop.loop.call_soon_threadsafe(path.floor.bus.publish, alarm)
 
     return tell

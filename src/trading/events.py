@@ -136,12 +136,14 @@ class PairSignal:
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """Something a person should look at. ``critical`` when money is exposed."""
+    """Something a person should look at. ``critical`` when money is exposed; ``of_health``: of the data or of a pair's
+    own soundness, not of what the bot did."""
 
     time: datetime
     message: str
     pair_id: str | None = None
     critical: bool = False
+    of_health: bool = False
 
 
 Event = (

@@ -107,7 +107,7 @@ class StaleWatch:
 
     def _alarm(self, message: str, pair_id: str, *, critical: bool) -> None:
         now = ms_to_datetime(self._floor.clock.now_ms())
-        self._floor.bus.publish(Alarm(now, message, pair_id, critical))
+        self._floor.bus.publish(Alarm(now, message, pair_id, critical, of_health=True))
 
     def _now_s(self) -> float:
         return asyncio.get_running_loop().time()

@@ -333,10 +333,19 @@ def secrets_there(check: Check) -> Iterator[Problem]:
         for notifier in NOTIFIERS:
             if check.facts.flag("notifications", notifier, "enabled"):
                 yield from _missing(check, ("notifications", notifier, "enabled"), _lacks(check, notifier))
+        yield from _nobody_commands(check)
     if not check.facts.given("broker", "exchange_url"):
         names = _KEYS_OF_BROKER.get(check.broker or "", ())
         lacking = [name for name in names if not (check.environ.get(name) or check.environ.get(f"{name}_FILE"))]
         yield from _missing(check, ("broker", "type"), lacking)
+
+
+def _nobody_commands(check: Check) -> Iterator[Problem]:
+    named = any(check.environ.get(name) for name in ("TELEGRAM_USER_IDS", "TELEGRAM_USER_IDS_FILE"))
+    if not named and all(check.facts.flag("notifications", "telegram", one) for one in ("enabled", "commands")):
+        path = ("notifications", "telegram", "commands")
+        message = "nobody may command: the environment names no user in TELEGRAM_USER_IDS"
+        yield check.source.problem(path, message, severity=WARNING)
 
 
 def _lacks(check: Check, notifier: str) -> list[str]:

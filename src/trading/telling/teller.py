@@ -133,7 +133,7 @@ class EventTeller:
     def _alarm(self, alarm: Alarm) -> Notice:
         mark = hashlib.sha256(alarm.message.encode()).hexdigest()[:12]
         return self._notice(
-            Kind.ERROR,
+            Kind.HEALTH if alarm.of_health else Kind.ERROR,
             alarm.time,
             alarm.message,
             key=f"alarm:{alarm.time.isoformat()}:{mark}",

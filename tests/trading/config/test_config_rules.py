@@ -334,3 +334,12 @@ def test_two_logs_do_not_share_a_file() -> None:
     problem = only(check(pair_config({"logging.log_file": "logs/./x.log", "logging.error_file": "logs/x.log"}), **KEYS))
     assert (problem.path, problem.severity) == ("logging.error_file", "error")
     assert "logging.log_file already" in problem.message
+
+
+def test_commands_that_nobody_may_give_are_warned_of() -> None:
+    values = pair_config({"notifications.enabled": True, "notifications.telegram": {"enabled": True, "commands": True}})
+    problem = only(check(values, **KEYS))
+    assert problem.path == "notifications.telegram.commands" and problem.severity == "warning"
+    assert "TELEGRAM_USER_IDS" in problem.message
+    assert check(values, **KEYS, TELEGRAM_USER_IDS="1001").problems == ()
+    assert check(values, **KEYS, TELEGRAM_USER_IDS_FILE="/run/ids").problems == ()

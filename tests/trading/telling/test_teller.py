@@ -154,6 +154,8 @@ def test_an_exit_is_told_with_its_parts_that_add_up():
     ("event", "kind", "title", "fold"),
     [
         (Alarm(NOON, "look at it", "A_B"), Kind.ERROR, "look at it", "alarm:look at it"),
+        (Alarm(NOON, "its data are stale", "A_B", of_health=True), Kind.HEALTH, "its data are stale",
+         "alarm:its data are stale"),
         (OrderFailed(NOON, order(), "no_fill"), Kind.ERROR, "A_B: enter came to nothing (no_fill)", "failed:A_B"),
         (EntryRefused(NOON, order(), ("max_exposure", "stale_data")), Kind.RISK,
          "A_B not entered at z -2.13: max_exposure, stale_data", "refused:A_B"),
