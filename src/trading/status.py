@@ -75,7 +75,7 @@ def status_row(
             "slippage": statistics.slippage_metrics(),
             "legging": statistics.legging_metrics(),
         },
-        "trades": {"closed": len(ledger.trades), "pnl": float(sum(trade.pnl for trade in ledger.trades))},
+        "trades": {"closed": len(ledger.trades), "pnl": float(ledger.realised)},
     }
 
 

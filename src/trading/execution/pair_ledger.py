@@ -182,6 +182,11 @@ class PairLedger:
         self._realised += trade.pnl - self.trades[at].pnl
         self.trades[at] = trade
 
+    @property
+    def realised(self) -> Decimal:
+        """Profit of the closed trades, quote currency."""
+        return self._realised
+
     def restore_trades(self, trades: list[TradeRecord], turnover_notional: Decimal) -> None:
         """What an earlier process of the same run already finished."""
         self.trades = list(trades)

@@ -16,7 +16,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import Connection, CursorResult, Executable, Table, insert, update
+from sqlalchemy import Connection, CursorResult, Executable, Table, bindparam, insert, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, ProgrammingError, StatementError
 
@@ -58,6 +58,7 @@ _ADD_FUNDING = upsert(tables.funding).on_conflict_do_nothing()
 _PUT_ORDER = _put(tables.orders, key="client_order_id", changes=OrderReport.__dataclass_fields__)
 _PUT_POSITION = _put(tables.pair_positions, key="pair_id", changes=("state", "payload"))
 _PUT_RISK_STATE = _put(tables.risk_state, key="key", changes=("value",))
+_COUNT_RUN = update(tables.runs).where(tables.runs.c.number == bindparam("run"))
 _COUNT = (
     upsert(tables.sequences)
     .on_conflict_do_update(index_elements=["name"], set_={"value": tables.sequences.c.value + 1})
@@ -315,7 +316,8 @@ class Journal(JournalReads):
             except StatementError as error:  # what is told must never stop what is done: an intent may be in here
                 log.error("journal_rows_dropped table=%s rows=%d error=%s", table.name, len(batch), error.orig)
         if self._progress and self._run is not None:
-            self._update_run(bars=self._progress[0], signals=self._progress[1])
+            bars, signals = self._progress
+            self._execute(_COUNT_RUN, {"run": self._run, "bars": bars, "signals": signals})
 
     def _update_run(self, **values: Any) -> None:
         with self.transaction():

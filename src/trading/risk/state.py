@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from copy import copy
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import Any
@@ -44,7 +45,8 @@ class RiskState:
     trips: list[tuple[str, str]] = field(default_factory=list)
 
     def snapshot(self) -> dict[str, Any]:
-        return asdict(self)
+        """A copy; whatever its tables hold cannot change."""
+        return {name: copy(getattr(self, name)) for name in self.__dataclass_fields__}
 
     @property
     def drawdown_pct(self) -> float:
