@@ -82,8 +82,8 @@ def rolling_statistics(
         for block in blocks(len(y) - first, window):
             bars = slice(first + block.start, first + block.stop)
             mean[bars], std[bars] = _window_statistics(
-                sliding_window_view(y, window)[block],
-                sliding_window_view(x, window)[block],
+                _windows(y, block, window),
+                _windows(x, block, window),
                 ratios[bars, np.newaxis],
                 intercepts[bars, np.newaxis],
                 ddof,
@@ -124,6 +124,14 @@ def largest_inclusive_z(window: int, ddof: int) -> float:
 def _check_window(window: int, ddof: int) -> None:
     if window < 2 or ddof not in (0, 1):
         raise ValueError(f"wanted window >= 2 and ddof 0 or 1, found {window} and {ddof}")
+
+
+def _windows(values: Array, block: slice, window: int) -> Array:
+    """The windows that begin in ``block``, one a row."""
+    if block.stop - block.start == 1:  # a live bar: numpy's view of windows costs more than what is done with it
+        return values[np.newaxis, block.start : block.start + window]
+    rows: Array = sliding_window_view(values, window)[block]
+    return rows
 
 
 def _window_statistics(y: Array, x: Array, ratio: Array, intercept: Array, ddof: int) -> tuple[Array, Array]:

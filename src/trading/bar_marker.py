@@ -89,9 +89,13 @@ class BarMarker:
         floor, progress = self.floor, self.progress
         self.note_progress()
         with floor.journal.transaction():
-            self.save_guard()
-            floor.journal.save_risk_state(PROGRESS_KEY, {"bars_in_position": progress.bars_in_position})
-            floor.journal.save_risk_state(STATUS_KEY, self.status())
+            floor.journal.save_risk_states(
+                {
+                    GUARD_KEY: floor.guard.snapshot(),
+                    PROGRESS_KEY: {"bars_in_position": progress.bars_in_position},
+                    STATUS_KEY: self.status(),
+                }
+            )
 
     def status(self) -> dict[str, Any]:
         return status_row(

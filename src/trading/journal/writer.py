@@ -240,8 +240,12 @@ class Journal(JournalReads):
             self._execute(update(tables.trades).where(*mine).values(pnl=trade.pnl, **asdict(trade)))
 
     def save_risk_state(self, key: str, value: Mapping[str, Any]) -> None:
+        self.save_risk_states({key: value})
+
+    def save_risk_states(self, values: Mapping[str, Mapping[str, Any]]) -> None:
+        """Several by key, in one statement."""
         with self.transaction():
-            self._execute(_PUT_RISK_STATE, {"key": key, "value": dict(value)})
+            self._execute(_PUT_RISK_STATE, [{"key": key, "value": dict(value)} for key, value in values.items()])
 
     def start_run(
         self,
