@@ -58,6 +58,7 @@ _ADD_FUNDING = upsert(tables.funding).on_conflict_do_nothing()
 _PUT_ORDER = _put(tables.orders, key="client_order_id", changes=OrderReport.__dataclass_fields__)
 _PUT_POSITION = _put(tables.pair_positions, key="pair_id", changes=("state", "payload"))
 _PUT_RISK_STATE = _put(tables.risk_state, key="key", changes=("value",))
+_ADD_ROWS = {table: insert(table) for table in (tables.decisions, tables.refusals, tables.equity)}
 _COUNT_RUN = update(tables.runs).where(tables.runs.c.number == bindparam("run"))
 _COUNT = (
     upsert(tables.sequences)
@@ -316,7 +317,7 @@ class Journal(JournalReads):
             rows.setdefault(table, []).append(row)
         for table, batch in rows.items():
             try:
-                self._execute(insert(table), batch)
+                self._execute(_ADD_ROWS[table], batch)
             except StatementError as error:  # what is told must never stop what is done: an intent may be in here
                 log.error("journal_rows_dropped table=%s rows=%d error=%s", table.name, len(batch), error.orig)
         if self._progress and self._run is not None:
