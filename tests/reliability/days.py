@@ -78,7 +78,8 @@ def live_through(folder: Path, template: Path, seed: int, *, density: int = 1) -
 async def _live_through(folder: Path, day: Day) -> Lived:
     place = open_place(folder, day.market, faults=day.faults, fault_seed=day.seed, markets=MARKETS)
     trader = Trader(day, place)
-    work = (place.exchange.run_market(), trader.follow_feed(), trader.watch())
+    work = (place.exchange.run_market(), trader.follow_feed())
+    trader.watch()
     tasks = [asyncio.ensure_future(one) for one in work]
     try:
         await Lives(day, place, trader).live()
@@ -88,6 +89,7 @@ async def _live_through(folder: Path, day: Day) -> Lived:
                 raise AssertionError(f"seed {day.seed}: {task.exception()!r}") from task.exception()
         return _lived(day, place)
     finally:
+        trader.watching.cancel()
         await end_all(tasks)
         await place.close()
 
@@ -119,6 +121,7 @@ class Trader:
         self._last: dict[str, Bar] = {}
         self._decided: set[tuple[str, int]] = set()
         self.rig: Rig | None = None
+        self.watching: asyncio.TimerHandle
         self.tasks: set[asyncio.Task[None]] = set()
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
@@ -138,18 +141,17 @@ class Trader:
             if self.rig is not None and self._place.exchange.market_ms < hours(1 + TRADED_HOURS):
                 self._on_bars(self.rig, {bar.symbol for bar in told})
 
-    async def watch(self) -> None:
+    def watch(self) -> None:
         """While nothing is under way, ledger and exchange are equal at any moment."""
-        while True:
-            await asyncio.sleep(WATCH_S)
-            rig = self.rig
-            if rig is None or not rig.engine.is_idle:
-                continue
-            for symbol in FIRST_PRICES:
-                ours = rig.ledger.net(symbol) + rig.engine.foreign.amount(symbol)
-                theirs = self._place.held(symbol)
-                if ours != theirs:
-                    self._place.blame("I3", f"{symbol}: at rest the ledger holds {ours}, the exchange {theirs}")
+        self.watching = asyncio.get_running_loop().call_later(WATCH_S, self.watch)
+        rig = self.rig
+        if rig is None or not rig.engine.is_idle:
+            return
+        for symbol in FIRST_PRICES:
+            ours = rig.ledger.net(symbol) + rig.engine.foreign.amount(symbol)
+            theirs = self._place.held(symbol)
+            if ours != theirs:
+                self._place.blame("I3", f"{symbol}: at rest the ledger holds {ours}, the exchange {theirs}")
 
     def _on_bars(self, rig: Rig, told: set[str]) -> None:
         prices = {symbol: bar.close for symbol, bar in self._last.items()}
