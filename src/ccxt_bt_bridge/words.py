@@ -209,7 +209,15 @@ class Account:
     margin: Margin | None = None
 
     def amount(self, symbol: str) -> Decimal:
-        return sum((p.amount for p in self.positions if p.symbol == symbol), Decimal(0))
+        return self.amounts().get(symbol, Decimal(0))
+
+    def amounts(self) -> dict[str, Decimal]:
+        """By symbol, of those that are held; in hedge mode what the sides come to."""
+        held: dict[str, Decimal] = {}
+        for position in self.positions:
+            before = held.get(position.symbol)
+            held[position.symbol] = position.amount if before is None else before + position.amount
+        return held
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,13 +213,15 @@ class Reconciler:
     # the parts
 
     def _mismatches(self, account: Account, symbols: Iterable[str]) -> tuple[Mismatch, ...]:
-        rows = ((s, self._book.ledger.net(s), account.amount(s)) for s in symbols)
+        held = account.amounts()
+        rows = ((s, self._book.ledger.net(s), held.get(s, ZERO)) for s in symbols)
         return tuple(Mismatch(*row, self._foreign.amount(row[0])) for row in rows if self._foreign.difference(*row))
 
     def _note(self, account: Account, symbols: Iterable[str]) -> None:
         now_ms = self._clock.now_ms()
         known = dict(self.last.exchange) if self.last else {}
-        self.last = Reconciled(now_ms, known | {symbol: account.amount(symbol) for symbol in symbols})
+        held = account.amounts()
+        self.last = Reconciled(now_ms, known | {symbol: held.get(symbol, ZERO) for symbol in symbols})
         self._fills_since_ms = now_ms
 
     def _note_unreachable(self, reason: str) -> None:
