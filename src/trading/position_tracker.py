@@ -92,6 +92,7 @@ class PositionTracker:
     def __init__(self) -> None:
         self._open: dict[tuple[str, str], TrackedPosition] = {}
         self._closed: list[TrackedPosition] = []
+        self._led: set[str] = set()  # exchanges whose positions an engine tells
 
     async def open_position(
         self,
@@ -106,11 +107,13 @@ class PositionTracker:
         strategy_id: str = "",
         opened_at: datetime | None = None,
     ) -> TrackedPosition:
-        """A position of one symbol. Raises ``ValueError`` for what is no position, or one that is open already."""
+        """A position of one symbol. Raises ``ValueError`` for what is no position, one that is open already, or an
+        exchange whose positions an engine tells: what is only written here is held nowhere."""
         if side.upper() not in ("LONG", "SHORT"):
             raise ValueError(f"side {side!r}: wanted LONG or SHORT")
         if not (quantity > 0.0 and entry_price > 0.0):
             raise ValueError(f"quantity {quantity} at {entry_price}: positive numbers were wanted")
+        self._refuse_led(exchange, "open it with the engine's execute_signal")
         name, sign = compact_symbol(symbol), 1 if side.upper() == "LONG" else -1
         position = TrackedPosition(
             symbol=name,
@@ -136,10 +139,14 @@ class PositionTracker:
         exchange: str | None = None,
         closed_at: datetime | None = None,
     ) -> TrackedPosition | None:
-        """The position as it was closed at ``exit_price`` (None: the last price), or None when there is none."""
+        """The position as it was closed at ``exit_price`` (None: the last price), or None when there is none.
+
+        Raises ``ValueError`` where an engine holds it: it would stay open at the exchange, and its stops would end.
+        """
         position = self.get_position(symbol, exchange)
         if position is None:
             return None
+        self._refuse_led(position.exchange, "close it with the engine's close_position")
         if exit_price is not None:
             position = position.priced(position.legs[0].symbol, exit_price)
         return self.end(position, realized_pnl=position.unrealized_pnl, reason=reason, closed_at=closed_at)
@@ -185,6 +192,10 @@ class PositionTracker:
 
     # told by an engine
 
+    def be_led(self, exchange: str) -> None:
+        """From now on an engine says what is held on ``exchange``, and nobody else."""
+        self._led.add(exchange)
+
     def take(self, position: TrackedPosition) -> None:
         """It is open, as this says."""
         self._open[position.exchange, position.symbol] = position
@@ -198,6 +209,10 @@ class PositionTracker:
         self._closed.append(done)
         del self._closed[:-HISTORY]
         return done
+
+    def _refuse_led(self, exchange: str, remedy: str) -> None:
+        if exchange in self._led:
+            raise ValueError(f"an engine holds the positions on {exchange}: {remedy}")
 
 
 def _total(amounts: Iterable[float]) -> float:

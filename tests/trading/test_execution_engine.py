@@ -57,6 +57,21 @@ def test_a_position_is_closed_by_name_and_stays_in_the_history(tmp_path):
     run_virtual(main())
 
 
+def test_a_position_of_the_engine_is_not_closed_on_paper_alone(tmp_path):
+    async def main():
+        exchange = open_exchange(market(STILL))
+        async with started(exchange, tmp_path) as engine:
+            await engine.execute_signal(BUY)
+            tracker = engine.position_tracker
+            with pytest.raises(ValueError, match="an engine holds the positions on mock: close it with the engine's"):
+                await tracker.close_position("BTC/USDT")
+            with pytest.raises(ValueError, match="open it with the engine's execute_signal"):
+                await tracker.open_position(symbol="ETH/USDT", side="LONG", quantity=1, entry_price=10, exchange="mock")
+            assert tracker.get_position("BTC/USDT") and held(exchange)
+
+    run_virtual(main())
+
+
 @pytest.mark.parametrize("quantity", [None, 0.01])
 def test_an_order_against_what_is_held_closes_it(tmp_path, quantity):
     async def main():

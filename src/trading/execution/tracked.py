@@ -14,6 +14,7 @@ from trading.records import TradeRecord
 
 def follow_positions(account: EngineAccount, tracker: PositionTracker) -> None:
     """From now on."""
+    tracker.be_led(account.name)
 
     def on_event(event: Event) -> None:
         match event:
