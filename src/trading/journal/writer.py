@@ -59,6 +59,7 @@ _PUT_ORDER = _put(tables.orders, key="client_order_id", changes=OrderReport.__da
 _PUT_POSITION = _put(tables.pair_positions, key="pair_id", changes=("state", "payload"))
 _PUT_RISK_STATE = _put(tables.risk_state, key="key", changes=("value",))
 _ADD_ROWS = {table: insert(table) for table in (tables.decisions, tables.refusals, tables.equity)}
+_CHANGE_INTENT = update(tables.intents).where(tables.intents.c.client_order_id == bindparam("changed"))
 _COUNT_RUN = update(tables.runs).where(tables.runs.c.number == bindparam("run"))
 _COUNT = (
     upsert(tables.sequences)
@@ -184,9 +185,8 @@ class Journal(JournalReads):
         """The intent's new state; None leaves a number as it is. Raises ``IntentConflict`` for an unknown id."""
         values: dict[str, Any] = {"state": IntentState(state).value}
         values |= {name: value for name, value in (("filled", filled), ("average", average)) if value is not None}
-        statement = update(tables.intents).where(tables.intents.c.client_order_id == client_order_id).values(**values)
         with self.transaction():
-            if self._execute(statement).rowcount != 1:
+            if self._execute(_CHANGE_INTENT, {"changed": client_order_id, **values}).rowcount != 1:
                 raise IntentConflict(f"intent {client_order_id} is not in the journal: it cannot become {state}")
 
     def record_outcome(self, outcome: WireOutcome) -> None:
