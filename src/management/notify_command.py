@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from notifications.words import Channel, Delivered, Delivery, Kind, Notice, TryLater, Undeliverable
+from notifications.words import Channel, Delivered, Delivery, Failed, Kind, Notice, Refused, TryLater, Undeliverable
 from trading.command_line import BAD_INPUT, EXPECTED, FAILURE, OK
 from trading.config.credentials import known_secrets
 from trading.config.environment import process_environment
@@ -82,9 +82,9 @@ async def _sent(channel: Channel, notice: Notice, clean: Redactor) -> Told:
     match delivery:
         case Delivered():
             return Told(channel.name)
-        case TryLater(reason=reason):
+        case TryLater(reason=reason) | Failed(reason=reason):
             return Told(channel.name, f"not now: {clean(reason)}")
-        case Undeliverable(reason=reason):
+        case Refused(reason=reason) | Undeliverable(reason=reason):
             return Told(channel.name, f"never like this: {clean(reason)}")
 
 

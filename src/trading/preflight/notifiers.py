@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 
-from notifications.words import Channel, Delivered, Delivery, TryLater, Undeliverable
+from notifications.words import Channel, Delivered, Delivery, Failed, Refused, TryLater, Undeliverable
 from trading.config.credentials import known_secrets
 from trading.config.model import LoadedConfig
 from trading.preflight.finding import Finding, fails, ok, warning
@@ -41,9 +41,9 @@ def _finding(name: str, delivery: Delivery, clean: Redactor) -> Finding:
     match delivery:
         case Delivered():
             return ok(CHECK, f"{name} would take a message; tandem notify-test sends one")
-        case TryLater(reason=reason):
+        case TryLater(reason=reason) | Failed(reason=reason):
             remedy = "see that its server is reached from here; the bot would run, and try again and again"
             return warning(CHECK, f"{name}: {clean(reason)}", remedy)
-        case Undeliverable(reason=reason):
+        case Refused(reason=reason) | Undeliverable(reason=reason):
             remedy = f"mend the login or the address of notifications.{name}; until then nothing is told there"
             return fails(CHECK, f"{name}: {clean(reason)}", remedy)
