@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -237,7 +237,7 @@ class Dispatcher:
             if lane is None:
                 self._outbox.remove(waiting)
             else:
-                self._add(lane, waiting)
+                self._add(lane, replace(waiting, notice=self._clean(waiting.notice)))
 
     # notices go out
 
@@ -302,7 +302,11 @@ class Dispatcher:
         self._tell_all(title, body, but=name)
 
     def _tell_trouble(self) -> None:
-        """Once a process: the file is a help, not a need."""
+        """Each once a process: the file is a help, not a need."""
+        while self._outbox.remarks:
+            remark = self._redact(self._outbox.remarks.pop())
+            log.error("outbox_begun_anew reason=%s", remark)
+            self._tell_all(remark, "What waited in the old one may not be told, or told twice.")
         if self._outbox.trouble and not self._told_trouble:
             self._told_trouble = True
             reason = self._redact(self._outbox.trouble)

@@ -374,28 +374,33 @@ def test_what_waited_for_a_channel_that_is_gone_is_thrown_away(running, tmp_path
     assert rows(path) == []
 
 
-@pytest.mark.parametrize("damage", [b"no database" * 500, None])
-def test_without_its_file_telling_goes_on_and_says_so_once(running, tmp_path, caplog, damage):
+def test_a_damaged_file_is_told_once_and_begun_anew(running, tmp_path, caplog):
+    path = tmp_path / "outbox.sqlite"
+    path.write_bytes(b"no database" * 500)
+    channel = FakeChannel()
+    dispatcher = running(dispatcher_of(channel, outbox=Outbox(path)))
+    dispatcher.offer(notice("a"))
+    dispatcher.offer(notice("b"))
+    dispatcher.stop()
+    assert {"notice a", "notice b"} <= set(channel.titles)
+    assert len([title for title in channel.titles if "file of notices was damaged" in title]) == 1
+    assert caplog.text.count("outbox_begun_anew") == 1 and rows(path) == []
+
+
+def test_without_its_file_telling_goes_on_and_says_so_once(running, tmp_path, caplog):
     path = tmp_path / "outbox.sqlite"
     channel = FakeChannel()
-    if damage is not None:
-        path.write_bytes(damage)
+    Outbox(path).open()
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
         running(dispatcher := dispatcher_of(channel, outbox=Outbox(path)))
+        wait_until(lambda: dispatcher._outbox._connection is not None)
+        other.execute("BEGIN IMMEDIATE")
         dispatcher.offer(notice("a"))
         dispatcher.offer(notice("b"))
+        wait_until(lambda: len(channel.told) >= 2)
+        dispatcher.offer(notice("c"))
+        wait_until(lambda: "notice c" in channel.titles)
         dispatcher.stop()
-    else:
-        Outbox(path).open()
-        with closing(sqlite3.connect(path, isolation_level=None)) as other:
-            running(dispatcher := dispatcher_of(channel, outbox=Outbox(path)))
-            wait_until(lambda: dispatcher._outbox._connection is not None)
-            other.execute("BEGIN IMMEDIATE")
-            dispatcher.offer(notice("a"))
-            dispatcher.offer(notice("b"))
-            wait_until(lambda: len(channel.told) >= 2)
-            dispatcher.offer(notice("c"))
-            wait_until(lambda: "notice c" in channel.titles)
-            dispatcher.stop()
     assert {"notice a", "notice b"} <= set(channel.titles)
     assert len([title for title in channel.titles if "file of notices cannot be used" in title]) == 1
     assert caplog.text.count("outbox_unusable") == 1
