@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         masking = Masking.of_bot(environ, Path(config.model.state.dir))
         bundle = Bundle(config, masking, now=datetime.now(UTC), log_bytes=int(options.log_mb * MEGABYTE))
         content = bundle.archive()
-        write_atomically(path, content)
+        write_atomically(path, content, is_private=True)
     except (*EXPECTED, BundleUnsafe) as error:
         return ended(str(error), BAD_INPUT)
     say(f"wrote {path}, {len(content) / MEGABYTE:.1f} MB; balances and trades are in it, look before you pass it on")

@@ -1,4 +1,4 @@
-"""``tandem notify-test CONFIG``: one message through every enabled channel, and what became of it."""
+"""``tandem notify-test CONFIG``: one message through every enabled channel, one heartbeat, and what became of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from notifications.words import Channel, Delivered, Delivery, Kind, Notice, TryLater, Undeliverable
+from notifications.words import Channel, Delivered, Delivery, Failed, Kind, Notice, Refused, TryLater, Undeliverable
 from trading.command_line import BAD_INPUT, EXPECTED, FAILURE, OK
 from trading.config.credentials import known_secrets
 from trading.config.environment import process_environment
@@ -18,6 +18,7 @@ from trading.config.model import LoadedConfig
 from trading.run_logs import Redactor
 from trading.saying import say
 from trading.telling.channels import build_channels, enabled_channels
+from trading.telling.heartbeat_check import heartbeat_problem
 from trading.telling.telling import bot_name
 
 TIMEOUT_S = 30.0
@@ -26,19 +27,21 @@ EXIT_CODES = "exit codes: 0 every channel took it, 1 one did not, 2 bad config, 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What one channel did. ``problem`` empty: it took the message."""
+    """What one channel did. ``problem`` empty: it took the message, as ``done`` says."""
 
     channel: str
     problem: str = ""
+    done: str = "sent"
 
     def __str__(self) -> str:
-        return f"{self.channel}: {self.problem or 'sent'}"
+        return f"{self.channel}: {self.problem or self.done}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="tandem notify-test",
-        description="Send one message through every channel that a config enables, and print what became of it.",
+        description="Send one message through every channel that a config enables, call the heartbeat's address once, "
+        "and print what became of it.",
         epilog=EXIT_CODES,
     )
     parser.add_argument(
@@ -51,17 +54,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except EXPECTED as error:
         print(error, file=sys.stderr)
         return BAD_INPUT
+    results = asyncio.run(notify(config, environ))
     if not enabled_channels(config):
         print(f"{config.name} enables no channel: see notifications.enabled and those below it", file=sys.stderr)
+    if not results:
         return BAD_INPUT
-    results = asyncio.run(notify(config, environ))
     for told in results:
         say(str(told))
     return FAILURE if any(told.problem for told in results) else OK
 
 
 async def notify(config: LoadedConfig, environ: Mapping[str, str]) -> list[Told]:
-    """All channels at once; the texts hold no secret."""
+    """All channels at once, then the heartbeat, if there is one; the texts hold no secret."""
     clean = Redactor(known_secrets(environ))
     channels = build_channels(config, environ)
     now = datetime.now(UTC)
@@ -69,7 +73,9 @@ async def notify(config: LoadedConfig, environ: Mapping[str, str]) -> list[Told]
     body = "This is how notices of this bot look here. Nothing was traded."
     notice = Notice(f"test:{now.isoformat()}", Kind.START_STOP, now, title, (("Config", config.name),), body)
     sent = await asyncio.gather(*(_sent(route.channel, notice, clean) for route in channels.routes))
-    return [*(Told(name, clean(problem)) for name, problem in channels.problems), *sent]
+    heartbeat = await heartbeat_problem(environ)
+    beaten = [] if heartbeat is None else [Told("heartbeat", heartbeat and f"not heard: {heartbeat}", "heard")]
+    return [*(Told(name, clean(problem)) for name, problem in channels.problems), *sent, *beaten]
 
 
 async def _sent(channel: Channel, notice: Notice, clean: Redactor) -> Told:
@@ -82,9 +88,9 @@ async def _sent(channel: Channel, notice: Notice, clean: Redactor) -> Told:
     match delivery:
         case Delivered():
             return Told(channel.name)
-        case TryLater(reason=reason):
+        case TryLater(reason=reason) | Failed(reason=reason):
             return Told(channel.name, f"not now: {clean(reason)}")
-        case Undeliverable(reason=reason):
+        case Refused(reason=reason) | Undeliverable(reason=reason):
             return Told(channel.name, f"never like this: {clean(reason)}")
 
 

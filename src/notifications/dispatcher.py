@@ -13,17 +13,31 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 
 from notifications.channel_thread import SEND_TIMEOUT_S, ChannelThread
+from notifications.channel_threads import ChannelThreads
+from notifications.cleaning import cleaned
 from notifications.lane import MOST_WAITING, REST_S, Lane, Sound
 from notifications.outbox import Outbox, Waiting
-from notifications.words import Channel, Delivered, Delivery, Kind, Notice, TryLater, Undeliverable
+from notifications.words import (
+    Channel,
+    Delivered,
+    Delivery,
+    Failed,
+    Kind,
+    Notice,
+    Refused,
+    TryLater,
+    Undeliverable,
+)
 
 MOST_FACTS = 10_000
 TURN_S = 0.1
 STOP_GRACE_S = 5.0
 JOIN_S = 5.0
 MANY_FAILURES = 8  # some minutes: then the other channels say so
+STUMBLE_S = 0.5
 
 log = logging.getLogger(__name__)
 
@@ -65,20 +79,21 @@ class Dispatcher:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._outbox, self._translate, self._redact = outbox, translate, redact
+        self._clean = partial(cleaned, redact=redact)
         self._now, self._wall = now, wall
         lanes = [Lane(route.channel.name, route.sounds, bound=bounds.waiting) for route in routes]
         self._lanes = {lane.name: lane for lane in lanes}
-        timeout_s = bounds.send_timeout_s
-        threads = [ChannelThread(route.channel, self._on_result, send_timeout_s=timeout_s) for route in routes]
-        self._threads = {thread.channel.name: thread for thread in threads}
+        self._threads = ChannelThreads(
+            [route.channel for route in routes], self._on_result, send_timeout_s=bounds.send_timeout_s, now=now
+        )
         self._most_facts = bounds.facts
         self._critical: deque[object] = deque()
         self._facts: deque[object] = deque()
         self._lost: deque[object] = deque()
-        self._results: deque[tuple[str, Delivery]] = deque()
+        self._results: deque[tuple[ChannelThread, Delivery]] = deque()
         self._wake = threading.Event()
         self._end_at: float | None = None
-        self._told_trouble = self._has_ended = False
+        self._told_trouble = self._told_stumble = self._has_ended = False
         self._thread = threading.Thread(target=self._run, name="notify", daemon=True)
 
     # any thread
@@ -97,8 +112,7 @@ class Dispatcher:
         self._wake.set()
 
     def start(self) -> None:
-        for thread in self._threads.values():
-            thread.start()
+        self._threads.start()
         self._thread.start()
 
     def stop(self, grace_s: float = STOP_GRACE_S) -> None:
@@ -107,29 +121,43 @@ class Dispatcher:
         self._wake.set()
         self._thread.join(grace_s + JOIN_S)
 
-    def _on_result(self, name: str, delivery: Delivery) -> None:
-        self._results.append((name, delivery))
+    def _on_result(self, thread: ChannelThread, delivery: Delivery) -> None:
+        self._results.append((thread, delivery))
         self._wake.set()
 
     # the dispatcher's thread
 
     def _run(self) -> None:
         try:
-            self._take_up(self._outbox.open())
-            self._step()
+            self._keep_on(lambda: self._take_up(self._outbox.open()))
+            self._keep_on(self._step)
             while not self._is_over():
                 self._wake.wait(self._pause_s())
                 self._wake.clear()
-                self._step()
+                self._keep_on(self._step)
         except Exception:
             log.exception("notices_ended")
         finally:
             self._has_ended = True  # from now on nobody takes what is offered
             self._let_go()
 
+    def _keep_on(self, act: Callable[[], None]) -> None:
+        """What fails costs itself, and a moment: what waits is told by the next step."""
+        try:
+            act()
+        except Exception as error:
+            log.exception("notices_stumbled")
+            time.sleep(STUMBLE_S)
+            if not self._told_stumble:
+                self._told_stumble = True
+                title = f"A part of the telling has failed ({type(error).__name__})"
+                self._tell_all(title, "A notice may be missing: see the log. The rest goes on.")
+
     def _step(self) -> None:
-        while self._results:
-            self._settle(*self._results.popleft())
+        self._settle_all()
+        if self._end_at is None:
+            for lane in self._lanes.values():
+                self._look_after(lane)
         self._take_facts()
         self._tell_trouble()
         self._outbox.flush()
@@ -152,19 +180,16 @@ class Dispatcher:
         if self._critical or self._facts or self._results:
             return 0.0
         waits = [lane.next_s(self._now(), hurry=self._end_at is not None) for lane in self._lanes.values()]
+        waits += [self._threads.left_s(lane.name) for lane in self._lanes.values() if lane.is_busy]
         if self._end_at is not None:
             waits.append(max(0.0, self._end_at - self._now()))
         return min((wait for wait in waits if wait is not None), default=None)
 
     def _let_go(self) -> None:
-        for thread in self._threads.values():
-            thread.ask_to_stop()
-        self._translate_for(JOIN_S / 3)
-        deadline = self._now() + JOIN_S / 2
-        for thread in self._threads.values():
-            thread.join(max(0.0, deadline - self._now()))
-        while self._results:
-            self._settle(*self._results.popleft())
+        self._threads.ask_to_stop()
+        self._keep_on(lambda: self._translate_for(JOIN_S / 3))
+        self._threads.join(JOIN_S / 2)
+        self._keep_on(self._settle_all)
         self._outbox.close()
 
     # facts become notices
@@ -188,7 +213,7 @@ class Dispatcher:
     def _take(self, fact: object) -> None:
         try:
             for notice in (fact,) if isinstance(fact, Notice) else self._translate(fact):
-                self._route(self._cleaned(notice))
+                self._route(self._clean(notice))
         except Exception:
             log.exception("notice_failed fact=%s", type(fact).__name__)
 
@@ -212,19 +237,7 @@ class Dispatcher:
             if lane is None:
                 self._outbox.remove(waiting)
             else:
-                self._add(lane, waiting)
-
-    def _cleaned(self, notice: Notice) -> Notice:
-        clean = self._redact
-        rows = tuple((clean(label), clean(value)) for label, value in notice.rows)
-        return replace(
-            notice,
-            key=clean(notice.key),
-            title=clean(notice.title),
-            rows=rows,
-            body=clean(notice.body),
-            fold=clean(notice.fold),
-        )
+                self._add(lane, replace(waiting, notice=self._clean(waiting.notice)))
 
     # notices go out
 
@@ -233,22 +246,53 @@ class Dispatcher:
         for one in old:
             self._outbox.remove(one)
         if waiting is not None:
-            self._threads[lane.name].send(waiting)
+            self._threads.send(waiting)
+
+    def _settle_all(self) -> None:
+        while self._results:
+            thread, delivery = self._results.popleft()
+            if self._threads.is_current(thread):
+                self._settle(thread.channel.name, delivery)
 
     def _settle(self, name: str, delivery: Delivery) -> None:
-        done = self._lanes[name].settle(delivery, self._now())
+        lane, sent = self._lanes[name], self._lanes[name].flying
+        was_resting = lane.is_resting(self._now())
+        done = lane.settle(delivery, self._now())
         if done is not None:
             self._outbox.remove(done)
         match delivery:
             case Delivered():
                 log.debug("notice_sent channel=%s", name)
-            case TryLater(reason=reason):
+            case TryLater(reason=reason) | Failed(reason=reason):
                 log.warning("notice_waits channel=%s reason=%s", name, self._redact(reason))
-                if self._lanes[name].failures == MANY_FAILURES:
+                if lane.failures == MANY_FAILURES:
                     title = f"Nothing arrives by {name}: {self._redact(reason)}"
                     self._tell_all(title, "It is tried again and again.", but=name)
+            case Refused(reason=reason):
+                assert sent is not None
+                self._tell_refused(name, sent.notice, self._redact(reason))
+            case Undeliverable(reason=reason) if was_resting:
+                log.warning("channel_still_rests channel=%s reason=%s", name, self._redact(reason))
             case Undeliverable(reason=reason):
                 self._tell_rest(name, self._redact(reason))
+
+    def _tell_refused(self, name: str, notice: Notice, reason: str) -> None:
+        """Once, however often what is critical is tried again."""
+        log.error("notice_refused channel=%s title=%s reason=%s", name, notice.title, reason)
+        if self._outbox.is_new(f"refused:{name}:{notice.key}"):
+            fate = "It is tried again for a day" if notice.is_critical else "It is not tried again"
+            self._tell_all(f"{name} refused one notice: {notice.title}", f"{reason}. {fate}; others go on.", but=name)
+
+    def _look_after(self, lane: Lane) -> None:
+        """A channel that blocks its thread or has ended it hears of no time limit of its own."""
+        if not lane.is_busy or self._threads.left_s(lane.name) != 0.0:
+            return
+        goes_on = self._threads.renew(lane.name)
+        log.error("channel_hangs channel=%s is_begun_anew=%s", lane.name, goes_on)
+        fate = "It is begun anew." if goes_on else "It is given up until the next start."
+        self._tell_all(f"Nothing arrives by {lane.name}: it hangs", fate, but=lane.name)
+        if goes_on:
+            self._settle(lane.name, Failed("it hangs"))
 
     def _tell_rest(self, name: str, reason: str) -> None:
         log.error("channel_rests channel=%s reason=%s", name, reason)
@@ -258,7 +302,11 @@ class Dispatcher:
         self._tell_all(title, body, but=name)
 
     def _tell_trouble(self) -> None:
-        """Once a process: the file is a help, not a need."""
+        """Each once a process: the file is a help, not a need."""
+        while self._outbox.remarks:
+            remark = self._redact(self._outbox.remarks.pop())
+            log.error("outbox_begun_anew reason=%s", remark)
+            self._tell_all(remark, "What waited in the old one may not be told, or told twice.")
         if self._outbox.trouble and not self._told_trouble:
             self._told_trouble = True
             reason = self._redact(self._outbox.trouble)
@@ -269,7 +317,7 @@ class Dispatcher:
     def _tell_all(self, title: str, body: str, *, but: str = "") -> None:
         """What is told of the telling itself, whatever kinds a channel wants."""
         when = datetime.fromtimestamp(self._wall(), UTC)
-        notice = Notice(f"{title}:{when.isoformat()}", Kind.HEALTH, when, title, body=body, fold=title)
+        notice = self._clean(Notice(f"{title}:{when.isoformat()}", Kind.HEALTH, when, title, body=body, fold=title))
         for name, lane in self._lanes.items():
             if name != but:
                 self._add(lane, Waiting(name, notice, self._wall()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import re
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -15,14 +16,27 @@ from typing import Literal
 
 import aiosmtplib
 
-from notifications.plain_text import headline, html_text, plain_text
-from notifications.words import Delivered, Delivery, Notice, Picture, SpreadChart, TryLater, Undeliverable
+from notifications.plain_text import headline, html_text, plain_text, short_text
+from notifications.words import (
+    Delivered,
+    Delivery,
+    Failed,
+    Notice,
+    Picture,
+    Refused,
+    SpreadChart,
+    TryLater,
+    Undeliverable,
+)
 
 TIMEOUT_S = 20.0
 LEAVING_S = 1.0
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 PORTS = {"starttls": 587, "tls": 465, "none": 25}
 LONGEST_REASON = 200
+TOO_LARGE = 552
+# A server that has taken its share of mails for now says so with 5xx too; 5.2.2 and 5.4.5 are a full box and a quota.
+PASSES = re.compile(r"\b5\.(?:2\.2|4\.5)\b|quota|\brate\b|sending limit|too many|throttl|try again|later", re.I)
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +87,11 @@ class EmailChannel:
     async def send(self, notice: Notice, *, repeats: int, is_silent: bool) -> Delivery:
         """A mail has no sound; ``is_silent`` changes nothing."""
         message = mail_of(notice, self._settings, repeats=repeats, pictures=self._pictures(notice))
-        return await self._with_server(lambda server: self._hand_over(server, message))
+        delivery = await self._with_server(lambda server: self._hand_over(server, message))
+        if not isinstance(delivery, Refused):
+            return delivery
+        short = short_mail_of(notice, self._settings, repeats=repeats)
+        return await self._with_server(lambda server: self._hand_over(server, short))
 
     async def check(self) -> Delivery:
         """Whether the server takes connection and login; nothing is sent."""
@@ -118,14 +136,7 @@ class EmailChannel:
 
 def mail_of(notice: Notice, settings: EmailSettings, *, repeats: int, pictures: Sequence[Picture]) -> EmailMessage:
     """The message. Its id is made of the notice's key: a mail that came twice is one to most readers."""
-    mark = hashlib.sha256(f"{notice.key}:{repeats}".encode()).hexdigest()[:32]
-    message = EmailMessage()
-    message["Subject"] = headline(notice, repeats)
-    message["From"] = settings.sender
-    message["To"] = ", ".join(settings.to)
-    message["Date"] = format_datetime(notice.time)
-    message["Message-ID"] = f"<{mark}@{settings.sender.rpartition('@')[2].strip('> ') or 'localhost'}>"
-    message["Auto-Submitted"] = "auto-generated"
+    message = _headed(notice, settings, repeats)
     message.set_content(plain_text(notice, repeats))
     names = tuple(f"picture{number}" for number in range(len(pictures)))
     message.add_alternative(html_text(notice, repeats, images=names), subtype="html")
@@ -137,6 +148,25 @@ def mail_of(notice: Notice, settings: EmailSettings, *, repeats: int, pictures: 
     return message
 
 
+def short_mail_of(notice: Notice, settings: EmailSettings, *, repeats: int) -> EmailMessage:
+    """For a server that refuses the whole: its title alone, as plain text."""
+    message = _headed(notice, settings, repeats)
+    message.set_content(short_text(notice, repeats))
+    return message
+
+
+def _headed(notice: Notice, settings: EmailSettings, repeats: int) -> EmailMessage:
+    mark = hashlib.sha256(f"{notice.key}:{repeats}".encode()).hexdigest()[:32]
+    message = EmailMessage()
+    message["Subject"] = headline(notice, repeats)
+    message["From"] = settings.sender
+    message["To"] = ", ".join(settings.to)
+    message["Date"] = format_datetime(notice.time)
+    message["Message-ID"] = f"<{mark}@{settings.sender.rpartition('@')[2].strip('> ') or 'localhost'}>"
+    message["Auto-Submitted"] = "auto-generated"
+    return message
+
+
 def verdict(error: Exception, address: str) -> Delivery:
     """What an error of the library means for another attempt. No text of ours holds the password."""
     cause: BaseException | None = error
@@ -145,20 +175,36 @@ def verdict(error: Exception, address: str) -> Delivery:
             return Undeliverable(f"{address}: its certificate is not trusted ({cause.verify_message})")
         cause = cause.__cause__ or cause.__context__
     if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
-        codes = [refusal.code for refusal in error.recipients]
-        return _by_code(min(codes, default=0), f"{address}: every address was refused ({codes[0] if codes else '?'})")
+        return _of_addresses(error.recipients, address)
     if isinstance(error, aiosmtplib.SMTPAuthenticationError):
-        return _by_code(error.code, f"{address}: the login was refused ({error.code})")
+        reason = f"{address}: the login was refused ({error.code})"
+        return Undeliverable(reason) if _is_for_good(error.code, "") else TryLater(reason)
     if isinstance(error, aiosmtplib.SMTPResponseException):
-        return _by_code(error.code, _line(f"{address}: {error.code} {error.message}"))
+        return _of_answer(error, _line(f"{address}: {error.code} {error.message}"))
     if isinstance(error, aiosmtplib.SMTPNotSupported) or "STARTTLS" in str(error):
         return Undeliverable(_line(f"{address}: {error}"))
-    return TryLater(_line(f"{address}: {type(error).__name__}"))
+    reason = _line(f"{address}: {type(error).__name__}")
+    return TryLater(reason) if isinstance(error, aiosmtplib.SMTPException | OSError) else Failed(reason)
 
 
-def _by_code(code: int, reason: str) -> Delivery:
-    """Of SMTP: 5xx is for good, 4xx passes."""
-    return Undeliverable(reason) if 500 <= code < 600 else TryLater(reason)
+def _of_addresses(refusals: Sequence[aiosmtplib.SMTPRecipientRefused], address: str) -> Delivery:
+    first = refusals[0].code if refusals else "?"
+    reason = f"{address}: every address was refused ({first})"
+    is_for_good = refusals and all(_is_for_good(one.code, one.message) for one in refusals)
+    return Undeliverable(reason) if is_for_good else TryLater(reason)
+
+
+def _of_answer(error: aiosmtplib.SMTPResponseException, reason: str) -> Delivery:
+    """What is refused once the server has the whole mail, or hears how large it is, is refused for what it holds."""
+    if not _is_for_good(error.code, error.message):
+        return TryLater(reason)
+    is_of_one = isinstance(error, aiosmtplib.SMTPDataError) or error.code == TOO_LARGE
+    return Refused(reason) if is_of_one else Undeliverable(reason)
+
+
+def _is_for_good(code: int, message: str) -> bool:
+    """Of SMTP: 5xx is, 4xx passes, and so does a quota."""
+    return 500 <= code < 600 and not PASSES.search(message)
 
 
 def _line(text: str) -> str:

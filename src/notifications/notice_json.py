@@ -30,21 +30,27 @@ def notice_text(notice: Notice) -> str:
 
 
 def notice_of(text: str) -> Notice:
-    """Raises ValueError, KeyError or TypeError for a text that ``notice_text`` has not written."""
+    """Raises ValueError, KeyError, TypeError or AttributeError for a text that ``notice_text`` has not written."""
     row = json.loads(text)
     return Notice(
-        key=row["key"],
+        key=_text(row["key"]),
         kind=Kind(row["kind"]),
         time=datetime.fromisoformat(row["time"]),
-        title=row["title"],
-        rows=tuple((label, value) for label, value in row["rows"]),
-        body=row["body"],
-        pair_id=row["pair_id"],
-        is_critical=row["is_critical"],
-        fold=row["fold"],
+        title=_text(row["title"]),
+        rows=tuple((_text(label), _text(value)) for label, value in row["rows"]),
+        body=_text(row["body"]),
+        pair_id=None if row["pair_id"] is None else _text(row["pair_id"]),
+        is_critical=bool(row["is_critical"]),
+        fold=_text(row["fold"]),
         chart=None if row["chart"] is None else _chart(row["chart"]),
         pictures=tuple(Picture(name, base64.b64decode(data)) for name, data in row["pictures"]),
     )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"no text but {type(value).__name__}")
+    return value
 
 
 def _chart_row(chart: SpreadChart) -> dict[str, Any]:

@@ -23,6 +23,12 @@ def plain_text(notice: Notice, repeats: int = 1) -> str:
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
+def short_text(notice: Notice, repeats: int = 1) -> str:
+    """For a medium that refuses the whole: letters that each of them takes, no rows."""
+    title = headline(notice, repeats).encode("ascii", "replace").decode()
+    return f"{title}\n\nThe rest of this notice was refused here.\n\n{_when(notice)}\n"
+
+
 def html_text(notice: Notice, repeats: int = 1, *, images: tuple[str, ...] = ()) -> str:
     """``images``: content ids of attached pictures."""
     cells = "".join(

@@ -86,13 +86,27 @@ class TryLater:
 
 
 @dataclass(frozen=True, slots=True)
-class Undeliverable:
-    """No further attempt can help (a revoked token, an address that is refused) until a person mends it."""
+class Failed:
+    """The channel raised what nobody expects: it or this notice has a defect, and another attempt may help."""
 
     reason: str
 
 
-Delivery = Delivered | TryLater | Undeliverable
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """This notice is refused for what it holds, and so it was in short and plain; others are taken."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Undeliverable:
+    """The channel refuses everything (a revoked token, a login that is refused) until a person mends it."""
+
+    reason: str
+
+
+Delivery = Delivered | TryLater | Failed | Refused | Undeliverable
 
 
 class Channel(Protocol):

@@ -153,6 +153,7 @@ def test_the_command_writes_it_and_says_where(lived_folder: Path, capsys: pytest
     assert main(["bundle", "bot.json", "--log-mb", "1"]) == 0
     assert "wrote 0001_mock_bundle.zip" in capsys.readouterr().out
     assert "journal.sqlite" in members((lived_folder / "0001_mock_bundle.zip").read_bytes())
+    assert (lived_folder / "0001_mock_bundle.zip").stat().st_mode & 0o777 == 0o600
     assert main(["bundle", "nowhere.json"]) == 2
     assert main(["bundle", "bot.json", "-o", "."]) == 2
 

@@ -65,6 +65,16 @@ def test_a_channel_that_cannot_be_built_does_not_keep_the_others(tmp_path, envir
     assert "email: SMTP_PASSWORD not set" in out and "webhook: sent" in out
 
 
+@pytest.mark.parametrize(("status", "line", "code"), [(200, "heard", OK), (404, "not heard: status 404", FAILURE)])
+def test_the_heartbeat_is_called_once_even_without_a_channel(tmp_path, environ, web, capsys, status, line, code):
+    web.status = status
+    environ["HEARTBEAT_URL"] = f"http://{web.address}/canary-beat"
+    assert notify_command.main([str(write_config(tmp_path))]) == code
+    out = capsys.readouterr()
+    assert out.out == f"heartbeat: {line}\n" and "canary" not in out.err
+    assert [path for _, path, _ in web.asked] == ["/canary-beat"]
+
+
 def test_nothing_enabled_and_a_bad_config_are_bad_input(tmp_path, environ, capsys):
     assert notify_command.main([str(write_config(tmp_path))]) == BAD_INPUT
     assert "enables no channel" in capsys.readouterr().err

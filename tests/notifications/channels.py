@@ -35,7 +35,7 @@ class Told:
 class FakeChannel:
     """Answers as ``answers`` say, one after the other, then with Delivered; ``gate`` closed: hangs."""
 
-    def __init__(self, name: str = "fake", answers: tuple[Delivery | Exception, ...] = ()) -> None:
+    def __init__(self, name: str = "fake", answers: tuple[Delivery | BaseException, ...] = ()) -> None:
         self.name = name
         self.told: list[Told] = []
         self.notices: list[Notice] = []
@@ -59,7 +59,7 @@ class FakeChannel:
         self.told.append(Told(notice.title, repeats, is_silent))
         self.notices.append(notice)
         answer = self.answers.pop(0) if self.answers else Delivered()
-        if isinstance(answer, Exception):
+        if isinstance(answer, BaseException):
             raise answer
         return answer
 

@@ -20,12 +20,16 @@ USER, PASSWORD = "bot@example.org", "canary-smtp-password"
 
 
 class MailServer:
-    """``mails``: what arrived. ``answers``: by command ("RCPT", "DATA"), what it says instead of yes."""
+    """``mails``: what arrived. ``answers``: by command ("MAIL", "RCPT", "DATA"), what it says instead of yes.
+
+    ``refuses``: words that it takes in no mail.
+    """
 
     def __init__(self, folder: Path, *, security: str = "starttls", password: str = PASSWORD) -> None:
         self.mails: list[EmailMessage] = []
         self.recipients: list[str] = []
         self.answers: dict[str, str] = {}
+        self.refuses = b""
         self.hangs_at = ""
         self.cuts_at = ""
         self.connections = 0
@@ -39,6 +43,10 @@ class MailServer:
 
     # what aiosmtpd asks of a handler
 
+    async def handle_MAIL(self, server: SMTP, session: Any, envelope: Any, address: str, options: Any) -> str:
+        envelope.mail_from = address
+        return await self._reply("MAIL", server, lambda: envelope.mail_options.extend(options))
+
     async def handle_RCPT(self, server: SMTP, session: Any, envelope: Any, address: str, options: Any) -> str:
         return await self._reply("RCPT", server, lambda: envelope.rcpt_tos.append(address))
 
@@ -49,6 +57,8 @@ class MailServer:
             self.mails.append(parsed)
             self.recipients += envelope.rcpt_tos
 
+        if self.refuses and self.refuses in envelope.original_content:
+            return "554 5.7.1 rejected for its content"
         return await self._reply("DATA", server, keep)
 
     async def _reply(self, command: str, server: SMTP, accept: Any) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import logging
 import sqlite3
 import threading
@@ -10,12 +11,13 @@ from time import perf_counter
 
 import pytest
 
+from notifications import dispatcher as dispatcher_module
 from notifications import lane
 from notifications.dispatcher import MANY_FAILURES, Bounds, Dispatcher, Route
 from notifications.lane import TOO_OLD_S, Sound
 from notifications.outbox import Outbox
-from notifications.words import Kind, TryLater, Undeliverable
-from tests.notifications.channels import FakeChannel, Told, dispatcher_of, notice, wait_until
+from notifications.words import Kind, Refused, SpreadChart, TryLater, Undeliverable
+from tests.notifications.channels import NOON, FakeChannel, Told, dispatcher_of, notice, wait_until
 
 MOST_US = 50.0
 
@@ -175,6 +177,113 @@ def test_a_channel_that_refuses_for_good_rests_and_the_others_say_so(running, ca
     assert "channel_rests channel=gone" in caplog.text and "canary" not in caplog.text
 
 
+def test_one_notice_that_is_refused_silences_nothing_and_is_told_of_by_the_others(running, caplog):
+    strict, well = FakeChannel("strict", (Refused("554 spam canary"),)), FakeChannel("well")
+    dispatcher = running(dispatcher_of(strict, well, redact=lambda text: text.replace("canary", "***")))
+    dispatcher.offer(notice("a"))
+    dispatcher.offer(notice("b", is_critical=True), is_critical=True)
+    dispatcher.offer(notice("c"))
+    wait_until(lambda: len(well.told) == 4 and len(strict.told) >= 3)
+    dispatcher.stop()
+    assert {"notice a", "notice b", "notice c"} <= set(strict.titles)
+    (told,) = [one for one in well.notices if one.title.startswith("strict refused one notice: notice")]
+    assert "554 spam ***" in told.body
+    assert "notice_refused channel=strict" in caplog.text and "canary" not in caplog.text
+
+
+def test_something_critical_that_is_refused_again_and_again_is_told_of_once(running, monkeypatch):
+    monkeypatch.setattr(lane, "LONGEST_KNOCK_S", 0.01)
+    strict, well = FakeChannel("strict", (Refused("spam"),) * 5), FakeChannel("well")
+    dispatcher = running(dispatcher_of(strict, well))
+    dispatcher.offer(notice("a", is_critical=True), is_critical=True)
+    wait_until(lambda: len(strict.told) == 6)
+    dispatcher.stop()
+    assert sorted(well.titles) == ["notice a", "strict refused one notice: notice a"]
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), SystemExit(1), KeyboardInterrupt()])
+def test_a_channel_outlives_whatever_it_raises(running, error):
+    channel = FakeChannel(answers=(error,))
+    dispatcher = running(dispatcher_of(channel))
+    dispatcher.offer(notice("a"))
+    wait_until(lambda: len(channel.told) == 2)
+    dispatcher.stop()
+    assert channel.titles == ["notice a"] * 2 and not channel.is_open
+
+
+class Blocking(FakeChannel):
+    """Blocks its whole loop at its first notice, until ``gate`` opens."""
+
+    async def send(self, notice, *, repeats, is_silent):
+        if not self.threads:
+            self.threads.add(threading.current_thread().name)
+            self.gate.wait(30.0)
+        return await super().send(notice, repeats=repeats, is_silent=is_silent)
+
+
+class Ending(FakeChannel):
+    """A task of its own ends its loop at the first notice."""
+
+    async def send(self, notice, *, repeats, is_silent):
+        if not self.threads:
+            self.threads.add(threading.current_thread().name)
+            self.task = asyncio.create_task(self._end())
+            await asyncio.sleep(30.0)
+        return await super().send(notice, repeats=repeats, is_silent=is_silent)
+
+    async def _end(self):
+        raise SystemExit
+
+
+@pytest.mark.parametrize("kind", [Blocking, Ending])
+def test_a_channel_that_blocks_or_ends_its_thread_is_told_of_and_begun_anew(running, caplog, kind):
+    bad, well = kind("bad"), FakeChannel("well")
+    bad.gate.clear()
+    dispatcher = running(dispatcher_of(bad, well, bounds=Bounds(send_timeout_s=0.2)))
+    dispatcher.offer(notice("a"))
+    wait_until(lambda: "Nothing arrives by bad: it hangs" in well.titles)
+    former = [thread for thread in threading.enumerate() if thread.name == "notify-bad"]
+    bad.gate.set()
+    wait_until(lambda: bad.told != [] and len([one for one in former if one.is_alive()]) < 2)
+    dispatcher.offer(notice("b"))
+    dispatcher.stop()
+    assert bad.titles[-1] == "notice b" and "notice a" in bad.titles
+    assert "channel_hangs channel=bad" in caplog.text
+
+
+def test_a_step_that_fails_is_told_once_and_ends_nothing(running, monkeypatch, caplog):
+    monkeypatch.setattr(dispatcher_module, "STUMBLE_S", 0.01)
+    channel, outbox = FakeChannel(), Outbox(None)
+    dispatcher = dispatcher_of(channel, outbox=outbox)
+    flush, errors = outbox.flush, [MemoryError("canary"), ValueError("canary")]
+
+    def failing() -> None:
+        if errors:
+            raise errors.pop()
+        flush()
+
+    monkeypatch.setattr(outbox, "flush", failing)
+    running(dispatcher)
+    dispatcher.offer(notice("a"))
+    wait_until(lambda: "notice a" in channel.titles)
+    dispatcher.offer(notice("b"))
+    dispatcher.stop()
+    assert sorted(channel.titles) == ["A part of the telling has failed (ValueError)", "notice a", "notice b"]
+    assert "notices_stumbled" in caplog.text
+
+
+def test_half_a_letter_in_any_text_costs_nothing_but_itself(running, tmp_path):
+    channel = FakeChannel()
+    chart = SpreadChart("A\ud800", (NOON,), (1.0,), (("\ud800", 2.0),), ((NOON, 1.0, "\ud800"),))
+    bad = "a\ud800b"
+    dispatcher = running(dispatcher_of(channel, outbox=Outbox(tmp_path / "outbox.sqlite")))
+    dispatcher.offer(notice(bad, title=bad, body=bad, rows=((bad, bad),), fold=bad, pair_id=bad, chart=chart))
+    dispatcher.offer(notice("next"))
+    dispatcher.stop()
+    told, after = channel.notices
+    assert after.key == "next" and repr(told).count("a?b") == 7 and "ud800" not in repr(told)
+
+
 def test_a_channel_that_is_away_for_long_is_told_of_once_by_the_others(running):
     away, well = FakeChannel("away", (TryLater("no route"),) * (MANY_FAILURES + 3)), FakeChannel("well")
     dispatcher = running(dispatcher_of(away, well))
@@ -265,28 +374,33 @@ def test_what_waited_for_a_channel_that_is_gone_is_thrown_away(running, tmp_path
     assert rows(path) == []
 
 
-@pytest.mark.parametrize("damage", [b"no database" * 500, None])
-def test_without_its_file_telling_goes_on_and_says_so_once(running, tmp_path, caplog, damage):
+def test_a_damaged_file_is_told_once_and_begun_anew(running, tmp_path, caplog):
+    path = tmp_path / "outbox.sqlite"
+    path.write_bytes(b"no database" * 500)
+    channel = FakeChannel()
+    dispatcher = running(dispatcher_of(channel, outbox=Outbox(path)))
+    dispatcher.offer(notice("a"))
+    dispatcher.offer(notice("b"))
+    dispatcher.stop()
+    assert {"notice a", "notice b"} <= set(channel.titles)
+    assert len([title for title in channel.titles if "file of notices was damaged" in title]) == 1
+    assert caplog.text.count("outbox_begun_anew") == 1 and rows(path) == []
+
+
+def test_without_its_file_telling_goes_on_and_says_so_once(running, tmp_path, caplog):
     path = tmp_path / "outbox.sqlite"
     channel = FakeChannel()
-    if damage is not None:
-        path.write_bytes(damage)
+    Outbox(path).open()
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
         running(dispatcher := dispatcher_of(channel, outbox=Outbox(path)))
+        wait_until(lambda: dispatcher._outbox._connection is not None)
+        other.execute("BEGIN IMMEDIATE")
         dispatcher.offer(notice("a"))
         dispatcher.offer(notice("b"))
+        wait_until(lambda: len(channel.told) >= 2)
+        dispatcher.offer(notice("c"))
+        wait_until(lambda: "notice c" in channel.titles)
         dispatcher.stop()
-    else:
-        Outbox(path).open()
-        with closing(sqlite3.connect(path, isolation_level=None)) as other:
-            running(dispatcher := dispatcher_of(channel, outbox=Outbox(path)))
-            wait_until(lambda: dispatcher._outbox._connection is not None)
-            other.execute("BEGIN IMMEDIATE")
-            dispatcher.offer(notice("a"))
-            dispatcher.offer(notice("b"))
-            wait_until(lambda: len(channel.told) >= 2)
-            dispatcher.offer(notice("c"))
-            wait_until(lambda: "notice c" in channel.titles)
-            dispatcher.stop()
     assert {"notice a", "notice b"} <= set(channel.titles)
     assert len([title for title in channel.titles if "file of notices cannot be used" in title]) == 1
     assert caplog.text.count("outbox_unusable") == 1

@@ -8,7 +8,7 @@ import pytest
 
 from notifications.chart import draw
 from notifications.email_channel import EmailChannel, EmailSettings, mail_of
-from notifications.words import Delivered, Delivery, Notice, Picture, SpreadChart, TryLater, Undeliverable
+from notifications.words import Delivered, Delivery, Notice, Picture, Refused, SpreadChart, TryLater, Undeliverable
 from tests.notifications.channels import NOON, notice
 from tests.notifications.mail_server import PASSWORD, USER, MailServer, mail_server
 
@@ -105,18 +105,33 @@ def test_a_refused_login_needs_a_person_and_the_password_is_in_no_text(tmp_path,
     ("command", "reply", "kind"),
     [
         ("DATA", "451 try again later", TryLater),
-        ("DATA", "552 message too large", Undeliverable),
+        ("DATA", "552 message too large", Refused),
+        ("DATA", "554 5.7.1 rejected as spam", Refused),
+        ("DATA", "550 5.4.5 Daily user sending limit exceeded", TryLater),
+        ("DATA", "552 5.2.2 the mailbox is full", TryLater),
+        ("DATA", "550 too many messages, slow down", TryLater),
         ("RCPT", "450 mailbox busy", TryLater),
+        ("RCPT", "550 rate limit exceeded", TryLater),
         ("RCPT", "550 no such user", Undeliverable),
+        ("MAIL", "550 this sender is not yours", Undeliverable),
+        ("MAIL", "552 5.3.4 message size exceeds fixed limit", Refused),
     ],
 )
-def test_4xx_passes_and_5xx_is_for_good(server, command, reply, kind):
+def test_4xx_and_a_quota_pass_and_5xx_is_for_good_of_one_mail_or_of_all(server, command, reply, kind):
     server.answers[command] = reply
     answer = send(settings(server))
     assert isinstance(answer, kind) and reply[:3] in answer.reason
     assert server.mails == []
     server.answers.clear()
     assert send(settings(server)) == Delivered()
+
+
+def test_a_mail_that_is_refused_for_what_it_holds_goes_in_short(server):
+    server.refuses = b"<html>"
+    assert send(settings(server)) == Delivered()
+    (mail,) = server.mails
+    assert mail["Subject"] == ENTRY.title and not mail.is_multipart()
+    assert ENTRY.title in mail.get_content() and "Fees" not in mail.get_content()
 
 
 def test_a_server_that_hangs_is_given_up(server):

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import asyncio
 import logging
 
 import pytest
 
-from notifications.heartbeat import Heartbeat
+from notifications.heartbeat import MANY_UNHEARD, Heartbeat, call, refuse_unsafe
 from tests.notifications.channels import wait_until
 from tests.notifications.web_server import WebServer
 
@@ -91,6 +92,34 @@ def test_nobody_there_is_no_error(caplog):
     wait_until(lambda: "heartbeat_not_heard" in caplog.text)
     beat.stop()
     assert PATH not in caplog.text
+
+
+def test_many_calls_that_come_to_nothing_are_told_once_until_one_is_heard(server, caplog):
+    told: list[str] = []
+    server.status = 503
+    url = f"http://{server.address}{PATH}"
+    beat = Heartbeat(url, every_s=0.001, is_well=lambda: True, on_unheard=told.append)
+    beat.start()
+    wait_until(lambda: len(server.asked) > MANY_UNHEARD + 3)
+    assert told == ["status 503"]
+    server.status = 200
+    count = len(server.asked)
+    wait_until(lambda: len(server.asked) > count + 2)
+    server.status = 503
+    wait_until(lambda: len(told) == 2)
+    beat.stop()
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 70, "\ud800", "exa mple"])
+def test_a_host_that_is_none_is_a_reason_and_no_end(host):
+    reason = asyncio.run(call(f"https://{host}.invalid/canary"))
+    assert reason and "canary" not in reason and host not in reason
+
+
+def test_an_address_that_cannot_be_read_is_refused_without_it():
+    with pytest.raises(ValueError, match="is none") as caught:
+        refuse_unsafe("https://[canary")
+    assert "canary" not in str(caught.value)
 
 
 @pytest.mark.parametrize("url", ["http://example.org/x", "ftp://127.0.0.1/x", "nonsense"])

@@ -1,8 +1,20 @@
 from __future__ import annotations
 
-from notifications.lane import FIRST_PAUSE_S, FOLD_S, GAP_S, LONGEST_PAUSE_S, REST_S, TOO_OLD_S, Lane, Sound
+from notifications.lane import (
+    FIRST_KNOCK_S,
+    FIRST_PAUSE_S,
+    FOLD_S,
+    GAP_S,
+    LONGEST_KNOCK_S,
+    LONGEST_PAUSE_S,
+    MOST_FAILURES,
+    REST_S,
+    TOO_OLD_S,
+    Lane,
+    Sound,
+)
 from notifications.outbox import Waiting
-from notifications.words import Delivered, Kind, Notice, TryLater, Undeliverable
+from notifications.words import Delivered, Failed, Kind, Notice, Refused, TryLater, Undeliverable
 from tests.notifications.channels import EVERYTHING, notice
 
 WALL = 1_700_000_000.0
@@ -144,18 +156,83 @@ def test_what_fails_stays_before_what_came_later_and_takes_its_repeats_in():
     assert desk.deliver() == [("notice a2", 2), ("notice b", 1)]
 
 
-def test_a_channel_that_refuses_rests_and_gives_up_what_it_refuses_twice():
+def test_a_channel_that_refuses_everything_rests_and_loses_nothing():
+    desk = Desk()
+    desk.add(notice("a"))
+    desk.add(notice("b"))
+    for _ in range(3):
+        assert desk.due().notice.key == "a"
+        assert desk.lane.settle(Undeliverable("token revoked"), desk.now) is None
+        assert desk.lane.next_s(desk.now) == REST_S and desk.lane.is_resting(desk.now)
+        desk.now += REST_S
+    assert desk.deliver() == [("notice a", 1), ("notice b", 1)]
+
+
+def test_what_is_critical_knocks_at_a_channel_that_rests_and_ends_the_rest_when_it_is_taken():
+    desk = Desk()
+    desk.add(notice("plain"))
+    desk.due()
+    desk.lane.settle(Undeliverable("token revoked"), desk.now)
+    desk.add(notice("bad", is_critical=True))
+    pauses = []
+    while desk.now < REST_S - LONGEST_KNOCK_S:
+        pauses.append(desk.lane.next_s(desk.now))
+        desk.now += pauses[-1]
+        assert desk.due().notice.key == "bad"
+        assert desk.lane.settle(Undeliverable("token revoked"), desk.now) is None
+    assert pauses[:4] == [60.0, 120.0, 240.0, 480.0] and set(pauses[4:]) == {LONGEST_KNOCK_S}
+    desk.now += LONGEST_KNOCK_S
+    assert desk.deliver() == [("notice bad", 1), ("notice plain", 1)]
+
+
+def test_what_is_refused_for_itself_is_given_up_and_the_next_goes_on_at_once():
     desk = Desk()
     desk.add(notice("bad"))
     desk.add(notice("good"))
+    assert desk.due().notice.key == "bad"
+    assert desk.lane.settle(Refused("spam"), desk.now).notice.key == "bad"
+    assert desk.lane.next_s(desk.now) == GAP_S
+    desk.now += GAP_S
+    titles = [title for title, _ in desk.deliver()]
+    assert titles[0] == "notice good" and "1 dropped" in titles[1] and "refused" in titles[1]
+
+
+def test_something_critical_that_is_refused_for_itself_lets_others_pass_and_comes_again_for_a_day():
+    desk = Desk()
+    desk.add(notice("bad", is_critical=True))
+    desk.add(notice("good"))
     desk.due()
-    assert desk.lane.settle(Undeliverable("no"), desk.now) is None
-    assert desk.lane.next_s(desk.now) == REST_S
-    desk.now += REST_S
-    desk.due()
-    assert desk.lane.settle(Undeliverable("no"), desk.now).notice.key == "bad"
-    desk.now += REST_S
-    assert [title for title, _ in desk.deliver()][0] == "notice good"
+    assert desk.lane.settle(Refused("spam"), desk.now) is None
+    desk.now += GAP_S
+    assert desk.deliver() == [("notice good", 1)]
+    assert desk.due(hurry=True) is None and desk.lane.next_s(desk.now, hurry=True) > 0.0
+    desk.now = LONGEST_KNOCK_S
+    assert desk.due().notice.key == "bad"
+    desk.lane.settle(Refused("spam"), desk.now)
+    desk.now += LONGEST_KNOCK_S
+    line, (old,) = desk.lane.due(desk.now, WALL + TOO_OLD_S + 1.0)
+    assert old.notice.key == "bad" and "1 not sent" in line.notice.title
+
+
+def test_a_line_about_the_lost_that_is_refused_is_not_told_for_ever():
+    desk = Desk()
+    desk.lane.note_dropped(3)
+    assert "3 dropped" in desk.due().notice.title
+    desk.lane.settle(Refused("spam"), desk.now)
+    assert desk.lane.next_s(desk.now) is None
+
+
+def test_what_fails_again_and_again_lets_others_pass_and_comes_later():
+    desk = Desk()
+    desk.add(notice("poison", is_critical=True))
+    desk.add(notice("good"))
+    for _ in range(MOST_FAILURES):
+        assert desk.due().notice.key == "poison"
+        assert desk.lane.settle(Failed("failed (KeyError)"), desk.now) is None
+        desk.now += FIRST_PAUSE_S * 2.0**MOST_FAILURES
+    assert desk.deliver() == [("notice good", 1)]
+    desk.now += FIRST_KNOCK_S
+    assert desk.deliver() == [("notice poison", 1)]
 
 
 def test_what_is_older_than_a_day_is_counted_in_one_line_unless_it_is_critical():

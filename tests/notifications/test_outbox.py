@@ -69,26 +69,88 @@ def test_memory_of_what_was_told_is_bounded():
 
 
 @pytest.mark.parametrize("damage", [b"no database at all" * 100, b"SQLite format 3\0" + b"\xff" * 4096])
-def test_a_damaged_file_costs_nothing_but_the_file(path, damage):
+def test_a_damaged_file_is_kept_aside_and_a_new_one_begun(path, damage):
     path.parent.mkdir()
     path.write_bytes(damage)
-    outbox, left = opened(path)
-    assert left == () and outbox.trouble
+    outbox, left = opened(path, now=lambda: NOON.timestamp())
+    assert left == () and not outbox.trouble
+    (remark,) = outbox.remarks
+    assert "was damaged" in remark and f"{path.name}.damaged-20240501T120000Z" in remark
+    assert path.with_name(f"{path.name}.damaged-20240501T120000Z").read_bytes() == damage
     assert outbox.is_new("a") and not outbox.is_new("a")
     outbox.put(Waiting("email", RICH, 5.0))
+    outbox.close()
+    again, left = opened(path, now=lambda: NOON.timestamp())
+    assert left == (Waiting("email", RICH, 5.0),) and not again.is_new("a") and again.remarks == []
+    again.close()
+
+
+def test_a_file_that_is_damaged_while_the_bot_runs_is_begun_anew_with_all_that_is_known(path):
+    outbox, _ = opened(path)
+    outbox.is_new("a")
+    outbox.put(Waiting("email", RICH, 5.0))
+    outbox.flush()
+    outbox._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    path.write_bytes(b"\xff" * path.stat().st_size)
+    outbox._connection.execute("PRAGMA shrink_memory")
+    outbox.put(Waiting("telegram", notice("b"), 6.0))
     outbox.flush()
     outbox.close()
-    assert path.read_bytes() == damage
+    assert len(outbox.remarks) == 1 and not outbox.trouble
+    again, left = opened(path)
+    assert len(left) == 2 and not again.is_new("a")
+    again.close()
 
 
-def test_a_row_that_nobody_can_read_is_a_damage_too(path):
+def test_a_file_that_is_deleted_while_the_bot_runs_is_written_again(path):
+    outbox, _ = opened(path)
+    outbox.is_new("a")
+    outbox.put(Waiting("email", RICH, 5.0))
+    outbox.put(Waiting("email", notice("gone"), 5.5))
+    outbox.flush()
+    for file in path.parent.iterdir():
+        file.unlink()
+    outbox.remove(Waiting("email", notice("gone"), 5.5))
+    outbox.is_new("b")
+    outbox.flush()
+    assert "was deleted while the bot ran" in outbox.remarks[0]
+    again, left = opened(path)
+    assert left == (Waiting("email", RICH, 5.0),) and not again.is_new("a") and not again.is_new("b")
+    outbox.close()
+    again.close()
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("notice", "{}"), ("notice", "no json"), ("notice", "[]"), ("notice", b"\xff\xfe"), ("notice", None),
+     ("notice", notice_text(RICH).replace('"A_B"', "7")), ("since", "yesterday"), ("repeats", "many")],
+)  # fmt: skip
+def test_a_row_that_nobody_can_read_costs_only_itself(path, caplog, column, value):
     outbox, _ = opened(path)
     outbox.put(Waiting("email", RICH, 5.0))
+    outbox.put(Waiting("email", notice("b"), 6.0))
     outbox.close()
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE waiting SET notice = '{}'")
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("UPDATE sqlite_master SET sql = replace(sql, 'notice TEXT NOT NULL', 'notice TEXT')")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(f"UPDATE waiting SET {column} = ? WHERE key = 'rich'", (value,))
     outbox, left = opened(path)
-    assert left == () and "key" in outbox.trouble
+    assert left == (Waiting("email", notice("b"), 6.0),) and outbox.trouble == "" and outbox.remarks == []
+    assert "outbox_row_unreadable" in caplog.text
+    outbox.close()
+    again, _ = opened(path)
+    assert caplog.text.count("outbox_row_unreadable") == 1, "it is thrown away"
+    again.close()
+
+
+def test_its_files_are_their_owners_alone(path):
+    outbox, _ = opened(path)
+    outbox.put(Waiting("email", RICH, 5.0))
+    outbox.flush()
+    assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
+    assert len(list(path.parent.iterdir())) >= 2
+    outbox.close()
 
 
 def test_a_locked_file_is_written_when_it_is_free_again(path):

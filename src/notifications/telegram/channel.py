@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from notifications.bot_desk import BotDesk
 from notifications.chart import draw
+from notifications.plain_text import short_text
 from notifications.telegram.access import TelegramAccess
 from notifications.telegram.client import Sleep, TelegramClient, Unsent
 from notifications.telegram.commander import Commander
@@ -42,13 +43,17 @@ class TelegramChannel:
     ) -> None:
         self._access, self._desk, self._poll_s, self._now, self._sleep = access, desk, poll_s, now, sleep
         self._client = TelegramClient(access, pace=Pace(now), sleep=sleep)
+        self._was_opened = False
         self._commander: Commander | None = None
         self._poller: Poller | None = None
         self._polling: asyncio.Task[None] | None = None
         self._menu: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
-        """Asks Telegram nothing: it may be away."""
+        """Asks Telegram nothing: it may be away. Opened again, its connections are new: the loop may be another."""
+        if self._was_opened:
+            self._client = TelegramClient(self._access, pace=Pace(self._now), sleep=self._sleep)
+        self._was_opened = True
         if self._desk is None or not self._access.takes_commands:
             return
         if not self._access.user_ids:
@@ -87,7 +92,7 @@ class TelegramChannel:
             ):
                 pictures = pictures[1:]
             else:
-                await self._say(pieces, is_silent)
+                await self._say(pieces, short_text(notice, repeats), is_silent)
         except Unsent as error:
             return error.delivery
         for picture in pictures:
@@ -116,16 +121,21 @@ class TelegramChannel:
             raise
         return True
 
-    async def _say(self, pieces: tuple[Piece, ...], is_silent: bool) -> None:
+    async def _say(self, pieces: tuple[Piece, ...], short: str, is_silent: bool) -> None:
+        """Where Telegram refuses the words as a page, they go plain, and where it refuses these, in short."""
         chat_id = self._access.chat_id
         try:
             text = html(pieces, MESSAGE_UNITS)
             await self._client.say(chat_id, text, patience_s=PATIENCE_S, is_silent=is_silent)
+            return
         except Unsent as error:
-            if not error.is_refused:
-                raise
+            _raise_unless_refused(error)
+        try:
             text = plain(pieces, MESSAGE_UNITS)
             await self._client.say(chat_id, text, patience_s=PICTURE_PATIENCE_S, is_silent=is_silent, is_plain=True)
+        except Unsent as error:
+            _raise_unless_refused(error)
+            await self._client.say(chat_id, short, patience_s=PICTURE_PATIENCE_S, is_silent=is_silent, is_plain=True)
 
     async def _add(self, picture: Picture, title: str) -> None:
         """The words have arrived: sent again for a picture's sake, they would be told twice."""
@@ -153,3 +163,8 @@ class TelegramChannel:
             await self._client.show_menu(menu, self._access.chat_id)
         except Unsent as error:
             log.info("telegram_menu_not_shown reason=%s", error)
+
+
+def _raise_unless_refused(error: Unsent) -> None:
+    if not error.is_refused:
+        raise error

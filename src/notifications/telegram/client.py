@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import TypeVar
@@ -15,13 +16,17 @@ from telegram.request import HTTPXRequest
 
 from notifications.telegram.access import TelegramAccess
 from notifications.telegram.pace import Pace
-from notifications.words import Picture, TryLater, Undeliverable
+from notifications.words import Picture, Refused, TryLater, Undeliverable
 
 CONNECT_S, READ_S = 5.0, 10.0
 REASON_LENGTH = 200
 UPDATES = ("message", "callback_query")
 TALKATIVE = ("telegram", "httpx", "httpcore")  # they log the token: every URL has it
 NOT_UNDERSTOOD = (KeyError, TypeError, ValueError, AttributeError)  # what reading an odd answer raises
+# Of all that Telegram calls a bad request, what is not the message's fault.
+OF_THE_CHAT = re.compile(
+    r"chat not found|peer_id_invalid|deactivated|kicked|write_forbidden|to send (?:text|a) message", re.IGNORECASE
+)
 
 Button = tuple[str, str]  # what it says, and what comes back when it is pressed
 Sleep = Callable[[float], Awaitable[None]]
@@ -29,11 +34,16 @@ T = TypeVar("T")
 
 
 class Unsent(Exception):
-    """A call that came to nothing. ``delivery``: whether another may help; ``is_refused``: its content is why."""
+    """A call that came to nothing. ``delivery``: whether another may help."""
 
-    def __init__(self, delivery: TryLater | Undeliverable, *, is_refused: bool = False) -> None:
+    def __init__(self, delivery: TryLater | Refused | Undeliverable) -> None:
         super().__init__(delivery.reason)
-        self.delivery, self.is_refused = delivery, is_refused
+        self.delivery = delivery
+
+    @property
+    def is_refused(self) -> bool:
+        """Its content is why."""
+        return isinstance(self.delivery, Refused)
 
 
 class TelegramClient:
@@ -144,8 +154,10 @@ class TelegramClient:
                 return Unsent(Undeliverable(f"the group has become a supergroup: set TELEGRAM_CHAT_ID to {new}"))
             case Forbidden():
                 return Unsent(Undeliverable(f"the chat does not take the bot's messages ({said})"))
+            case BadRequest() if OF_THE_CHAT.search(said):
+                return Unsent(Undeliverable(f"the chat does not take the bot's messages ({said})"))
             case BadRequest():
-                return Unsent(Undeliverable(f"Telegram refused the message ({said})"), is_refused=True)
+                return Unsent(Refused(f"Telegram refused the message ({said})"))
             case Conflict():
                 return Unsent(TryLater(f"another process asks for this bot's updates ({said})"))
         return Unsent(TryLater(f"Telegram was not reached ({said})"))

@@ -11,7 +11,7 @@ from contextlib import suppress
 from telegram import Update
 
 from notifications.telegram.client import Sleep, TelegramClient, Unsent
-from notifications.words import Undeliverable
+from notifications.words import TryLater
 
 POLL_S = 30.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S, REST_S = 1.0, 60.0, 600.0
@@ -78,7 +78,7 @@ class Poller:
         self._failures += 1
         if self._failures == 1:
             log.warning("telegram_commands_deaf reason=%s", error)
-        if isinstance(error.delivery, Undeliverable):
+        if not isinstance(error.delivery, TryLater):
             return REST_S
         return error.delivery.after_s or min(FIRST_PAUSE_S * 2 ** min(self._failures - 1, 10), LONGEST_PAUSE_S)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from html import escape
 
 from notifications.bot_desk import Answer
+from notifications.cleaning import sound_text
 from notifications.words import Notice
 
 MESSAGE_UNITS = 4096
@@ -21,7 +22,7 @@ Piece = tuple[str, str]  # a tag or "", and the plain text in it
 
 def units(text: str) -> int:
     """Length as Telegram counts it."""
-    return len(text.encode("utf-16-le")) // 2
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def notice_pieces(notice: Notice, repeats: int) -> tuple[Piece, ...]:
@@ -96,9 +97,9 @@ def _cut(pieces: Iterable[Piece], limit: int) -> Iterator[Piece]:
 
 def _first(text: str, count: int) -> str:
     """The first units of a text, without half a letter at the end."""
-    return text.encode("utf-16-le")[: 2 * max(count, 0)].decode("utf-16-le", "ignore")
+    return text.encode("utf-16-le", "surrogatepass")[: 2 * max(count, 0)].decode("utf-16-le", "ignore")
 
 
 def _tagged(tag: str, text: str) -> str:
-    shown = escape(text, quote=False)
+    shown = escape(sound_text(text), quote=False)
     return f"<{tag}>{shown}</{tag}>" if tag and shown else shown

@@ -206,6 +206,7 @@ def _create(path: Path, owner: Owner, *, epoch: str, created_at: datetime) -> No
         )
     draft = _beside(path, ".new")
     _remove(draft)
+    draft.touch(0o600)  # it says what is owned and what was made: SQLite makes the files beside it alike
     connection = connect(draft, access="rwc", pragmas=PRAGMAS)
     metadata.create_all(connection)
     connection.execute(
@@ -227,6 +228,7 @@ def _back_up(path: Path, version: int) -> None:
     """A whole copy at ``NAME.bak-vN``, taken through SQLite so that it includes what is still in the WAL."""
     draft = _beside(path, ".bak-new")
     _remove(draft)
+    draft.touch(0o600)
     with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(draft)) as target:
         source.backup(target)
     os.replace(draft, _beside(path, f".bak-v{version}"))

@@ -36,14 +36,15 @@ def output_path(path: str | Path) -> Path:
     return target
 
 
-def write_atomically(path: str | Path, content: bytes) -> Path:
+def write_atomically(path: str | Path, content: bytes, *, is_private: bool = False) -> Path:
     """Write under another name, then rename: a reader finds the former file or this one, never half of it.
 
-    Raises ``OutputPathError``.
+    ``is_private``: with mode 0600. Raises ``OutputPathError``.
     """
     target = output_path(path)
     draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
+        draft.touch(0o600 if is_private else 0o666)
         draft.write_bytes(content)
         os.replace(draft, target)
     except OSError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from trading.events import (
 from trading.journal.errors import JournalError
 from trading.records import TradeRecord
 from trading.risk.state import Breaker, BreakerTripped, LimitReached, PairQuarantined
+from trading.telling.folding import Folding
 from trading.telling.history import History
 from trading.telling.pictures import equity_picture
 from trading.telling.summaries import day_body, day_rows, status_rows
@@ -55,6 +55,7 @@ class EventTeller:
 
     def __init__(self, teller: Teller, history: History, *, last: datetime | None) -> None:
         self._teller, self._history = teller, history
+        self._folding = Folding(teller.levels)
         self._refused: dict[str, tuple[str, ...]] = {}
         # A bar of midnight ended its day: whether that was told, the outbox knows.
         self._day_end = None if last is None else last if last == _day_begin(last) else _day_begin(last) + DAY
@@ -73,7 +74,7 @@ class EventTeller:
                 yield self._alarm(event)
             case OrderFailed(order=order, reason=reason):
                 title = f"{order.pair_id}: {order.action.value} came to nothing ({reason})"
-                yield self._notice(Kind.ERROR, event.time, title, fold=f"failed:{order.pair_id}", pair_id=order.pair_id)
+                yield self._notice(Kind.ERROR, event.time, title, fold=f"failed:{title}", pair_id=order.pair_id)
             case EntryRefused(order=order, reasons=reasons) if self._refused.get(order.pair_id) != reasons:
                 self._refused[order.pair_id] = reasons  # the same again and again is told once
                 yield self._refusal(event.time, order, reasons)
@@ -137,7 +138,7 @@ class EventTeller:
             alarm.time,
             alarm.message,
             key=f"alarm:{alarm.time.isoformat()}:{mark}",
-            fold=f"alarm:{re.sub(r'[0-9][0-9.,:]*', '#', alarm.message)}",
+            fold=f"alarm:{self._folding.of(alarm.message, alarm.pair_id, is_critical=alarm.critical)}",
             pair_id=alarm.pair_id,
             is_critical=alarm.critical,
         )
@@ -150,7 +151,8 @@ class EventTeller:
         halted = isinstance(event, BreakerTripped) and event.breaker is Breaker.HALTED
         pair_id = None if isinstance(event, BreakerTripped) else event.pair_id
         text = str(event)
-        fold = f"risk:{type(event).__name__}:{pair_id}" if not halted else ""
+        limit = "" if isinstance(event, PairQuarantined) else event.reason
+        fold = f"risk:{type(event).__name__}:{pair_id}:{limit}" if not halted else ""
         return self._notice(
             Kind.RISK, event.time, text[0].upper() + text[1:], fold=fold, pair_id=pair_id, is_critical=halted
         )

@@ -129,10 +129,20 @@ class Telling:
             from notifications.heartbeat import Heartbeat  # loads aiohttp
 
             every_s = self._path.config.model.notifications.heartbeat_s
-            return Heartbeat(url, every_s=every_s, is_well=Wellness(self._path))
+            return Heartbeat(
+                url, every_s=every_s, is_well=Wellness(self._path), on_unheard=self._tell_unheard_heartbeat
+            )
         except (CredentialsError, ValueError) as error:
             self._problems += (("the heartbeat", str(error)),)
             return None
+
+    def _tell_unheard_heartbeat(self, reason: str) -> None:
+        """On the heartbeat's thread."""
+        mark = f"heartbeat:{self._path.market_now().isoformat()}"
+        body = "Whoever waits for it may raise an alarm; the bot itself is well. It is called again and again."
+        title = f"the heartbeat is not heard ({reason})"
+        if self._channels.routes:
+            self._dispatcher.offer(self._notice(mark, title, (), body, kind=Kind.HEALTH))
 
     def _say_what_is_amiss(self) -> None:
         for name, problem in self._problems:

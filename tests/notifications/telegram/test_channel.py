@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from notifications.telegram.access import TelegramAccess
-from notifications.words import Delivered, TryLater, Undeliverable
+from notifications.words import Delivered, Refused, TryLater, Undeliverable
 from tests.notifications.telegram.harness import ANNA, GROUP, Clock, MemoryDesk, access, chart, notice, opened, picture
 from tests.notifications.telegram_server import CUT, FLOOD, TOKEN, Fault, TelegramServer
 
@@ -98,6 +98,36 @@ def test_markup_that_telegram_refuses_is_sent_again_as_plain_words(server):
     assert message.is_plain and message.text.startswith("a < b\nz: -2.31")
 
 
+def test_a_message_that_telegram_refuses_as_page_and_as_words_goes_in_short(server):
+    refusal = Fault(400, "Bad Request: wrong something")
+    server.answer_next("sendMessage", refusal, refusal)
+    with opened(server) as running:
+        assert running.send(notice(title="a \u2028 b")) == Delivered()
+    (message,) = server.sent
+    assert message.is_plain and message.text.startswith("a b\n\nThe rest of this notice was refused here.")
+
+
+def test_a_message_that_is_refused_in_any_form_is_refused_alone(server):
+    server.answer_always("sendMessage", Fault(400, "Bad Request: wrong something"))
+    with opened(server) as running:
+        delivery = running.send(notice())
+    assert isinstance(delivery, Refused) and "rong something" in delivery.reason
+
+
+def test_a_channel_that_is_opened_again_on_another_loop_sends(server):
+    with opened(server) as running:
+        assert running.send(notice()) == Delivered()
+        running.do(running.channel.close())
+        asyncio.run(opened_again(running.channel))
+    assert len(server.sent) == 2
+
+
+async def opened_again(channel):
+    await channel.open()
+    assert await channel.send(notice(), repeats=1, is_silent=False) == Delivered()
+    await channel.close()
+
+
 # what goes wrong
 
 
@@ -139,6 +169,8 @@ def test_what_may_pass_is_tried_later(server, fault, said):
         (Fault(400, "Bad Request", {"migrate_to_chat_id": -100777}), "TELEGRAM_CHAT_ID to -100777"),
         (Fault(401, "Unauthorized"), "@BotFather"),
         (Fault(404, "Not Found"), "@BotFather"),
+        (Fault(400, "Bad Request: not enough rights to send text messages to the chat"), "does not take"),
+        (Fault(400, "Bad Request: PEER_ID_INVALID"), "does not take"),
     ],
 )  # fmt: skip
 def test_what_a_person_must_mend_is_a_sentence(server, fault, said):

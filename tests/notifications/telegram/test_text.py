@@ -30,6 +30,10 @@ def test_whatever_is_said_fits_and_nothing_of_it_becomes_markup(pieces, limit):
     assert said.startswith(text.removesuffix("\n… cut"))
 
 
+def test_half_a_letter_is_shown_as_a_question_mark():
+    assert answer_pages(Answer("a\ud800", ("b\udfff",))) == ["<b>a?</b>\nb?"]
+
+
 def test_a_short_answer_is_one_message():
     assert answer_pages(Answer("Title", ("a < b", "c"))) == ["<b>Title</b>\na &lt; b\nc"]
     assert answer_pages(Answer("Title")) == ["<b>Title</b>"]

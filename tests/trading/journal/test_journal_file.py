@@ -49,6 +49,14 @@ def make_version_1(path: Path) -> None:
     )
 
 
+def test_what_a_journal_writes_is_its_owners_alone(tmp_path: Path) -> None:
+    make_version_1(tmp_path / "bot.db")
+    with open_journal(tmp_path / "bot.db") as journal:
+        journal.write_intent(an_intent(2))
+        modes = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir() if file.suffix != ".lock"}
+    assert set(modes.values()) == {0o600} and {"bot.db", "bot.db-wal", "bot.db.bak-v1"} <= set(modes)
+
+
 def test_an_older_schema_is_migrated_and_keeps_its_rows(tmp_path: Path) -> None:
     old, new = tmp_path / "old.db", tmp_path / "new.db"
     make_version_1(old)

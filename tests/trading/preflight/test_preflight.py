@@ -13,6 +13,7 @@ import pytest
 from ccxt_bt_bridge.errors import ExchangeUnreachable, KeyRefused, NotSupported
 from ccxt_bt_bridge.words import KeyPermissions
 from tests.notifications.mail_server import PASSWORD, USER, mail_server
+from tests.notifications.web_server import WebServer
 from tests.trading.preflight.sides import KEYS, SYMBOLS, FakeSide, FakeSides, market, write_config
 from trading.journal.file import WriterLock, lock_path
 from trading.preflight.finding import Finding, Grade, PreflightReport
@@ -106,6 +107,18 @@ def test_a_notifier_that_is_not_reached_is_a_warning(tmp_path: Path) -> None:
     secrets = {"TELEGRAM_BOT_TOKEN": "1:canary-token", "TELEGRAM_CHAT_ID": "1"}
     finding = only(examine(config, environ=KEYS | secrets), "notifiers", Grade.WARNING)
     assert finding.message.startswith("telegram: ") and "canary" not in finding.message
+
+
+@pytest.mark.parametrize(
+    ("status", "grade", "said"), [(200, Grade.OK, "has heard it"), (500, Grade.WARNING, "status 500")]
+)
+def test_the_heartbeat_is_called_once(tmp_path: Path, status: int, grade: Grade, said: str) -> None:
+    with WebServer().serving() as web:
+        web.status = status
+        report = examine(write_config(tmp_path), environ=KEYS | {"HEARTBEAT_URL": f"http://{web.address}/canary-beat"})
+        assert len(web.asked) == 1
+    (finding,) = [one for one in found(report, "notifiers", grade) if "heartbeat" in one.message]
+    assert said in finding.message and "canary" not in report.text()
 
 
 def test_a_mail_server_is_asked_for_its_login_and_sent_nothing(tmp_path: Path) -> None:

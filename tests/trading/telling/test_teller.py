@@ -153,16 +153,17 @@ def test_an_exit_is_told_with_its_parts_that_add_up():
 @pytest.mark.parametrize(
     ("event", "kind", "title", "fold"),
     [
-        (Alarm(NOON, "look at it", "A_B"), Kind.ERROR, "look at it", "alarm:look at it"),
+        (Alarm(NOON, "look at it", "A_B"), Kind.ERROR, "look at it", "alarm:A_B:look at it"),
         (Alarm(NOON, "its data are stale", "A_B", of_health=True), Kind.HEALTH, "its data are stale",
-         "alarm:its data are stale"),
-        (OrderFailed(NOON, order(), "no_fill"), Kind.ERROR, "A_B: enter came to nothing (no_fill)", "failed:A_B"),
+         "alarm:A_B:its data are stale"),
+        (OrderFailed(NOON, order(), "no_fill"), Kind.ERROR, "A_B: enter came to nothing (no_fill)",
+         "failed:A_B: enter came to nothing (no_fill)"),
         (EntryRefused(NOON, order(), ("max_exposure", "stale_data")), Kind.RISK,
          "A_B not entered at z -2.13: max_exposure, stale_data", "refused:A_B"),
         (LimitReached(NOON, "max_daily_loss"), Kind.RISK, "Max_daily_loss is reached: no more entries",
-         "risk:LimitReached:None"),
+         "risk:LimitReached:None:max_daily_loss"),
         (PairQuarantined(NOON, "A_B", 2, NOON), Kind.RISK,
-         "No more entries of A_B until 2024-03-05 12:00: stops today 2", "risk:PairQuarantined:A_B"),
+         "No more entries of A_B until 2024-03-05 12:00: stops today 2", "risk:PairQuarantined:A_B:"),
         (StepMissed(NOON, "A_B", ("B",), False), Kind.HEALTH, "A_B: a step lacked B and was dropped", "missed:A_B"),
         (ConnectionChanged(NOON, "market", False, "reset"), Kind.HEALTH, "The market stream is down (reset)",
          "connection:market"),
@@ -187,6 +188,38 @@ def test_a_breaker_that_only_reduces_is_not_critical():
 def test_alarms_that_differ_in_numbers_only_repeat_each_other_but_are_facts_of_their_own():
     first, second = (told(Alarm(NOON, f"B is unhedged for {number} s")) for number in (31, 62.5))
     assert first.fold == second.fold and first.key != second.key
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (("PAIR_1: a leg is naked", "PAIR_1"), ("PAIR_2: a leg is naked", "PAIR_2")),
+        (("PAIR_1 is not closed", None), ("PAIR_2 is not closed", None)),
+        (("one leg is naked", "A_B"), ("one leg is naked", "B_C")),
+        (("A: our books hold 12 for A_B", "A_B"), ("A: our books hold 900 for A_B", "A_B")),
+        (("order 17 is lost", "A_B"), ("order 18 is lost", "A_B")),
+    ],
+)
+def test_critical_alarms_of_other_pairs_or_other_things_do_not_repeat_each_other(first, second):
+    assert told(Alarm(NOON, *first, critical=True)).fold != told(Alarm(NOON, *second, critical=True)).fold
+
+
+def test_critical_alarms_of_one_pair_that_differ_in_a_span_a_price_or_z_repeat_each_other():
+    texts = ("P_1: z -2.1, unhedged for 3 s at 101.5", "P_1: z +3, unhedged for 62.5 s at 99")
+    assert len({told(Alarm(NOON, text, "P_1", critical=True)).fold for text in texts}) == 1
+
+
+def test_no_digit_in_the_name_of_a_pair_is_a_figure():
+    folds = [told(Alarm(NOON, f"{name} drifts by 3.{name[-1]} %", name)).fold for name in ("P_1", "P_2", "P_1")]
+    assert folds[0] != folds[1] and folds[0] == folds[2]
+    by_name = EventTeller(Teller("0001", 1, "USDT", 8.0, {"P_1": (), "P_2": ()}), FakeHistory(), last=None)
+    assert len({one.fold for name in ("P_1", "P_2") for one in by_name(Alarm(NOON, f"{name} drifts by 3 %"))}) == 2
+
+
+def test_limits_of_different_kinds_do_not_repeat_each_other():
+    events = [LimitReached(NOON, "max_daily_loss"), LimitReached(NOON, "max_daily_loss_pct")]
+    events += [BreakerTripped(NOON, Breaker.REDUCE_ONLY, reason) for reason in ("max_drawdown", "by me")]
+    assert len({told(event).fold for event in events}) == 4
 
 
 def test_a_refusal_is_told_again_when_its_reasons_are_new_or_the_pair_was_open_between():

@@ -210,6 +210,17 @@ def test_the_heartbeat_beats_while_the_bot_is_well_and_not_while_it_is_halted(fo
         assert bot.was_halted and server.asked == []
 
 
+def test_a_heartbeat_that_nobody_hears_is_told_as_health(folder, channel, monkeypatch):
+    monkeypatch.setattr("notifications.heartbeat.MANY_UNHEARD", 1)
+    monkeypatch.setattr(telling, "Wellness", lambda path: lambda: True)
+    path = write_config(folder, mock={"bars": 260, "speed": 400_000}, data={"lookback_bars": 200})
+    with WebServer().serving() as server:
+        server.status = 404
+        run(path, {"HEARTBEAT_URL": f"http://{server.address}/canary-heartbeat"}, stop_at=20)
+    (told,) = [one for one in channel.notices if "the heartbeat is not heard (status 404)" in one.title]
+    assert told.kind is Kind.HEALTH and "canary" not in repr(told)
+
+
 def test_a_defect_in_the_telling_stops_no_trade(folder, channel, monkeypatch, caplog):
     monkeypatch.setattr(telling, "event_teller", lambda path: 1 / 0)
     result, _ = run(config(folder))
