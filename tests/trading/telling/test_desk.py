@@ -24,7 +24,7 @@ from trading.events import Event, PairOpened
 from trading.journal.reads import JournalReader
 from trading.live_trading_bot import LiveTradingBot
 from trading.records import RunResult
-from trading.run_logs import Redactor
+from trading.secret_text import Redactor
 from trading.telling.desk import JournalDesk
 from trading.venues.opening import state_paths
 
