@@ -1,12 +1,13 @@
-"""The end of a bot's log, without secrets, and what in it a person should look at."""
+"""The end of a bot's logs, without secrets, and what in them a person should look at."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 TAIL_BYTES = 32 * 1024
+ERRORS_BYTES = 128 * 1024  # tracebacks take most of it
 WORRYING = ("WARNING", "ERROR", "CRITICAL")
 
 
@@ -26,6 +27,35 @@ class LogLine:
     @property
     def is_worrying(self) -> bool:
         return self.level in WORRYING
+
+
+@dataclass(frozen=True, slots=True)
+class Troubles:
+    """``lines``: newest first. ``since``: the first moment that was looked at, by log; empty where there is no line."""
+
+    lines: tuple[LogLine, ...] = ()
+    log_since: str = ""
+    errors_since: str = ""
+
+    @property
+    def alarms(self) -> int:
+        return sum(line.is_alarm for line in self.lines)
+
+
+def troubles_of(log: Sequence[LogLine], errors: Sequence[LogLine]) -> Troubles:
+    """What is worrying in the ends of both logs.
+
+    Bots of a folder may share a log of errors, and each line of it is in its own bot's log as well: of the time that
+    ``log`` covers, ``log`` alone speaks.
+    """
+    log_since, errors_since = _first_time(log), _first_time(errors)
+    older = [line for line in errors if line.time and (not log_since or line.time < log_since)]
+    worrying = [line for line in (*older, *log) if line.is_worrying]
+    return Troubles(tuple(reversed(worrying)), log_since, errors_since)
+
+
+def _first_time(lines: Sequence[LogLine]) -> str:
+    return next((line.time for line in lines if line.time), "")
 
 
 def log_tail(path: Path, mask: Callable[[str], str], *, most_bytes: int = TAIL_BYTES) -> tuple[LogLine, ...]:

@@ -18,6 +18,7 @@ from trading.journal.schema import SCHEMA_VERSION
 
 BUSY_TIMEOUT_S = 0.5
 Row = dict[str, Any]
+DAMAGED = (ValueError, KeyError, TypeError, AttributeError, ArithmeticError)  # what a row that makes no sense raises
 
 
 class Unreadable(Exception):
@@ -52,11 +53,11 @@ class BotReader:
 
     def states(self) -> dict[str, Row]:
         """Everything that the bot keeps under a key: its guard, its status, its config."""
-        return {row["key"]: json.loads(row["value"]) for row in self._ask("SELECT key, value FROM risk_state")}
+        return {row["key"]: self.parsed(row["value"]) for row in self._ask("SELECT key, value FROM risk_state")}
 
     def positions(self) -> list[Row]:
         rows = self._ask("SELECT pair_id, state, payload FROM pair_positions ORDER BY pair_id")
-        return [row | {"payload": json.loads(row["payload"])} for row in rows]
+        return [row | {"payload": self.parsed(row["payload"])} for row in rows]
 
     def decisions_of(self, pair_id: str, limit: int) -> list[Row]:
         """Of the newest run, oldest first."""
@@ -119,11 +120,23 @@ class BotReader:
         wanted = "SELECT channel, count(*) AS number FROM waiting GROUP BY channel"
         return {row["channel"]: row["number"] for row in _rows(self._files.outbox, wanted)}
 
+    def parsed(self, text: str) -> Any:
+        """A cell's JSON."""
+        try:
+            return json.loads(text)
+        except (ValueError, TypeError) as error:
+            raise Unreadable(f"{self._files.journal.name} has a damaged row ({error}): restore a copy of it") from None
+
     @property
     def _run(self) -> int:
         return int(self.run.get("number", 0))
 
     def _check_schema(self, version: int | None) -> None:
+        if isinstance(version, int) and version > SCHEMA_VERSION:
+            raise Unreadable(
+                f"{self._files.journal.name} has schema {version}, of a newer program; this one reads "
+                f"{SCHEMA_VERSION}: update the program"
+            )
         if version != SCHEMA_VERSION:
             raise Unreadable(
                 f"{self._files.journal.name} has schema {version}, this program reads {SCHEMA_VERSION}: start the bot "

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from management.bots.curve import Curve, EquityCurve
 from management.bots.finding import BotFiles, find_bots
-from management.bots.log_lines import LogLine, log_tail
-from management.bots.reading import BotReader, Row, Unreadable
+from management.bots.log_lines import ERRORS_BYTES, LogLine, Troubles, log_tail, troubles_of
+from management.bots.reading import DAMAGED, BotReader, Row, Unreadable
 from management.bots.views import BotView, bot_view
 from trading.journal.file import is_held, lock_path
 
@@ -28,7 +28,7 @@ class NoSuchBot(Exception):
 
 @dataclass(frozen=True, slots=True)
 class BotCard:
-    """A bot at a glance: ``equity`` at some moments of its run, alarms at the end of its log."""
+    """A bot at a glance: ``equity`` at some moments of its run, alarms at the end of its logs."""
 
     view: BotView
     equity: tuple[float, ...]
@@ -45,13 +45,15 @@ class LostBot:
 
 @dataclass(slots=True)
 class _Memory:
-    """Of one bot: its curve so far; its card and its log's end, each by the times and sizes of their files."""
+    """Of one bot: its curve so far; its card, its log's end, what is worrying, each by its files' times and sizes."""
 
     curve: EquityCurve = field(default_factory=EquityCurve)
     card_stamp: Stamp = ()
     card: BotCard | None = None
     log_stamp: Stamp = ()
     log: tuple[LogLine, ...] = ()
+    troubles_stamp: Stamp = ()
+    troubles: Troubles = Troubles()
 
 
 def _now() -> datetime:
@@ -82,7 +84,7 @@ class BotWatch:
     def looking(self, files: BotFiles) -> Iterator[tuple[BotReader, BotView]]:
         """Raises ``Unreadable``."""
         with BotReader(files) as reader:
-            yield reader, bot_view(files, reader, self._now())
+            yield reader, self._view(files, reader)
 
     def curve(self, reader: BotReader, key: str) -> Curve:
         """Equity and drawdown of the bot's newest run. Raises ``Unreadable``."""
@@ -96,13 +98,25 @@ class BotWatch:
         with self._turn:
             return self._log(view)
 
+    def troubles(self, view: BotView) -> Troubles:
+        """What is worrying at the end of its log and of the log of errors."""
+        with self._turn:
+            return self._troubles(view)
+
     def errors(self, view: BotView) -> tuple[LogLine, ...]:
         """The end of the log of errors, with tracebacks; the bots of a folder may share one."""
-        return log_tail(Path(view.config.get("error_file", "")), self.mask)
+        return log_tail(Path(view.config.get("error_file", "")), self.mask, most_bytes=ERRORS_BYTES)
 
     def told(self, command: Row) -> Row:
         """A command as it may be shown: what failed may have said more than it should."""
         return command | {name: self.mask(command[name]) for name in ("reason", "result")}
+
+    def _view(self, files: BotFiles, reader: BotReader) -> BotView:
+        try:
+            return bot_view(files, reader, self._now())
+        except DAMAGED as error:
+            said = self.mask(f"{type(error).__name__}: {error}")
+            raise Unreadable(f"{files.journal.name} has a damaged row ({said}): restore a copy of it") from error
 
     def _card_or_why_not(self, files: BotFiles) -> BotCard | LostBot:
         try:
@@ -119,7 +133,7 @@ class BotWatch:
             memory.card_stamp = stamp if self._is_settled(stamp) else ()
         card = memory.card
         view = replace(card.view, is_running=is_held(lock_path(files.journal)))
-        return replace(card, view=view, alarms=sum(line.is_alarm for line in self._log(view)))
+        return replace(card, view=view, alarms=self._troubles(view).alarms)
 
     def _log(self, view: BotView) -> tuple[LogLine, ...]:
         memory, path = self._memory(view.key), Path(view.config.get("log_file", ""))
@@ -128,6 +142,14 @@ class BotWatch:
             memory.log = log_tail(path, self.mask)
             memory.log_stamp = stamp if self._is_settled(stamp) else ()
         return memory.log
+
+    def _troubles(self, view: BotView) -> Troubles:
+        memory = self._memory(view.key)
+        stamp = _stamp(*(Path(view.config.get(name, "")) for name in ("log_file", "error_file")))
+        if stamp != memory.troubles_stamp:
+            memory.troubles = troubles_of(self._log(view), self.errors(view))
+            memory.troubles_stamp = stamp if self._is_settled(stamp) else ()
+        return memory.troubles
 
     def _is_settled(self, stamp: Stamp) -> bool:
         newest_s = max(changed_ns for changed_ns, _ in stamp) / 1e9

@@ -107,7 +107,7 @@ def test_the_status_has_equity_breaker_limits_and_feeds(desk, ran):
     text = told(ask(desk, Topic.STATUS))
     assert text.startswith("0001 on mock, not running\nequity ")
     held = [position.pair_id for position in ran[1].open]
-    assert "breaker closed" in text and f"max_positions {len(held)} of 5" in text and "BTCUSDT live" in text
+    assert "breaker closed" in text and f"max_positions {len(held)} of 5" in text and "BTCUSDT not running" in text
     assert all(pair_id in text.partition("open: ")[2].partition("\n")[0] for pair_id in held)
 
 
