@@ -17,6 +17,7 @@ from management.bots.finding import BotFiles
 from trading.journal.schema import SCHEMA_VERSION
 
 BUSY_TIMEOUT_S = 0.5
+WAYS = ("ASC", "DESC")
 Row = dict[str, Any]
 DAMAGED = (ValueError, KeyError, TypeError, AttributeError, ArithmeticError)  # what a row that makes no sense raises
 
@@ -74,11 +75,17 @@ class BotReader:
         return [tuple(row) for row in self._raw(wanted, row_id, self._run)]
 
     def equity_sample(self, most: int) -> list[float]:
-        """The newest run's equity at about so many moments, evenly spread, the last one always."""
-        ((low, high),) = self._raw("SELECT min(id), max(id) FROM equity WHERE run = ?", self._run)
-        step = max(1, ((high or 0) - (low or 0)) // most)
-        wanted = "SELECT equity FROM equity WHERE run = ? AND (id % ? = 0 OR id = ?) ORDER BY id"
-        return [equity for (equity,) in self._raw(wanted, self._run, step, high)]
+        """The newest run's equity at about so many moments, evenly spread, the last one always.
+
+        By row ids, which follow each other within a run: a whole year is not gone through.
+        """
+        ends = [self._raw(f"SELECT id FROM equity WHERE run = ? ORDER BY id {way} LIMIT 1", self._run) for way in WAYS]
+        if not all(ends):
+            return []
+        low, high = (int(rows[0]["id"]) for rows in ends)
+        wanted = [*range(low, high, max(1, (high - low) // most)), high]
+        found = "SELECT equity FROM equity WHERE id IN (SELECT value FROM json_each(?)) AND run = ? ORDER BY id"
+        return [equity for (equity,) in self._raw(found, json.dumps(wanted), self._run)]
 
     def last_decision(self, pair_id: str) -> Row:
         return next(iter(self.decisions_of(pair_id, 1)), {})

@@ -10,7 +10,6 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
 from ccxt_bt_bridge.bt_time import ms_to_datetime
-from management.bots.log_lines import LogLine, Troubles
 from management.bots.reading import BotReader, Row
 from management.bots.views import BotView, PairView
 from management.bots.watching import BotCard, BotWatch
@@ -48,7 +47,6 @@ def add_bot_pages(app: FastAPI, watch: BotWatch) -> None:
         """One bot: figures, curves, pairs, limits, health, alarms, commands"""
         with watch.looking(watch.files(key)) as (reader, view):
             points = watch.curve(reader, key)
-            troubles = watch.troubles(view)
             return page(
                 request,
                 "bot.html",
@@ -57,8 +55,7 @@ def add_bot_pages(app: FastAPI, watch: BotWatch) -> None:
                 drawdown=charts.drawdown_chart(points),
                 pairs=[_pair_card(reader, pair) for pair in _open_first(view)],
                 agrees=_agrees(view),
-                troubles=troubles,
-                worries=_worst_first(troubles)[:LISTED_WORRIES],
+                troubles=watch.troubles(view, LISTED_WORRIES),
                 commands=[watch.told(row) for row in reader.commands(LISTED_COMMANDS)],
             )
 
@@ -97,11 +94,6 @@ def add_bot_pages(app: FastAPI, watch: BotWatch) -> None:
         with watch.looking(watch.files(key)) as (_, view):
             text = watch.mask(json.dumps(view.config.get("config", {}), indent=2, ensure_ascii=False))
             return page(request, "config.html", view=view, text=text)
-
-
-def _worst_first(troubles: Troubles) -> list[LogLine]:
-    """Alarms before warnings, so that many of these do not hide one of those; the newest first among each."""
-    return sorted(troubles.lines, key=lambda line: not line.is_alarm)
 
 
 def _open_first(view: BotView) -> list[PairView]:
