@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from trading.config.credentials import LEAST_MASKED, known_secrets
-from trading.run_logs import MASK, Redactor
+from trading.secret_text import MASK, Redactor, forms_of
 
 TOKEN_FILES = "*.token"  # of what guards the bot's doors, beside its journal
 _LOGIN_IN_URL = re.compile(r"(://)[^/@\s\"']+@")
@@ -45,5 +45,5 @@ class Masking:
         return self(value) if isinstance(value, str) else value
 
     def shows(self, content: bytes) -> bool:
-        """True when a known secret is in it all the same."""
-        return any(secret.encode() in content for secret in self.secrets)
+        """True when a known secret is in it all the same, in any of its forms."""
+        return any(form.encode() in content for secret in self.secrets for form in forms_of(secret))

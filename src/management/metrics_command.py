@@ -13,14 +13,18 @@ from trading.command_line import BAD_INPUT, EXIT_CODES, OK, ended
 from trading.reports.output_files import OutputPathError, write_atomically
 from trading.saying import say
 
+STATE = Path("state")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0; 2 for a file that cannot be written, or where prometheus-client is not installed."""
+    """0; 2 for a folder that is not there, a file that cannot be written, or without prometheus-client."""
     options = _parser().parse_args(arguments)
     try:
         from management.metrics.exposition import Metrics
     except ModuleNotFoundError as missing:
         return ended(f"metrics need {missing.name}: pip install 'tandem-pairs[web]'", BAD_INPUT)
+    if options.state != STATE and not options.state.is_dir():  # without the usual one, no bot has run here yet
+        return ended(f"there is no folder {options.state}: name the bots' state folder with --state", BAD_INPUT)
     told = Metrics(BotWatch(options.state, Masking(())))
     try:
         while True:
@@ -44,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tandem metrics", description="All bots of a folder as Prometheus metrics.", epilog=EXIT_CODES
     )
-    parser.add_argument("--state", metavar="DIR", type=Path, default=Path("state"), help="the bots' state folder")
+    parser.add_argument("--state", metavar="DIR", type=Path, default=STATE, help="the bots' state folder")
     parser.add_argument(
         "--file", metavar="PATH", type=Path, help="write it there, for node-exporter's textfile collector (NAME.prom)"
     )

@@ -15,8 +15,8 @@ from trading.config.credentials import known_secrets
 from trading.config.environment import process_environment
 from trading.config.loader import load_config
 from trading.config.model import LoadedConfig
-from trading.run_logs import Redactor
 from trading.saying import say
+from trading.secret_text import Redactor
 from trading.telling.channels import build_channels, enabled_channels
 from trading.telling.heartbeat_check import heartbeat_problem
 from trading.telling.telling import bot_name

@@ -20,7 +20,7 @@ from trading.venues.opening import state_paths
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """0, or 2 for a config, journal, run or trade that is not there."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_intermixed_args(arguments)
     try:
         config = load_config(options.config, environ=process_environment())
         path, _ = state_paths(config)

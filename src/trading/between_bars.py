@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from typing import Any
 
 from ccxt_bt_bridge.aligner import Step
 from ccxt_bt_bridge.bt_time import ms_to_datetime
@@ -34,6 +35,15 @@ class PairSignals:
     def look(self, pair_id: str, prices: Mapping[str, float]) -> None:
         if pair_id in self._generators:
             self._tell(pair_id, self._generators[pair_id].take_prices(prices, self._clock.now_ms()))
+
+    def now(self) -> dict[str, dict[str, Any]]:
+        """Pair → ``time``, ``z``, ``spread`` at the last prices, of those that are known."""
+        states = {pair_id: generator.get_current_state() for pair_id, generator in self._generators.items()}
+        return {
+            pair_id: {"time": state["time"], "z": state["z_score"], "spread": state["spread"]}
+            for pair_id, state in states.items()
+            if state["z_score"] is not None
+        }
 
     def _tell(self, pair_id: str, signal: TradingSignal | None) -> None:
         if signal is not None:

@@ -29,9 +29,10 @@ from trading.events import (
 from trading.kept_config import write_config
 from trading.kept_pairs import write_pairs
 from trading.market_input import DataChoice
-from trading.provenance import code_version, provenance, run_terms
+from trading.provenance import code_version, data_terms, provenance, run_terms
 from trading.records import RunResult, TradeRecord
 from trading.risk.state import GUARD_KEY, BreakerTripped, LimitReached, PairQuarantined
+from trading.run_facts import RunFacts, write_facts
 from trading.run_logs import RunLogs
 from trading.run_terms import kept_terms, write_terms
 from trading.utc_text import parse_utc
@@ -39,13 +40,17 @@ from trading.utc_text import parse_utc
 log = logging.getLogger(__name__)
 
 
-async def begin_run(path: LivePath) -> None:
-    """Resume the run that was cut short, or open a new one; then reconcile with the exchange."""
+async def begin_run(path: LivePath, choice: DataChoice) -> None:
+    """Resume the run that was cut short, or open a new one; then reconcile with the exchange.
+
+    ``choice``: what the command line said about data.
+    """
     journal, progress = path.floor.journal, path.session.progress
     number = progress.run = _resumed_run(path) or _new_run(path)
     with journal.transaction():
         write_pairs(journal, path.config.pairs)
         write_config(journal, path.config)
+        write_facts(journal, number, RunFacts(_first_time(path), path.venue.notes, data_terms(path.config, choice)))
     progress.bars = path.venue.steps_until(path.venue.now_ms - path.venue.replays_last_bar, progress.bars)
     progress.equity = list(journal.equity(number))
     progress.bars_in_position = int((journal.risk_state(PROGRESS_KEY) or {}).get("bars_in_position", 0))

@@ -36,6 +36,7 @@ from trading.execution.quality import ExecutionQuality
 from trading.execution.reconciler import Mismatch
 from trading.journal.errors import JournalUnwritable
 from trading.live_prices import LivePrices
+from trading.live_spreads import WRITE_EVERY_S, LiveSpreads
 from trading.pair_gateway import PairGateway
 from trading.progress import Progress
 from trading.signal_terms import SignalTerms
@@ -139,11 +140,13 @@ class LiveSession:
             hurry=floor.engine.hurry,
         )
         self._stale = StaleWatch(floor, pairs, watch.stale, leave=self._leave_stale)
+        signals = signals_of(pairs, watch.signals, floor)
+        self._spreads = LiveSpreads(floor.journal, signals.now, every_s=loop.of_wall_s(WRITE_EVERY_S))
         self._between = BetweenBars(
             pairs,
             LivePrices(max_jump_pct=watch.max_price_jump_pct, tell=self._note),
             stops=self._stops,
-            signals=signals_of(pairs, watch.signals, floor),
+            signals=signals,
             heard=self._stale.heard_price,
         )
         self._looks_between = watch.between_bars
@@ -222,6 +225,8 @@ class LiveSession:
         watching = self._keep(self._stale.run(), "stale data")
         if self._looks_between:
             self._keep(self._between.run(self.floor.market.prices()), "prices")
+        if self._looks_between and not self._loop.is_virtual:
+            self._keep(self._spreads.run(), "live spreads")
         self._keep(self._pump_bars(watching), "bars")
         self._keep(self._pump_connections(self.floor.market.connections()), "connections")
         # Virtual time passes in hours: there, each bar asks for a look, and saves what it saw.

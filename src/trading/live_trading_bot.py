@@ -131,7 +131,7 @@ class LiveTradingBot:
 
     def _run(self, path: LivePath, telling: Telling, showing: Showing) -> RunResult:
         started = time.monotonic()
-        path.loop.call(begin_run(path), START_TIMEOUT_S)
+        path.loop.call(begin_run(path, self._choice), START_TIMEOUT_S)
         telling.begin()
         path.loop.call(load_history(path), START_TIMEOUT_S)
         self._cerebro = build_cerebro(path)

@@ -35,7 +35,7 @@ SECTIONS = (
 
 def provenance(config: LoadedConfig, choice: DataChoice, digest: str = "") -> Provenance:
     """``choice``: what the command line said about data; ``digest``: of the bars, where they are known beforehand."""
-    data = _data(config, choice) | ({"digest": digest} if digest else {})
+    data = data_terms(config, choice) | ({"digest": digest} if digest else {})
     return Provenance(config.sha256, code_version(), run_terms(config), library_versions(), data)
 
 
@@ -61,7 +61,8 @@ def library_versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: text for name, text in found.items() if text}
 
 
-def _data(config: LoadedConfig, choice: DataChoice) -> dict[str, Any]:
+def data_terms(config: LoadedConfig, choice: DataChoice) -> dict[str, Any]:
+    """Where the bars come from, and which of them."""
     folders = {"dir": choice.folder, "funding_dir": choice.funding_folder}
     times = {"from": choice.start, "to": choice.end}
     given = {name: str(folder) for name, folder in folders.items() if folder is not None}

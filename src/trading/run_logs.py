@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import sys
 import time
 from collections.abc import Iterable
@@ -19,24 +18,14 @@ from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from trading.journal.words import Intent
 from trading.records import TradeRecord
 from trading.reports.rows import number, trade_row
+from trading.secret_text import Redactor
 from trading.utc_text import utc_text
 
-MASK = "***"
 QUIET = ("httpx", "httpcore", "ccxt", "telegram")  # they print keys and tokens at DEBUG and INFO
-PATTERNS = (
-    re.compile(r"(signature=)[^&\s\"']+", re.IGNORECASE),
-    re.compile(r"(X-MBX-APIKEY[\"']?\s*[:=]\s*[\"']?)[^\s\"',}]+", re.IGNORECASE),
-    re.compile(r"(bot)\d+:[\w-]{30,}"),
-    re.compile(
-        r"((?:api_?key|secret|password|passphrase|token)(?:\\?[\"'])?\s*[:=]\s*(?:\\?[\"'])?)[^\s\"'&,}\\]+",
-        re.IGNORECASE,
-    ),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +45,6 @@ class LogPlan:
     backups: int = 5
     save_trades: bool = True
     save_equity_curve: bool = False
-
-
-class Redactor:
-    """Replaces known secret values, as they are and as they stand in a URL, and what looks like a secret."""
-
-    def __init__(self, secrets: Iterable[str] = ()) -> None:
-        known = {form for secret in secrets if secret for form in (secret, quote(secret, safe=""))}
-        longest_first = sorted(known, key=len, reverse=True)
-        self._known = re.compile("|".join(map(re.escape, longest_first))) if known else None
-
-    def __call__(self, text: str) -> str:
-        if self._known is not None:
-            text = self._known.sub(MASK, text)
-        for pattern in PATTERNS:
-            text = pattern.sub(rf"\g<1>{MASK}", text)
-        return text
 
 
 class LineFormatter(logging.Formatter):

@@ -153,6 +153,7 @@ class SignalGenerator:
             "price_x": price_x,
             "price_y": price_y,
             "z_score": _known(self.zscore),
+            "spread": self._spread(price_x, price_y),
             "strength": self._strength().value if math.isfinite(self.zscore) else None,
             **{name: _known(getattr(statistics, name, math.nan)) for name in ("mean", "std", "hedge_ratio")},
             "statistics": "last_bar" if trade is None else "frozen",
@@ -182,6 +183,12 @@ class SignalGenerator:
         if position is None or not position.is_open or position.statistics is None:
             return None
         return _Trade(position.direction, position.statistics)
+
+    def _spread(self, price_x: float | None, price_y: float | None) -> float | None:
+        statistics = self._statistics()
+        if statistics is None or price_x is None or price_y is None:
+            return None
+        return _known(statistics.spread(price_x, price_y))
 
     def _statistics(self) -> SpreadStatistics | None:
         trade = self._trade()

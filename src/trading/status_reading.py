@@ -53,6 +53,7 @@ def bot_status(config: LoadedConfig, now: datetime | None = None) -> dict[str, A
                 config.model.bar_hours,
                 last_bars,
                 clock_of(row, mode, now),
+                is_running=is_held(lock_path(journal)),
                 is_up=row.pop("is_market_up", False),
             ),
         }
@@ -95,9 +96,20 @@ def clock_of(row: Mapping[str, Any], mode: str, now: datetime | None) -> datetim
 
 
 def feed_rows(
-    symbols: Iterable[str], bar_hours: float, last_bars: Mapping[str, str], now: datetime | None, *, is_up: bool
+    symbols: Iterable[str],
+    bar_hours: float,
+    last_bars: Mapping[str, str],
+    now: datetime | None,
+    *,
+    is_running: bool,
+    is_up: bool,
 ) -> list[dict[str, Any]]:
-    """``state``: live, stale (its bars are overdue), down (the connection is lost) or waiting (no bar so far)."""
+    """``state``: live, stale (its bars are overdue), down (the connection is lost) or waiting (no bar so far).
+
+    Of a bot that does not run: "not running", and without an age.
+    """
+    if not is_running:
+        return [{"symbol": symbol, "age_s": None, "state": "not running"} for symbol in symbols]
     stale_s = STALE_AFTER_BARS * bar_hours * SECONDS_PER_HOUR
     feeds = []
     for symbol in symbols:

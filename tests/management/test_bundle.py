@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import html
 import io
 import json
 import shutil
 import sqlite3
 import zipfile
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -188,3 +191,9 @@ def test_no_canary_is_in_any_file_of_the_bundle(
     for secret in EVERY:
         assert [name for name, content in found.items() if secret.encode() in content] == []
         assert secret not in said.out + said.err
+
+
+@pytest.mark.parametrize("written", [json.dumps, html.escape, quote])
+def test_the_last_look_finds_a_secret_in_any_form(written: Callable[[str], str]) -> None:
+    assert Masking(["wörter & <mehr>"]).shows(f"x {written('wörter & <mehr>')} y".encode())
+    assert not Masking(["wörter & <mehr>"]).shows(b"x worter y")

@@ -90,8 +90,8 @@ def test_the_status_of_a_stopped_bot_is_as_promised(config, capsys):
     assert pair["state"] == "open" and abs(pair["z"]) > 1.0
     assert all(leg["ledger"] == leg["exchange"] != 0 for leg in pair["legs"])
     assert {"name": "max_positions", "used": 1.0, "limit": 5.0} in status["limits"]
-    assert {feed["state"] for feed in status["feeds"]} == {"live"}
-    assert {feed["age_s"] for feed in status["feeds"]} == {0.0}
+    assert {feed["state"] for feed in status["feeds"]} == {"not running"}
+    assert {feed["age_s"] for feed in status["feeds"]} == {None}
     assert status["last_reconciled"].endswith("Z") and status["longest_unhedged_s"] == 0.0
     assert call("status", config) == 0
     shown = capsys.readouterr().out

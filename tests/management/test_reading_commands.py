@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import sqlite3
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
@@ -54,6 +56,8 @@ def test_a_pdf_without_a_browser_is_a_sentence(
 
 def test_why_tells_a_trade_and_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["why", "bot.json", "3"]) == 0
+    assert "trade 3: " in capsys.readouterr().out
+    assert main(["why", "bot.json", "--run", "1", "3"]) == 0
     assert "trade 3: " in capsys.readouterr().out
     assert main(["why", "bot.json", "--list"]) == 0
     listed = capsys.readouterr().out.splitlines()
@@ -141,6 +145,28 @@ def test_a_damaged_journal_is_told(
     journal.write_bytes(b"no journal at all" * 100)
     assert main(command) == 2
     assert "is not a readable journal" in capsys.readouterr().err
+
+
+def test_a_damaged_row_of_a_journal_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lived = lived_bot()
+    shutil.copytree(lived.folder, tmp_path / "bot")
+    monkeypatch.chdir(tmp_path / "bot")
+    journal, _ = state_paths(lived.config)
+    with closing(sqlite3.connect(journal)) as rows:
+        rows.execute("UPDATE runs SET terms = '{bad'")
+        rows.commit()
+    assert main(["report", "bot.json"]) == 2
+    assert "the journal has a damaged row" in capsys.readouterr().err
+
+
+def test_a_result_with_a_profit_that_is_no_number_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    row = json.loads((lived_bot().folder / "run.json").read_text())
+    row["trades"][0]["pnl"] = "NaN"
+    (tmp_path / "r.json").write_text(json.dumps(row))
+    assert main(["report", str(tmp_path / "r.json")]) == 2
+    assert "a number was wanted, found 'NaN'" in capsys.readouterr().err
 
 
 def test_a_running_bot_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.management.lived_bot import lived_bot
 from trading.market_input import DataChoice, market_input
+from trading.reports.cautions import cautions
 from trading.reports.performance import metrics
 from trading.reports.run_reading import RunUnknown, run_of, run_result
 
@@ -30,11 +31,14 @@ def test_a_run_is_read_back_as_the_bot_reported_it() -> None:
     assert (back.equity_start, back.equity_end) == (told.equity_start, told.equity_end)
     assert (back.bars, back.signals) == (told.bars, told.signals)
     assert back.bars_in_position == told.bars_in_position
+    assert (back.start, back.end, back.notes) == (told.start, told.end, told.notes)
+    assert any("settlements" in note for note in back.notes)
+    assert cautions(back) == cautions(told)
     assert metrics(back).sharpe == metrics(told).sharpe
     assert float(back.turnover_notional) == pytest.approx(float(told.turnover_notional))
     assert back.provenance is not None and told.provenance is not None
     assert back.provenance.config_sha256 == told.provenance.config_sha256
-    assert back.provenance.terms == told.provenance.terms
+    assert back.provenance.terms == told.provenance.terms and back.provenance.data == told.provenance.data
 
 
 def test_without_prices_open_pairs_stand_at_their_entry_and_that_is_said() -> None:

@@ -17,6 +17,8 @@ from tests.trading.runs import backtest, write_config
 from tests.trading.test_wire import Run as WireRun
 from trading.config.loader import load_config
 from trading.events import Alarm, Event, PairClosed, PairSignal
+from trading.journal.reads import JournalReader
+from trading.live_spreads import LIVE_KEY
 from trading.live_trading_bot import LiveTradingBot
 from trading.market_input import DataChoice, market_input
 from trading.records import RunResult
@@ -94,6 +96,11 @@ class Run:
         return [event.message for event in self.events if isinstance(event, Alarm)]
 
 
+def live_spreads() -> dict | None:
+    with JournalReader.open("state/0001_mock.journal.sqlite") as journal:
+        return journal.risk_state(LIVE_KEY)
+
+
 def reasons(result: RunResult) -> list[tuple[str, datetime]]:
     return [(trade.exit_reason, trade.exit_time) for trade in result.trades]
 
@@ -107,6 +114,7 @@ def test_a_jump_between_two_bars_stops_the_pair_where_a_backtest_sees_nothing(tm
     assert reasons(result) == [("stop", T0 + timedelta(hours=JUMP_BAR))]
     assert float(result.trades[0].legs[0].exit_price or 0) == pytest.approx(101.78, abs=0.02)
     assert result.open == () and result.signals == 2
+    assert live_spreads() is None, "virtual time has nobody who could look"
     assert not run.bot.was_halted
 
 
@@ -152,6 +160,8 @@ def test_a_stop_works_while_backtraders_thread_is_stuck_for_hours(tmp_path, monk
     assert reason == "stop"
     assert left_at - stuck.since >= timedelta(seconds=60)
     assert result.open == (), "what the strategy decided late doubles nothing"
+    spread = (live_spreads() or {})["ETH_BTC"]
+    assert datetime.fromisoformat(spread["time"]) > T0 and abs(spread["z"]) < 10.0 and abs(spread["spread"]) < 1.0
     assert not run.bot.was_halted
 
 

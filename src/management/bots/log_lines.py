@@ -1,12 +1,13 @@
-"""The end of a bot's log, without secrets, and what in it a person should look at."""
+"""The end of a bot's logs, and what in them a person should look at. Lines are masked when they are to be shown."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 TAIL_BYTES = 32 * 1024
+ERRORS_BYTES = 128 * 1024  # tracebacks take most of it
 WORRYING = ("WARNING", "ERROR", "CRITICAL")
 
 
@@ -23,12 +24,47 @@ class LogLine:
     def is_alarm(self) -> bool:
         return self.text.startswith("alarm ") or self.level in ("ERROR", "CRITICAL")
 
+    def masked(self, mask: Callable[[str], str]) -> LogLine:
+        return replace(self, where=mask(self.where), text=mask(self.text))
+
     @property
     def is_worrying(self) -> bool:
         return self.level in WORRYING
 
 
-def log_tail(path: Path, mask: Callable[[str], str], *, most_bytes: int = TAIL_BYTES) -> tuple[LogLine, ...]:
+@dataclass(frozen=True, slots=True)
+class Troubles:
+    """``lines``: alarms first, the newest first among each. ``count``: of all of them, of which ``lines`` may be some.
+
+    ``since``: the first moment that was looked at, by log; empty where there is no line.
+    """
+
+    lines: tuple[LogLine, ...] = ()
+    count: int = 0
+    alarms: int = 0
+    log_since: str = ""
+    errors_since: str = ""
+
+
+def troubles_of(log: Sequence[LogLine], errors: Sequence[LogLine]) -> Troubles:
+    """What is worrying in the ends of both logs.
+
+    Bots of a folder may share a log of errors, and each line of it is in its own bot's log as well: of the time that
+    ``log`` covers, ``log`` alone speaks.
+    """
+    log_since, errors_since = _first_time(log), _first_time(errors)
+    older = [line for line in errors if line.time and (not log_since or line.time < log_since)]
+    newest_first = [line for line in reversed((*older, *log)) if line.is_worrying]
+    worst_first = sorted(newest_first, key=lambda line: not line.is_alarm)  # many warnings do not hide one alarm
+    alarms = sum(line.is_alarm for line in worst_first)
+    return Troubles(tuple(worst_first), len(worst_first), alarms, log_since, errors_since)
+
+
+def _first_time(lines: Sequence[LogLine]) -> str:
+    return next((line.time for line in lines if line.time), "")
+
+
+def log_tail(path: Path, *, most_bytes: int = TAIL_BYTES) -> tuple[LogLine, ...]:
     """The last lines, oldest first; none where there is no such file."""
     try:
         with open(path, "rb") as file:
@@ -37,7 +73,7 @@ def log_tail(path: Path, mask: Callable[[str], str], *, most_bytes: int = TAIL_B
             content = file.read(most_bytes)
     except OSError:
         return ()
-    lines = mask(content.decode("utf-8", "replace")).splitlines()
+    lines = content.decode("utf-8", "replace").splitlines()
     return tuple(map(_line, lines[1:] if size > most_bytes else lines))
 
 

@@ -17,7 +17,9 @@ from management.bots.finding import BotFiles
 from trading.journal.schema import SCHEMA_VERSION
 
 BUSY_TIMEOUT_S = 0.5
+WAYS = ("ASC", "DESC")
 Row = dict[str, Any]
+DAMAGED = (ValueError, KeyError, TypeError, AttributeError, ArithmeticError)  # what a row that makes no sense raises
 
 
 class Unreadable(Exception):
@@ -52,11 +54,11 @@ class BotReader:
 
     def states(self) -> dict[str, Row]:
         """Everything that the bot keeps under a key: its guard, its status, its config."""
-        return {row["key"]: json.loads(row["value"]) for row in self._ask("SELECT key, value FROM risk_state")}
+        return {row["key"]: self.parsed(row["value"]) for row in self._ask("SELECT key, value FROM risk_state")}
 
     def positions(self) -> list[Row]:
         rows = self._ask("SELECT pair_id, state, payload FROM pair_positions ORDER BY pair_id")
-        return [row | {"payload": json.loads(row["payload"])} for row in rows]
+        return [row | {"payload": self.parsed(row["payload"])} for row in rows]
 
     def decisions_of(self, pair_id: str, limit: int) -> list[Row]:
         """Of the newest run, oldest first."""
@@ -73,11 +75,17 @@ class BotReader:
         return [tuple(row) for row in self._raw(wanted, row_id, self._run)]
 
     def equity_sample(self, most: int) -> list[float]:
-        """The newest run's equity at about so many moments, evenly spread, the last one always."""
-        ((low, high),) = self._raw("SELECT min(id), max(id) FROM equity WHERE run = ?", self._run)
-        step = max(1, ((high or 0) - (low or 0)) // most)
-        wanted = "SELECT equity FROM equity WHERE run = ? AND (id % ? = 0 OR id = ?) ORDER BY id"
-        return [equity for (equity,) in self._raw(wanted, self._run, step, high)]
+        """The newest run's equity at about so many moments, evenly spread, the last one always.
+
+        By row ids, which follow each other within a run: a whole year is not gone through.
+        """
+        ends = [self._raw(f"SELECT id FROM equity WHERE run = ? ORDER BY id {way} LIMIT 1", self._run) for way in WAYS]
+        if not all(ends):
+            return []
+        low, high = (int(rows[0]["id"]) for rows in ends)
+        wanted = [*range(low, high, max(1, (high - low) // most)), high]
+        found = "SELECT equity FROM equity WHERE id IN (SELECT value FROM json_each(?)) AND run = ? ORDER BY id"
+        return [equity for (equity,) in self._raw(found, json.dumps(wanted), self._run)]
 
     def last_decision(self, pair_id: str) -> Row:
         return next(iter(self.decisions_of(pair_id, 1)), {})
@@ -119,11 +127,23 @@ class BotReader:
         wanted = "SELECT channel, count(*) AS number FROM waiting GROUP BY channel"
         return {row["channel"]: row["number"] for row in _rows(self._files.outbox, wanted)}
 
+    def parsed(self, text: str) -> Any:
+        """A cell's JSON."""
+        try:
+            return json.loads(text)
+        except (ValueError, TypeError) as error:
+            raise Unreadable(f"{self._files.journal.name} has a damaged row ({error}): restore a copy of it") from None
+
     @property
     def _run(self) -> int:
         return int(self.run.get("number", 0))
 
     def _check_schema(self, version: int | None) -> None:
+        if isinstance(version, int) and version > SCHEMA_VERSION:
+            raise Unreadable(
+                f"{self._files.journal.name} has schema {version}, of a newer program; this one reads "
+                f"{SCHEMA_VERSION}: update the program"
+            )
         if version != SCHEMA_VERSION:
             raise Unreadable(
                 f"{self._files.journal.name} has schema {version}, this program reads {SCHEMA_VERSION}: start the bot "

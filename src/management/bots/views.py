@@ -14,6 +14,7 @@ from management.bots.reading import BotReader, Row
 from pairs.words import PairState
 from trading.journal.file import is_held, lock_path
 from trading.kept_config import CONFIG_KEY
+from trading.live_spreads import LIVE_KEY
 from trading.risk.state import GUARD_KEY
 from trading.status import STATUS_KEY
 from trading.status_reading import breaker_row, clock_of, feed_rows
@@ -30,14 +31,27 @@ class LegView:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveSpread:
+    """z and spread at prices between two bars. ``time``: ISO text."""
+
+    time: str
+    zscore: float
+    spread: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class PairView:
-    """``levels``: |z| of entry, exit and stop, empty for rules without z. ``statistics``: those frozen at the entry."""
+    """``levels``: |z| of entry, exit and stop, empty for rules without z. ``statistics``: those frozen at the entry.
+
+    ``zscore`` and ``spread`` are of the last closed bar; ``live`` of the last prices after it, if there are any.
+    """
 
     pair_id: str
     state: str
     direction: str
     zscore: float | None
     spread: float | None
+    live: LiveSpread | None
     entry_time: str
     entry_z: float | None
     unrealised: float | None
@@ -109,42 +123,52 @@ def bot_view(files: BotFiles, reader: BotReader, now: datetime) -> BotView:
     clock = clock_of(status, mode, now)
     last_bar = status.get("time")
     is_up = bool(status.get("is_market_up"))
-    last_bars = status.get("last_bars", {})
+    last_bars, is_running = status.get("last_bars", {}), is_held(lock_path(files.journal))
     return BotView(
         key=files.key,
         bot_id=reader.meta["bot_id"],
         mode=mode,
         config=config,
-        is_running=is_held(lock_path(files.journal)),
+        is_running=is_running,
         run=reader.run,
         breaker=breaker_row(guard),
         trips=tuple((when, reason) for when, reason in guard.get("trips", ())),
         status=status,
-        pairs=_pairs(reader, config, status, guard),
+        pairs=_pairs(reader, states if is_running else states | {LIVE_KEY: {}}),
         limits=tuple(_limit(row) for row in status.get("limits", ())),
         feeds=tuple(
             feed_rows(
-                config.get("symbols") or list(last_bars), config.get("bar_hours", 1.0), last_bars, clock, is_up=is_up
+                config.get("symbols") or list(last_bars),
+                config.get("bar_hours", 1.0),
+                last_bars,
+                clock,
+                is_running=is_running,
+                is_up=is_up,
             )
         ),
-        last_bar_age_s=(clock - parse_utc(last_bar)).total_seconds() if clock and last_bar else None,
+        last_bar_age_s=_bar_age_s(last_bar, clock) if is_running or mode != "mock" else None,
         commands_waiting=reader.commands_waiting(),
     )
 
 
-def _pairs(reader: BotReader, config: Row, status: Row, guard: Row) -> tuple[PairView, ...]:
+def _bar_age_s(last_bar: str | None, clock: datetime | None) -> float | None:
+    return (clock - parse_utc(last_bar)).total_seconds() if clock and last_bar else None
+
+
+def _pairs(reader: BotReader, states: Mapping[str, Row]) -> tuple[PairView, ...]:
     stored = {row["pair_id"]: row for row in reader.positions()}
-    named: Mapping[str, list[str]] = config.get("pairs", {})
+    named: Mapping[str, list[str]] = states.get(CONFIG_KEY, {}).get("pairs", {})
     held = [pair_id for pair_id, row in stored.items() if row["state"] != PairState.FLAT.value]
     return tuple(
-        _pair(reader, pair_id, stored.get(pair_id), named.get(pair_id, []), config=config, status=status, guard=guard)
+        _pair(reader, pair_id, stored.get(pair_id), named.get(pair_id, []), states=states)
         for pair_id in dict.fromkeys([*named, *held])
     )
 
 
 def _pair(
-    reader: BotReader, pair_id: str, stored: Row | None, symbols: list[str], *, config: Row, status: Row, guard: Row
+    reader: BotReader, pair_id: str, stored: Row | None, symbols: list[str], *, states: Mapping[str, Row]
 ) -> PairView:
+    status, guard, config = (states.get(key, {}) for key in (STATUS_KEY, GUARD_KEY, CONFIG_KEY))
     state = stored["state"] if stored else PairState.FLAT.value
     payload = stored["payload"] if stored and state != PairState.FLAT.value else {}
     decision = reader.last_decision(pair_id)
@@ -157,6 +181,7 @@ def _pair(
         direction=payload.get("direction", ""),
         zscore=decision.get("zscore"),
         spread=decision.get("spread"),
+        live=_live(states.get(LIVE_KEY, {}).get(pair_id), decision.get("time", "")),
         entry_time=payload.get("entry_time", ""),
         entry_z=payload.get("entry_z"),
         unrealised=status.get("unrealised", {}).get(pair_id) if payload else None,
@@ -165,6 +190,13 @@ def _pair(
         statistics=payload.get("statistics"),
         quarantined_until=guard.get("quarantine", {}).get(pair_id, ""),
     )
+
+
+def _live(row: Row | None, bar_time: str) -> LiveSpread | None:
+    """None where the bar is as new."""
+    if row is None or (bar_time and parse_utc(row["time"]) <= parse_utc(bar_time)):
+        return None
+    return LiveSpread(row["time"], row["z"], row["spread"])
 
 
 def _held(reader: BotReader, pair_id: str, ref: str | None) -> dict[str, Decimal]:

@@ -11,7 +11,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from management.bots.finding import find_bots
-from management.bots.reading import Unreadable
+from management.bots.reading import DAMAGED, Unreadable
 from management.bots.watching import BotWatch
 from management.metrics.families import Families
 from management.metrics.order_figures import OrderFigures
@@ -41,7 +41,7 @@ class Metrics(Collector):
                         figures = self._figures.setdefault(key, OrderFigures())
                         figures.read_on(reader)
                         families.add_bot(view, reader, figures)
-                except Unreadable:
+                except (Unreadable, *DAMAGED):
                     families.add_unreadable(key)
         yield from families.all()
 

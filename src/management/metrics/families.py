@@ -77,7 +77,6 @@ class Families:
 
     def add_bot(self, view: BotView, reader: BotReader, figures: OrderFigures) -> None:
         bot = (view.bot_id, view.mode)
-        self._gauges["tandem_journal_readable"].add_metric([view.key], 1.0)
         self._set("tandem_build_info", (*bot, str(view.run.get("code_version", "unknown"))), 1.0)
         for name, known in PLAIN.items():
             self._set(name, bot, known(view))
@@ -91,6 +90,7 @@ class Families:
         for channel, number in reader.notices_waiting().items():
             self._set("tandem_notices_unsent", (*bot, channel), number)
         self._add_counts(view, reader, figures, bot)
+        self._gauges["tandem_journal_readable"].add_metric([view.key], 1.0)
 
     def _add_pairs(self, view: BotView, bot: tuple[str, str]) -> None:
         for pair in view.pairs:

@@ -19,6 +19,7 @@ from management.report.pictures import (
 from management.report.tables import Cell, cell, facts, month_table, parameters, table
 from management.report.words import amount, length, minute, money, number, per_cent, price, quantity, ratio, tone
 from trading.records import TradeRecord
+from trading.reports.cautions import questions
 from trading.reports.report import Report
 from trading.reports.trade_figures import PairRow, ProfitParts
 
@@ -79,7 +80,8 @@ def _beside(report: Report) -> str:
 
 def _cautions(report: Report) -> Markup:
     if not report.cautions:
-        return tag("p", "Nothing speaks against these figures but that the past is not the future.", class_="muted")
+        asked = f"Only this was asked, and nothing was found: {'; '.join(questions())}? Other doubts remain."
+        return tag("p", asked, class_="muted")
     rows = [tag("li", caution.text, class_="caution", data_name=caution.name) for caution in report.cautions]
     return tag("section", tag("h2", "Before you believe it"), tag("ul", rows, class_="cautions"))
 

@@ -101,13 +101,17 @@ class Access:
         self._tries = TryLimit(clock)
         self._sessions: dict[bytes, float] = {}
 
-    def check_token(self, given: str, address: str) -> Answer:
-        """While an address has been wrong too often, no token of it is looked at."""
-        if not self._tries.allows(address):
+    def check_token(self, given: str, address: str, door: str) -> Answer:
+        """While an address has been wrong too often by this door, no token of it is looked at there.
+
+        A program that shows an old token by one door does not lock its owner out of the other.
+        """
+        caller = f"{door} {address}"
+        if not self._tries.allows(caller):
             return Answer.TOO_MANY_TRIES
         if hmac.compare_digest(self._token, given.encode("utf-8", "replace")):
             return Answer.OPEN
-        self._tries.note_wrong(address)
+        self._tries.note_wrong(caller)
         return Answer.CLOSED
 
     def open_session(self) -> str:

@@ -27,7 +27,7 @@ def add_account_pages(app: FastAPI, access: Access) -> None:
     async def log_in(request: Request) -> Response:
         """Opens a session, kept in a cookie"""
         token = form_fields(await request.body()).get("token", "").strip()
-        answer = access.check_token(token, address_of(request))
+        answer = access.check_token(token, address_of(request), "form")
         if answer is not Answer.OPEN:
             status, problem = PROBLEMS[answer]
             return page(request, "login.html", status=status, problem=problem)

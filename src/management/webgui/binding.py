@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import ssl
 from dataclasses import dataclass
 
 LOOPBACK = "127.0.0.1"
@@ -49,6 +50,7 @@ class Binding:
         """Raises ``BindingRefused``."""
         if (self.certfile is None) != (self.keyfile is None):
             raise BindingRefused("--certfile and --keyfile belong together: give both")
+        self._check_certificate()
         if is_loopback(self.host):
             return
         if not (self.is_understood and self.has_tls):
@@ -59,6 +61,17 @@ class Binding:
             )
         if _is_wildcard(self.host) and not self.names:
             raise BindingRefused(f"{self.host} is every address: say with --name by which host name it is called")
+
+    def _check_certificate(self) -> None:
+        if self.certfile is None or self.keyfile is None:
+            return
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.certfile, self.keyfile)
+        except (OSError, ValueError) as error:
+            raise BindingRefused(
+                f"--certfile {self.certfile} and --keyfile {self.keyfile} cannot be used ({error}): both are wanted as "
+                "PEM, the key without a password, and belonging together"
+            ) from None
 
 
 def is_loopback(host: str) -> bool:

@@ -47,7 +47,6 @@ def add_bot_pages(app: FastAPI, watch: BotWatch) -> None:
         """One bot: figures, curves, pairs, limits, health, alarms, commands"""
         with watch.looking(watch.files(key)) as (reader, view):
             points = watch.curve(reader, key)
-            lines = watch.log(view)
             return page(
                 request,
                 "bot.html",
@@ -56,8 +55,7 @@ def add_bot_pages(app: FastAPI, watch: BotWatch) -> None:
                 drawdown=charts.drawdown_chart(points),
                 pairs=[_pair_card(reader, pair) for pair in _open_first(view)],
                 agrees=_agrees(view),
-                alarms=[line for line in lines if line.is_alarm],
-                worries=[line for line in reversed(lines) if line.is_worrying][:LISTED_WORRIES],
+                troubles=watch.troubles(view, LISTED_WORRIES),
                 commands=[watch.told(row) for row in reader.commands(LISTED_COMMANDS)],
             )
 
@@ -65,7 +63,7 @@ def add_bot_pages(app: FastAPI, watch: BotWatch) -> None:
     def trades(request: Request, key: str) -> Response:
         """The newest closed trades, profit split into its parts"""
         with watch.looking(watch.files(key)) as (reader, view):
-            rows = [_trade_row(row) for row in reader.newest("trades", LISTED_ROWS)]
+            rows = [_trade_row(row, reader.parsed(row["legs"])) for row in reader.newest("trades", LISTED_ROWS)]
             return page(request, "trades.html", view=view, rows=rows, total=reader.count("trades"))
 
     @app.get("/bots/{key}/orders")
@@ -79,7 +77,8 @@ def add_bot_pages(app: FastAPI, watch: BotWatch) -> None:
     def decisions(request: Request, key: str) -> Response:
         """What the rules answered at each bar, and what was refused, with the reasons"""
         with watch.looking(watch.files(key)) as (reader, view):
-            refused = [row | {"reasons": json.loads(row["reasons"])} for row in reader.newest("refusals", LISTED_ROWS)]
+            refused = reader.newest("refusals", LISTED_ROWS)
+            refused = [row | {"reasons": reader.parsed(row["reasons"])} for row in refused]
             rows = reader.newest("decisions", LISTED_ROWS)
             return page(request, "decisions.html", view=view, rows=rows, refusals=refused)
 
@@ -103,13 +102,16 @@ def _open_first(view: BotView) -> list[PairView]:
 
 def _pair_card(reader: BotReader, pair: PairView) -> dict[str, Any]:
     rows = reader.decisions_of(pair.pair_id, CHART_BARS)
+    if pair.live is not None:
+        rows.append({"time": pair.live.time, "zscore": pair.live.zscore, "spread": pair.live.spread})
     marks = _marks(reader, pair, [row["time"] for row in rows])
     return {"pair": pair, "z_chart": _z_chart(pair, rows, marks), "spread_chart": _spread_chart(pair, rows, marks)}
 
 
 def _z_chart(pair: PairView, rows: list[Row], marks: list[charts.Mark]) -> Any:
     at_entry = f", entry at {pair.levels['entry']:g}" if "entry" in pair.levels else ""
-    now = "unknown" if pair.zscore is None else f"{pair.zscore:+.2f}"
+    zscore = pair.live.zscore if pair.live is not None else pair.zscore
+    now = "unknown" if zscore is None else f"{zscore:+.2f}"
     return charts.band_chart(
         [row["time"] for row in rows],
         [row["zscore"] for row in rows],
@@ -137,7 +139,7 @@ def _spread_chart(pair: PairView, rows: list[Row], marks: list[charts.Mark]) -> 
         [row["spread"] for row in rows],
         levels=levels,
         marks=marks,
-        words=f"Spread of {pair.pair_id} with the bands of its entry: now {pair.spread}, mean {mean:.5f}",
+        words=f"Spread of {pair.pair_id} with the bands of its entry: now {rows[-1]['spread']}, mean {mean:.5f}",
         form="+.4f",
     )
 
@@ -162,8 +164,7 @@ def _agrees(view: BotView) -> bool | None:
     return all(abs(held.get(symbol, 0.0) - amount) <= 1e-9 for symbol, amount in told.items())
 
 
-def _trade_row(row: Row) -> Row:
-    legs = json.loads(row["legs"])
+def _trade_row(row: Row, legs: list[Row]) -> Row:
     return row | {name: sum(float(leg[name]) for leg in legs) for name in ("pnl_price", "fees", "funding")}
 
 

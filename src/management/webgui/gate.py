@@ -10,7 +10,7 @@ import asyncio
 import re
 from urllib.parse import urlsplit
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -21,7 +21,7 @@ MOST_BODY_BYTES = 16 * 1024
 BODY_PATIENCE_S = 10.0
 OWN_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 LOGIN_PATH, STATIC_PATH = "/login", "/static/"
-METHODS = ("GET", "POST")
+METHODS = ("GET", "HEAD", "POST")
 HOST_PATTERN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?")
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
 HEADERS = {
@@ -47,11 +47,16 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
+        is_head = scope["method"] == "HEAD"
+        if is_head:
+            scope = {**scope, "method": "GET"}
         request = Request(scope, receive)
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], *_RAW_HEADERS]
+            elif is_head and message["type"] == "http.response.body":
+                message = {**message, "body": b""}
             await send(message)
 
         refusal = self._refusal(request)
@@ -60,6 +65,8 @@ class Gate:
             return
         try:
             body = await asyncio.wait_for(_body(request), BODY_PATIENCE_S)
+        except ClientDisconnect:  # nobody is left to be answered
+            return
         except (_TooLarge, TimeoutError) as error:
             code = 413 if isinstance(error, _TooLarge) else 408
             await _said(code, "the request's body is too large or too slow")(scope, receive, sending)
@@ -71,7 +78,7 @@ class Gate:
         if host is None or host[1].lower() not in self._hosts:
             return _said(400, "this panel is not known by that host name")
         if request.method not in METHODS:
-            return _said(405, "this panel serves GET and POST", {"Allow": ", ".join(METHODS)})
+            return _said(405, "this panel serves GET, HEAD and POST", {"Allow": ", ".join(METHODS)})
         length = request.headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > MOST_BODY_BYTES:
             return _said(413, f"a body of at most {MOST_BODY_BYTES} bytes was wanted")
@@ -82,7 +89,7 @@ class Gate:
     def _closed_to(self, request: Request) -> Response | None:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            answer = self._access.check_token(token.strip(), address_of(request))
+            answer = self._access.check_token(token.strip(), address_of(request), "header")
             return None if answer is Answer.OPEN else refusal_of(answer)
         if self._access.has_session(request.cookies.get(COOKIE, "")):
             return None

@@ -178,6 +178,8 @@ class JournalReads:
                 return self._connection.execute(wanted).all()
         except DatabaseError as error:
             raise JournalError(f"the journal could not be read ({error.orig})") from None
+        except (ValueError, ArithmeticError, TypeError) as error:  # a cell that is no JSON, time or decimal
+            raise JournalError(f"the journal has a damaged row ({error}): restore a copy") from None
 
 
 class JournalReader(JournalReads):

@@ -9,7 +9,7 @@ from notifications.words import Channel, Delivered, Delivery, Failed, Refused, T
 from trading.config.credentials import known_secrets
 from trading.config.model import LoadedConfig
 from trading.preflight.finding import Finding, fails, ok, warning
-from trading.run_logs import Redactor
+from trading.secret_text import Redactor
 from trading.telling.channels import build_channels, enabled_channels
 from trading.telling.heartbeat_check import heartbeat_problem
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 from trading.records import RunResult
 from trading.reports.equity_figures import longest_fall
@@ -17,6 +18,7 @@ SHORT_DAYS = 60.0
 LARGE_SHARE = Decimal("0.5")
 ALL_SHARE = Decimal(1)
 HALF = 0.5
+MOST_NAMES = 5
 SECONDS_PER_DAY = 86_400.0
 # As ``trading.market_input`` notes it.
 _FUNDING_NOTE = re.compile(r"funding: (\d+) settlements from recorded series, (\d+) from the constant (.+)")
@@ -32,7 +34,37 @@ class Caution:
 
 def cautions(result: RunResult) -> tuple[Caution, ...]:
     """In the order of how much they take away from the result."""
-    return tuple(caution for ask in _QUESTIONS for caution in ask(result))
+    return tuple(caution for ask in _QUESTIONS.values() for caution in ask(result))
+
+
+def questions() -> tuple[str, ...]:
+    """What ``cautions`` asks of a result, in its order: nothing else was asked."""
+    return tuple(_QUESTIONS)
+
+
+def _made_up(result: RunResult) -> Iterator[Caution]:
+    made_of = result.provenance
+    if made_of is None or "dir" in made_of.data:
+        return
+    known: Mapping[str, Any] = made_of.terms.get("data", {})
+    if made_of.data.get("source", known.get("data_source")) == "mock":
+        yield Caution(
+            "made_up",
+            "The market is made up: its pairs were built to come back to each other, and nothing here says anything "
+            "about a real one.",
+        )
+
+
+def _unknown_formation(result: RunResult) -> Iterator[Caution]:
+    pairs = [] if result.provenance is None else result.provenance.terms.get("pairs", [])
+    unknown = [pair["pair_id"] for pair in pairs if pair.get("formation_end") is None]
+    if unknown:
+        names = ", ".join(unknown[:MOST_NAMES]) + (", …" if len(unknown) > MOST_NAMES else "")
+        yield Caution(
+            "unknown_formation",
+            f"{len(unknown)} of {_count(len(pairs), 'pair')} do not say on which data they were chosen ({names}): "
+            "their parameters may have been chosen on the same data.",
+        )
 
 
 def _no_trade(result: RunResult) -> Iterator[Caution]:
@@ -146,19 +178,21 @@ def _legging(result: RunResult) -> Iterator[Caution]:
         )
 
 
-_QUESTIONS: tuple[Callable[[RunResult], Iterator[Caution]], ...] = (
-    _no_trade,
-    _in_formation,
-    _few_trades,
-    _short,
-    _costs,
-    _one_trade,
-    _open_profit,
-    _long_fall,
-    _legging,
-    _assumed_funding,
-    _tripped,
-)
+_QUESTIONS: dict[str, Callable[[RunResult], Iterator[Caution]]] = {
+    "is the market a real one": _made_up,
+    "is there a closed trade": _no_trade,
+    "were pairs chosen on the same data": _in_formation,
+    "is it known on which data they were chosen": _unknown_formation,
+    "are there few trades": _few_trades,
+    "is the run short": _short,
+    "do costs eat what prices gave": _costs,
+    "does one trade make the profit": _one_trade,
+    "is the profit still open": _open_profit,
+    "was it long below its peak": _long_fall,
+    "did legging take much": _legging,
+    "is funding assumed": _assumed_funding,
+    "did a risk limit stop it": _tripped,
+}
 
 
 def _costs_of(parts: ProfitParts) -> Decimal:

@@ -30,6 +30,7 @@ from trading.reports.trade_figures import (
     profit_parts,
     trade_figures,
 )
+from trading.run_facts import read_facts
 from trading.utc_text import parse_utc
 from trading.venues.opening import state_paths
 
@@ -81,7 +82,7 @@ def report_of_run(config: LoadedConfig, number: int | None, *, choice: DataChoic
     path, _ = state_paths(config)
     with JournalReader.open(path) as journal:
         run = run_of(journal, number, config.bot_id)
-        bars = _bars_of_config(config, choice, run.config_sha256)
+        bars = _bars_of_config(config, _completed(choice, read_facts(journal, run.number).data), run.config_sha256)
         result = run_result(journal, config, run, _last_prices(bars.market, journal.equity(run.number)))
         views = views_of_decisions(config, journal.decisions(run.number))
     if bars.market is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from decimal import Decimal
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +69,10 @@ def result_of(document: Any, name: str) -> RunResult:
         )
     try:
         result = _result(document)
+        _refuse_false_sums(document, result, name)
     except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise ResultUnreadable(f"{name} is a damaged result ({what}): write it anew with --json") from None
-    _refuse_false_sums(document, result, name)
     return result
 
 
@@ -155,10 +156,17 @@ def _refuse_false_sums(document: Mapping[str, Any], result: RunResult, name: str
                 f"{name} is damaged: trade {number} ({trade.pair_id}) says a profit of {row['pnl']}, its parts sum to "
                 f"{trade.pnl:.2f}"
             )
+    made = sum((trade.pnl for trade in result.trades), ZERO) + sum((one.unrealised for one in result.open), ZERO)
+    told = result.equity_end - result.equity_start
+    if abs(told - made) > CENT:
+        raise ResultUnreadable(
+            f"{name} is damaged: it says a profit of {told:.2f}, its {len(result.trades)} closed trades and what is "
+            f"open sum to {made:.2f}"
+        )
 
 
 def _decimal(value: float | None) -> Decimal:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
         raise ValueError(f"a number was wanted, found {value!r}")
     return Decimal(repr(value))
 

@@ -18,6 +18,7 @@ from trading.journal.words import Run, restored_position
 from trading.provenance import library_versions
 from trading.records import OpenRecord, Provenance, RunResult
 from trading.risk.state import GUARD_KEY
+from trading.run_facts import read_facts
 from trading.run_terms import OPENING_EQUITY, RUN_KEY
 from trading.utc_text import parse_utc
 
@@ -55,13 +56,14 @@ def run_result(
     closed = start + sum((trade.pnl for trade in trades), ZERO)
     unrealised = sum((record.unrealised for record in still_open), ZERO)
     fills = journal.fills_of_run(run.number)
+    facts = read_facts(journal, run.number)
     end = equity[-1][0] if equity else run.ended
     guard = journal.risk_state(GUARD_KEY) or {} if is_newest else {}
     return RunResult(
         config=config.name,
         mode=config.model.broker.type,
         bars=run.bars,
-        start=equity[0][0] if equity else run.started,
+        start=facts.start or run.started,
         end=end or run.started,
         bar_hours=config.model.bar_hours,
         equity_start=start,
@@ -73,9 +75,9 @@ def run_result(
         bars_in_position=_bars_held(equity, [(t.entry_time, t.exit_time) for t in trades], still_open),
         turnover_notional=sum((fill.amount * fill.price for fill in fills), ZERO),
         signals=run.signals,
-        notes=_notes(still_open, prices),
+        notes=(*facts.notes, *_notes(still_open, prices)),
         risk_trips=tuple((parse_utc(when), reason) for when, reason in guard.get("trips", ())),
-        provenance=Provenance(run.config_sha256, run.code_version, run.terms or {}, library_versions()),
+        provenance=Provenance(run.config_sha256, run.code_version, run.terms or {}, library_versions(), facts.data),
     )
 
 

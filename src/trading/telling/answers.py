@@ -12,6 +12,7 @@ from notifications.bot_desk import Answer
 from pairs.words import PairState
 from trading.journal.reads import JournalReads
 from trading.journal.words import restored_position
+from trading.live_spreads import LIVE_KEY
 from trading.records import Decision, TradeRecord
 from trading.reports.performance import win_rate_pct
 from trading.reports.why import explain
@@ -52,6 +53,9 @@ def pairs_answer(status: Status) -> Answer:
 def pair_answer(status: Status, journal: JournalReads, pair_id: str) -> Answer:
     pair = next(pair for pair in status["pairs"] if pair["pair_id"] == pair_id)
     lines = [] if pair["z"] is None else [f"z {pair['z']:+.2f}"]
+    live = (journal.risk_state(LIVE_KEY) or {}).get(pair_id)
+    if live is not None and status["running"]:
+        lines.append(f"z {live['z']:+.2f} at the prices of {live['time'][11:19]} UTC")
     stored = journal.positions().get(pair_id)
     if stored is not None and stored.state is not PairState.FLAT:
         position = restored_position(stored)

@@ -12,7 +12,7 @@ from trading.config.credentials import CredentialsError, known_secrets, secret_v
 from trading.config.model import LoadedConfig
 from trading.config.notification_sections import ChannelSection
 from trading.config.notifiers import WEBHOOKS, addresses, missing_names
-from trading.run_logs import Redactor
+from trading.secret_text import Redactor
 
 Environ = Mapping[str, str]
 

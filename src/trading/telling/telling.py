@@ -28,7 +28,7 @@ from trading.events import (
 )
 from trading.plan_builder import signal_terms, stop_levels
 from trading.risk.state import Breaker, BreakerTripped, LimitReached, PairQuarantined
-from trading.run_logs import Redactor
+from trading.secret_text import Redactor
 from trading.telling.channels import build_channels
 from trading.telling.health import Wellness
 from trading.telling.history import History

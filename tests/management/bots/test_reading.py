@@ -71,6 +71,19 @@ def test_a_curve_is_read_on_and_knows_its_drawdown(tmp_path: Path, files: BotFil
     assert curve.points().equity[49:] == [10_000.0, 9_500.0]
 
 
+def test_a_sample_of_the_equity_is_of_the_newest_run_with_its_first_and_last_bar(tmp_path: Path) -> None:
+    with journal_of(tmp_path) as journal:
+        for first in (1.0, 5_000.0):
+            journal.start_run(started=START, config_sha256="0" * 64, code_version="0.1.0")
+            with journal.transaction():
+                for number in range(1_000):
+                    journal.record_equity(START + timedelta(minutes=number), first + number)
+    with BotReader(find_bots(tmp_path)["0001_mock"]) as reader:
+        sample = reader.equity_sample(100)
+    assert (sample[0], sample[-1]) == (5_000.0, 5_999.0) and 100 <= len(sample) <= 120
+    assert sample == sorted(sample)
+
+
 def test_a_long_curve_is_thinned_and_keeps_its_end(tmp_path: Path) -> None:
     bars = 2 * MOST_POINTS + 7
     with journal_of(tmp_path) as journal:
@@ -94,8 +107,8 @@ def test_the_end_of_a_log_is_read_by_whole_lines(tmp_path: Path) -> None:
     log = tmp_path / "bot.log"
     lines = [f"2024-01-01T00:00:{number:02d}.000Z WARNING some.module alarm number {number}" for number in range(60)]
     log.write_text("\n".join([*lines, "Traceback (most recent call last):", "é" * 20]) + "\n", encoding="utf-8")
-    tail = log_tail(log, str.upper, most_bytes=500)
+    tail = [line.masked(str.upper) for line in log_tail(log, most_bytes=500)]
     assert [line.time for line in tail[:-2]] == [f"2024-01-01T00:00:{number}.000Z" for number in range(54, 60)]
     assert tail[-3].level == "WARNING" and tail[-3].text == "ALARM NUMBER 59"
     assert (tail[-2].level, tail[-2].text) == ("", "TRACEBACK (MOST RECENT CALL LAST):")
-    assert log_tail(tmp_path / "none.log", str) == ()
+    assert log_tail(tmp_path / "none.log") == ()

@@ -61,7 +61,6 @@ def test_a_bots_gauges_are_what_its_journal_says(metrics: Metrics) -> None:
         "tandem_drawdown_ratio": 0.015,
         "tandem_daily_loss_ratio": 0.002,
         "tandem_open_pairs": 1.0,
-        "tandem_last_bar_age_seconds": 0.0,
         "tandem_longest_unhedged_seconds": 0.7,
         "tandem_commands_waiting": 0.0,
         "tandem_bars_total": 50.0,
@@ -81,9 +80,18 @@ def test_pairs_limits_feeds_and_breaker_have_labels(metrics: Metrics) -> None:
     assert value(metrics, "tandem_limit_used_ratio", limit="max_exposure") == 0.5
     assert value(metrics, "tandem_limit_used_ratio", limit="min_liquidation_distance_pct") == 0.5
     assert value(metrics, "tandem_limit_used", limit="max_daily_loss") is None, "what is unknown is not told as 0"
-    assert value(metrics, "tandem_feed_live", symbol="ETHUSDT") == 1.0
     assert value(metrics, "tandem_breaker_state", state="closed") == 1.0
     assert value(metrics, "tandem_build_info", version="0.1.0") == 1.0
+
+
+def test_feeds_are_live_while_their_bot_runs_and_not_after(state: Path, metrics: Metrics) -> None:
+    assert value(metrics, "tandem_feed_live", symbol="ETHUSDT") == 0.0
+    assert value(metrics, "tandem_feed_age_seconds", symbol="ETHUSDT") is None
+    assert value(metrics, "tandem_last_bar_age_seconds") is None
+    with journal_of(state):
+        assert value(metrics, "tandem_feed_live", symbol="ETHUSDT") == 1.0
+        assert value(metrics, "tandem_feed_age_seconds", symbol="ETHUSDT") == 0.0
+        assert value(metrics, "tandem_last_bar_age_seconds") == 0.0
 
 
 def test_latency_and_slippage_are_histograms_of_the_orders_that_ended(metrics: Metrics) -> None:

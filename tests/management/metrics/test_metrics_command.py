@@ -24,7 +24,7 @@ def test_metrics_are_printed_once(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 def test_a_folder_without_bots_is_no_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["metrics", "--state", str(tmp_path / "none")]) == 0
+    assert cli.main(["metrics", "--state", str(tmp_path)]) == 0
     assert "tandem_up{" not in capsys.readouterr().out
 
 
@@ -58,3 +58,8 @@ def test_seconds_that_are_none_are_refused(tmp_path: Path, every: str, capsys: p
 def test_a_file_that_cannot_be_written_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["metrics", "--state", str(tmp_path), "--file", str(tmp_path)]) == 2
     assert "is a folder" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_not_there_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["metrics", "--state", str(tmp_path / "none")]) == 2
+    assert "there is no folder" in capsys.readouterr().err

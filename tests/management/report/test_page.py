@@ -160,3 +160,9 @@ def test_the_style_of_the_page_is_in_a_wheel() -> None:
 def test_words_for_numbers() -> None:
     assert (money(-0.001), money(-12.3), per_cent(1.5, signed=True)) == ("0.00", "−12.30", "+1.50 %")
     assert [length(timedelta(hours=h)) for h in (0, 0.5, 26, 24 * 9)] == ["0 min", "30 min", "1 d 2 h", "9 d"]
+
+
+def test_without_a_warning_the_page_says_what_was_asked_and_clears_nothing(tmp_path: Path) -> None:
+    html = unescape(page(replace(report_of(sample_result(), tmp_path), cautions=())))
+    assert "Only this was asked" in html and "does one trade make the profit" in html
+    assert "Nothing speaks against" not in html

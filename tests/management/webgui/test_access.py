@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import ssl
 import stat
@@ -74,20 +75,20 @@ def test_a_file_that_holds_no_token_is_not_used(tmp_path: Path, content: str) ->
 def test_a_wrong_token_is_heard_ten_times_then_once_in_six_seconds() -> None:
     clock = Clock()
     access = Access(TOKEN, clock)
-    assert [access.check_token("wrong", "here") for _ in range(MOST_TRIES + 1)][-2:] == [
+    assert [access.check_token("wrong", "here", "form") for _ in range(MOST_TRIES + 1)][-2:] == [
         Answer.CLOSED,
         Answer.TOO_MANY_TRIES,
     ]
-    assert access.check_token(TOKEN, "here") is Answer.TOO_MANY_TRIES
-    assert access.check_token(TOKEN, "elsewhere") is Answer.OPEN
+    assert access.check_token(TOKEN, "here", "form") is Answer.TOO_MANY_TRIES
+    assert access.check_token(TOKEN, "elsewhere", "form") is Answer.OPEN
     clock.now += 6.0
-    assert access.check_token(TOKEN, "here") is Answer.OPEN
+    assert access.check_token(TOKEN, "here", "form") is Answer.OPEN
 
 
 def test_addresses_without_end_are_not_all_remembered() -> None:
     access = Access(TOKEN, Clock())
     for number in range(3_000):
-        access.check_token("wrong", str(number))
+        access.check_token("wrong", str(number), "form")
     assert len(access._tries._tries) == 1_000
 
 
@@ -111,11 +112,15 @@ def test_a_session_ends_with_its_time_and_the_oldest_where_there_are_too_many() 
         Binding("localhost"),
         Binding("::1"),
         Binding("127.8.9.1"),
-        Binding("192.0.2.1", certfile="a", keyfile="b", is_understood=True),
-        Binding("0.0.0.0", names=("panel.example",), certfile="a", keyfile="b", is_understood=True),
+        Binding("192.0.2.1", certfile="cert.pem", keyfile="key.pem", is_understood=True),
+        Binding("0.0.0.0", names=("panel.example",), certfile="cert.pem", keyfile="key.pem", is_understood=True),
     ],
 )
-def test_it_listens_here_or_elsewhere_with_tls_and_understanding(binding: Binding) -> None:
+def test_it_listens_here_or_elsewhere_with_tls_and_understanding(
+    binding: Binding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate(tmp_path)
+    monkeypatch.chdir(tmp_path)
     binding.check()
     assert binding.url.startswith("https" if binding.certfile else "http")
 
@@ -128,13 +133,19 @@ def test_it_listens_here_or_elsewhere_with_tls_and_understanding(binding: Bindin
         (Binding("panel.example"), "SSH"),
         (Binding(""), "SSH"),
         (Binding("192.0.2.1", is_understood=True), "SSH"),
-        (Binding("192.0.2.1", certfile="a", keyfile="b"), "SSH"),
-        (Binding("::", certfile="a", keyfile="b", is_understood=True), "--name"),
+        (Binding("192.0.2.1", certfile="cert.pem", keyfile="key.pem"), "SSH"),
+        (Binding("::", certfile="cert.pem", keyfile="key.pem", is_understood=True), "--name"),
+        (Binding(certfile="none.pem", keyfile="key.pem"), "none.pem .*cannot be used .*No such file"),
+        (Binding(certfile="key.pem", keyfile="key.pem"), "cannot be used"),
         (Binding(certfile="a"), "give both"),
         (Binding(keyfile="b"), "give both"),
     ],
 )
-def test_it_refuses_to_listen_elsewhere_without(binding: Binding, said: str) -> None:
+def test_it_refuses_to_listen_elsewhere_without(
+    binding: Binding, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate(tmp_path)
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(BindingRefused, match=said):
         binding.check()
 
@@ -146,6 +157,21 @@ def test_the_command_refuses_with_a_sentence_and_opens_nothing(
     assert main(["--host", "0.0.0.0", "--port", "0"]) == 2
     assert "--i-understand" in capsys.readouterr().err
     assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize("port", ["99999", "-1", "http"])
+def test_a_port_that_is_none_is_a_sentence(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main([f"--port={port}"])
+    assert left.value.code == 2 and "wanted a port from 0" in capsys.readouterr().err
+
+
+def test_a_certificate_that_is_not_there_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["--certfile", "none.pem", "--keyfile", "none.pem"]) == 2
+    assert "cannot be used" in capsys.readouterr().err
 
 
 def test_a_port_that_is_taken_is_said(
@@ -191,7 +217,8 @@ def test_with_a_certificate_the_panel_speaks_tls_and_its_cookie_is_for_tls_alone
     assert downgraded.status_code == 403
 
 
-def test_the_command_shows_no_token_and_whoever_stops_it_stops_the_panel(tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_the_command_shows_no_token_and_whoever_stops_it_stops_the_panel(tmp_path: Path, end: signal.Signals) -> None:
     command = [sys.executable, "-m", "management.cli", "panel", "--port", "0"]
     environ = os.environ | {"PYTHONPATH": str(PROJECT / "src")}
     with subprocess.Popen(command, cwd=tmp_path, env=environ, stdout=subprocess.PIPE) as started:
@@ -200,8 +227,8 @@ def test_the_command_shows_no_token_and_whoever_stops_it_stops_the_panel(tmp_pat
         (url,) = re.findall(r"http://[\d.:]+", line)
         wait_until(lambda: httpx.get(f"{url}/login", trust_env=False).status_code == 200)
         arguments = Path(f"/proc/{started.pid}/cmdline").read_text()
-        started.terminate()
-        said, _ = started.communicate(timeout=60)
+        started.send_signal(end)
+        said, _ = started.communicate(timeout=60)  # to the end of what the panel says: it has ended, too
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"{url}/login", trust_env=False)
     token = (tmp_path / "state" / "panel.token").read_text().strip()

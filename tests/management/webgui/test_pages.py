@@ -17,6 +17,7 @@ from management.webgui.bot_pages import LISTED_ROWS
 from tests.management.sample_bots import PAIR, config_row, journal_of, status_row, write_bot
 from tests.management.webgui.panels import Panel, panel_process, serving
 from trading.control.command_queue import CommandQueue, CommandState, Verb
+from trading.live_spreads import LIVE_KEY
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&{{7*7}}"
 VIEWS = ("", "/trades", "/orders", "/decisions", "/log", "/config")
@@ -75,7 +76,7 @@ def test_a_bots_page_shows_its_pair_its_limits_its_health_and_its_charts(state: 
     write_bot(state)
     page = browser.get("/bots/0001_mock")
     text = words(page)
-    for wanted in ("▼ short since 2024-01-01 00:00", "z at entry +2.07", "max exposure 0.5 1", "50 %", "● live"):
+    for wanted in ("▼ short since 2024-01-01 00:00", "z at entry +2.07", "max exposure 0.5 1", "50 %", "○ not running"):
         assert wanted in text
     assert "● exchange agrees with the ledger" in text
     labels = re.findall(r'role="img"[^>]*aria-label="([^"]*)"', page.text)
@@ -118,6 +119,83 @@ def test_the_log_is_shown_without_secrets_and_its_alarms_on_the_bots_page(state:
     assert "alarm the ledger differs" in bot and "key=" not in bot
     assert "Errors" in log and "run_failed Traceback: token=***" in log
     assert "1 alarms" in words(browser.get("/"))
+
+
+def test_an_alarm_that_the_log_has_outgrown_is_found_in_the_log_of_errors(state: Path, browser: httpx.Client) -> None:
+    write_bot(state)
+    alarm = "2024-01-01T00:00:02.000Z ERROR trading.live_run alarm not trading: the ledger differs"
+    later = [f"2024-01-02T00:00:00.{n:03d}Z WARNING trading.live_run step missed {n:060d}" for n in range(900)]
+    (state / "sample.log").write_text("\n".join([alarm, *later]) + "\n")
+    (state / "errors.log").write_text(f"{alarm}\nTraceback of it\n2024-01-02T00:00:00.899Z ERROR x of another bot\n")
+    bot = words(browser.get("/bots/0001_mock"))
+    assert "1 alarms" in words(browser.get("/")) and "1 alarms in the logs" in bot
+    assert bot.index("the ledger differs") < bot.index("step missed") and "of another bot" not in bot
+    assert "its log since 2024-01-02 00:00; the log of errors goes back to 2024-01-01 00:00" in bot
+
+
+def test_how_far_back_was_looked_is_said_where_nothing_was_found(state: Path, browser: httpx.Client) -> None:
+    write_bot(state)
+    (state / "sample.log").write_text("2024-01-01T00:00:00.000Z INFO trading.live_run run_started\n")
+    assert "Nothing worrying in its log since 2024-01-01 00:00; there is no log of errors" in words(
+        browser.get("/bots/0001_mock")
+    )
+
+
+@pytest.mark.parametrize("table, column", [("pair_positions", "payload"), ("risk_state", "value")])
+def test_a_damaged_row_makes_its_own_bot_unreadable_and_no_other(
+    state: Path, browser: httpx.Client, table: str, column: str
+) -> None:
+    write_bot(state, "0001")
+    write_bot(state, "0002")
+    with closing(sqlite3.connect(state / "0002_mock.journal.sqlite")) as journal:
+        journal.execute(f"UPDATE {table} SET {column} = '{{bad'")
+        journal.commit()
+    page = browser.get("/")
+    assert page.status_code == 200 and words(page).count("■ unreadable") == 1 and "a damaged row" in words(page)
+    assert browser.get("/bots/0001_mock").status_code == 200
+    assert browser.get("/bots/0002_mock").status_code == 503
+    metrics = browser.get("/metrics").text
+    assert 'journal_readable{bot_key="0001_mock"} 1.0' in metrics
+    assert 'journal_readable{bot_key="0002_mock"} 0.0' in metrics
+
+
+def test_a_damaged_trade_is_told_on_the_page_that_lists_it(state: Path, browser: httpx.Client) -> None:
+    write_bot(state)
+    with closing(sqlite3.connect(state / "0001_mock.journal.sqlite")) as journal:
+        journal.execute("UPDATE trades SET legs = '{bad'")
+        journal.commit()
+    page = browser.get("/bots/0001_mock/trades")
+    assert page.status_code == 503 and "a damaged row" in words(page)
+
+
+def test_a_journal_of_a_newer_program_asks_for_an_update(state: Path, browser: httpx.Client) -> None:
+    write_bot(state)
+    with closing(sqlite3.connect(state / "0001_mock.journal.sqlite")) as journal:
+        journal.execute("UPDATE meta SET schema_version = 99")
+        journal.commit()
+    assert "of a newer program" in words(browser.get("/")) and "update the program" in words(browser.get("/"))
+
+
+def test_z_between_bars_stands_beside_that_of_the_last_bar(state: Path, browser: httpx.Client) -> None:
+    write_bot(state)
+    live = {"time": "2024-01-03T01:30:05+00:00", "z": 3.21, "spread": 0.0123}
+    with journal_of(state) as journal:
+        journal.save_risk_state(LIVE_KEY, {PAIR: live})
+        text = words(browser.get("/bots/0001_mock"))
+        assert "z now +3.21 at 01:30:05 Spread now +0.01230 at 01:30:05 z -2.40 at the last bar" in text
+        journal.save_risk_state(LIVE_KEY, {PAIR: live | {"time": "2024-01-03T01:00:00+00:00"}})
+        assert "z now" not in words(browser.get("/bots/0001_mock")), "the bar is as new"
+        journal.save_risk_state(LIVE_KEY, {PAIR: live})
+    assert "z now" not in words(browser.get("/bots/0001_mock")), "the bot does not run"
+
+
+def test_a_stopped_bots_feeds_are_not_running(state: Path, browser: httpx.Client) -> None:
+    write_bot(state)
+    stopped = words(browser.get("/bots/0001_mock"))
+    assert "ETHUSDT ○ not running –" in stopped and "market data connected" not in stopped
+    with journal_of(state):
+        running = words(browser.get("/bots/0001_mock"))
+    assert "ETHUSDT ● live 0 s" in running and "market data connected" in running
 
 
 def test_secrets_of_the_environment_appear_on_no_page(

@@ -10,7 +10,7 @@ import pytest
 
 from tests.trading.journal.journal_samples import START
 from tests.trading.reports.result_samples import sample_leg, sample_result, sample_trade
-from trading.records import OpenRecord, RunResult, TradeRecord
+from trading.records import OpenRecord, Provenance, RunResult, TradeRecord
 from trading.reports.cautions import cautions
 
 HOUR = timedelta(hours=1)
@@ -51,6 +51,7 @@ def unrealised(amount: str) -> tuple[OpenRecord, ...]:
     return (OpenRecord("P", "long", START, (), D(amount)),)
 
 
+FORMED = {"pair_id": "C_D", "formation_end": "2024-01-01T00:00:00Z"}
 CASES = {
     "no_trades": ({"trades": ()}, "no closed trade"),
     "few_trades": ({"trades": tuple(trade(n, "10") for n in range(29))}, "29 trades, fewer than 30"),
@@ -63,6 +64,11 @@ CASES = {
         "15 of 20 funding payments",
     ),
     "risk_limit": ({"risk_trips": ((START, "max_daily_loss"),)}, "1 time, first max_daily_loss"),
+    "made_up": ({"provenance": Provenance("aa", "1.0", {}, {}, {"source": "mock"})}, "The market is made up"),
+    "unknown_formation": (
+        {"provenance": Provenance("aa", "1.0", {"pairs": [{"pair_id": "A_B"}, FORMED]}, {}, {"source": "csv"})},
+        "1 of 2 pairs do not say on which data they were chosen (A_B)",
+    ),
     "short_period": ({"equity": tuple((START + n * HOUR, 1e4 + n) for n in range(240))}, "10 days"),
 }
 
@@ -73,6 +79,11 @@ def test_a_reason_to_doubt_is_said_with_its_figure(name: str) -> None:
     found = said(good(**changes))
     assert words in found[name]
     assert set(found) == {name}
+
+
+def test_recorded_bars_of_a_folder_are_not_made_up() -> None:
+    data = {"source": "mock", "dir": "data"}
+    assert said(good(provenance=Provenance("aa", "1.0", {}, {}, data))) == {}
 
 
 def test_slippage_counts_among_the_costs() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.trading.reports.result_samples import sample_result
+from tests.trading.reports.result_samples import empty_result, sample_result
 from trading.records import Provenance
 from trading.reports.result_files import by_exit, result_json, write_json
 from trading.reports.result_reading import ResultUnreadable, is_result, read_result, result_of
@@ -38,7 +38,7 @@ def test_a_result_of_before_versions_is_read() -> None:
 
 
 def test_a_result_without_trades_or_bars_is_a_result() -> None:
-    row = result_json(replace(sample_result(), trades=(), open=(), equity=(), start=None, end=None, bars=0))
+    row = result_json(empty_result())
     assert result_of(json.loads(json.dumps(row)), "r.json").trades == ()
 
 
@@ -61,6 +61,10 @@ def cut_trade(**changes: Any) -> dict[str, Any]:
         (document(result_version="new"), "of version new"),
         (without("equity"), "damaged result .*'equity' is missing"),
         (cut_trade(pnl=999.0), "trade 1 .* says a profit of 999.0, its parts sum to"),
+        (cut_trade(pnl="NaN"), "a number was wanted, found 'NaN'"),
+        (cut_trade(pnl=float("nan")), "a number was wanted, found nan"),
+        (document(trades=[]), "its 0 closed trades and what is open sum to"),
+        (document(trades=document()["trades"][:-1]), "its 2 closed trades and what is open sum to"),
         (cut_trade(entry_time="yesterday"), "damaged result"),
         (cut_trade(legs=None), "damaged result"),
         (document(equity_start="a lot"), "a number was wanted"),

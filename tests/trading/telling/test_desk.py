@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from notifications.bot_desk import Answer, Deed, NotTaken, Outcome, Topic, Wish
+from tests.trading.journal.journal_samples import open_journal
 from tests.trading.runs import write_config
 from trading.config.loader import load_config
 from trading.config.model import LoadedConfig
@@ -22,9 +23,11 @@ from trading.control.command_queue import CommandQueue, CommandState, Verb
 from trading.control.paths import control_paths
 from trading.events import Event, PairOpened
 from trading.journal.reads import JournalReader
+from trading.live_spreads import LIVE_KEY
 from trading.live_trading_bot import LiveTradingBot
 from trading.records import RunResult
-from trading.run_logs import Redactor
+from trading.secret_text import Redactor
+from trading.telling.answers import pair_answer
 from trading.telling.desk import JournalDesk
 from trading.venues.opening import state_paths
 
@@ -107,7 +110,7 @@ def test_the_status_has_equity_breaker_limits_and_feeds(desk, ran):
     text = told(ask(desk, Topic.STATUS))
     assert text.startswith("0001 on mock, not running\nequity ")
     held = [position.pair_id for position in ran[1].open]
-    assert "breaker closed" in text and f"max_positions {len(held)} of 5" in text and "BTCUSDT live" in text
+    assert "breaker closed" in text and f"max_positions {len(held)} of 5" in text and "BTCUSDT not running" in text
     assert all(pair_id in text.partition("open: ")[2].partition("\n")[0] for pair_id in held)
 
 
@@ -121,6 +124,19 @@ def test_every_pair_is_listed_and_one_told_with_its_legs(desk, config, ran):
     for leg in held.legs:
         assert any(f"{leg.symbol} {leg.quantity:+f}" in line for line in answer.lines)
     assert any(line.startswith(f"{held.direction} since") for line in answer.lines)
+
+
+def test_a_running_bots_pair_is_told_with_its_z_between_bars(tmp_path):
+    pair = {"pair_id": "ETH_BTC", "state": "flat", "z": 1.0, "legs": []}
+    with open_journal(tmp_path / "j.sqlite") as journal:
+        live = {"time": "2024-01-03T01:30:05+00:00", "z": 3.21, "spread": 0.01}
+        journal.save_risk_state(LIVE_KEY, {"ETH_BTC": live})
+        running, stopped = (
+            pair_answer({"running": is_running, "pairs": [pair]}, journal, "ETH_BTC").lines
+            for is_running in (True, False)
+        )
+    assert running[:2] == ("z +1.00", "z +3.21 at the prices of 01:30:05 UTC")
+    assert not any("prices" in line for line in stopped)
 
 
 def test_profit_and_its_parts_are_those_of_the_trades(desk, ran):

@@ -128,7 +128,7 @@ def test_a_run_that_fails_is_told_as_critical(folder, channel):
 
 
 def test_a_start_that_fails_is_told_too(folder, channel, monkeypatch):
-    def refuse(path):
+    def refuse(path, choice):
         raise RuntimeError("no run")
 
     monkeypatch.setattr("trading.live_trading_bot.begin_run", refuse)
