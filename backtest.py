@@ -1,6 +1,6 @@
 """Back-test a config: ``python backtest.py 0001.json``."""
 
-from trading.backtest_command import main
+from trading.commands.backtest import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

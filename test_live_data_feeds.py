@@ -1,6 +1,6 @@
 """See that a source of bars works: ``python test_live_data_feeds.py binance BTCUSDT 1m``. (A command, no unit test.)"""
 
-from trading.feed_command import main
+from trading.commands.feed import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -123,7 +123,7 @@ SYMBOLS = [symbol for pair_id in PAIRS for symbol in symbols_of(pair_id)]
 
 def write_states(journal: Journal, state: Path, bot_id: str, bars: int) -> None:
     log = state / f"{bot_id}.log"
-    log.write_text("2025-01-01T00:00:00.000Z WARNING trading.live_run alarm a line of the log\n" * 2_000)
+    log.write_text("2025-01-01T00:00:00.000Z WARNING trading.live.run alarm a line of the log\n" * 2_000)
     levels = {pair_id: {"entry": 2.0, "exit": 0.5, "stop": 4.0} for pair_id in PAIRS}
     names = {pair_id: symbols_of(pair_id) for pair_id in PAIRS}
     record = {"bar_hours": 1.0, "symbols": SYMBOLS, "pairs": names, "levels": levels, "log_file": str(log)}

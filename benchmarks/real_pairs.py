@@ -20,7 +20,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT / "src"))
 
-from trading.backtest import run_backtest  # noqa: E402
+from trading.backtesting.backtest import run_backtest  # noqa: E402
 from trading.config.loader import load_config  # noqa: E402
 from trading.live_trading_bot import LiveTradingBot  # noqa: E402
 from trading.market_input import DataChoice, market_input  # noqa: E402

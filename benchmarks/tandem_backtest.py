@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 import backtrader as bt  # noqa: E402
 
 from trading import backtest  # noqa: E402
-from trading.backtest_broker import BacktestPairBroker  # noqa: E402
+from trading.backtesting.broker import BacktestPairBroker  # noqa: E402
 from trading.config.loader import load_config  # noqa: E402
 from trading.market_input import DataChoice, market_input  # noqa: E402
 

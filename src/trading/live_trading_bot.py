@@ -19,7 +19,6 @@ import backtrader as bt
 
 from ccxt_bt_bridge.errors import BridgeClosed
 from ccxt_bt_bridge.loop import LoopThread
-from trading.assembly import LivePath, build_cerebro, build_live_path
 from trading.config.confirmation import confirm
 from trading.config.credentials import known_secrets
 from trading.config.environment import process_environment
@@ -30,13 +29,14 @@ from trading.control.paths import control_paths
 from trading.control.stop_signal import emergency_signal
 from trading.events import Event
 from trading.kept_pairs import with_kept_pairs
-from trading.live_run import begin_run, end_run, live_result, load_history, log_events
+from trading.live.assembly import LivePath, build_cerebro, build_live_path
+from trading.live.run import begin_run, end_run, live_result, load_history, log_events
+from trading.live.strategy_care import StrategyCare
 from trading.market_input import DataChoice
 from trading.records import RunResult
 from trading.risk_guard import Breaker
 from trading.run_logs import LogPlan, RunLogs
 from trading.status_reading import bot_status
-from trading.strategy_care import StrategyCare
 from trading.telling.telling import Telling
 from trading.venues.opening import VenuePlan, open_journal, venue_plan
 from trading.venues.venue import Venue

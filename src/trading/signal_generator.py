@@ -29,7 +29,7 @@ from pairs.spread_tracker import SpreadNow, SpreadTracker
 from pairs.symbols import compact_symbol, quote_currency
 from pairs.words import Direction, HedgeSpec, PairPosition, SpreadStatistics
 from trading.config.model import Config
-from trading.live_prices import LivePrices
+from trading.live.prices import LivePrices
 from trading.signal_stream import SignalStream
 from trading.signal_terms import SignalTerms
 from trading.signals import SignalStrength, SignalType, TradingSignal

@@ -15,8 +15,8 @@ from rich.live import Live
 from rich.table import Table
 
 from ccxt_bt_bridge.bt_time import datetime_to_ms
-from trading.assembly import LivePath
 from trading.events import Alarm, BarMarked, EntryRefused, Event, PairClosed, PairOpened
+from trading.live.assembly import LivePath
 from trading.risk.state import BreakerTripped, LimitReached, PairQuarantined
 
 REFRESH_PER_S = 8

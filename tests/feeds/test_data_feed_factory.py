@@ -18,7 +18,7 @@ from feeds.history import HistoryError
 from tests.brokers.desk.desks import minutes, open_desk
 from tests.desk_thread import DeskThread, desk_thread
 from tests.feeds.test_live_data_feed import Recorder, ScriptedFeed, run
-from trading.feed_command import main
+from trading.commands.feed import main
 
 PROJECT = Path(__file__).resolve().parents[2]
 

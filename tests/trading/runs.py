@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import PROJECT
-from trading.backtest import run_backtest
+from trading.backtesting.backtest import run_backtest
 from trading.config.loader import load_config
 from trading.live_trading_bot import LiveTradingBot
 from trading.market_input import DataChoice, market_input

@@ -14,7 +14,7 @@ from management.bots.reading import BotReader, Row
 from pairs.words import PairState
 from trading.journal.file import is_held, lock_path
 from trading.kept_config import CONFIG_KEY
-from trading.live_spreads import LIVE_KEY
+from trading.live.spreads import LIVE_KEY
 from trading.risk.state import GUARD_KEY
 from trading.status import STATUS_KEY
 from trading.status_reading import breaker_row, clock_of, feed_rows

@@ -64,7 +64,7 @@ class CallersLoop:
 
 def opening_of(path: str | Path, *, live: bool) -> EngineConfig:
     """Raises ConfigError, NotConfirmed, CredentialsError, InputError or BrokerUnavailable."""
-    from trading.assembly import execution_settings, wire_limits  # loads Backtrader: only for who has a config
+    from trading.live.assembly import execution_settings, wire_limits  # loads Backtrader: only for who has a config
     from trading.plan_builder import risk_limits
 
     environ = process_environment()

@@ -13,10 +13,10 @@ from ccxt_bt_bridge.words import Account, AccountSettings, Bar, KeyPermissions, 
 from pairs.sizing import SizingInputs, SizingSpec, gross_notional, split_gross
 from pairs.words import Pair
 from trading.config.model import LoadedConfig
+from trading.live.warm_up import WarmUp, shared_closes
 from trading.plan_builder import sizing_spec
 from trading.preflight.finding import Finding, fails, ok, warning
 from trading.remedies import remedy_for
-from trading.warm_up import WarmUp, shared_closes
 
 LARGE_OFFSET_MS = 1_000
 BUSY_SHARE = 0.5

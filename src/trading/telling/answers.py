@@ -12,7 +12,7 @@ from notifications.bot_desk import Answer
 from pairs.words import PairState
 from trading.journal.reads import JournalReads
 from trading.journal.words import restored_position
-from trading.live_spreads import LIVE_KEY
+from trading.live.spreads import LIVE_KEY
 from trading.records import Decision, TradeRecord
 from trading.reports.performance import win_rate_pct
 from trading.reports.why import explain

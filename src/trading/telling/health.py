@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trading.assembly import LivePath
+from trading.live.assembly import LivePath
 from trading.risk_guard import Breaker
 
 PATIENCE_S = 10.0

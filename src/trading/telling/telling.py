@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Self
 from notifications.dispatcher import Dispatcher
 from notifications.outbox import Outbox
 from notifications.words import Kind, Notice
-from trading.assembly import LivePath
 from trading.config.credentials import CredentialsError, known_secrets, secret_value
 from trading.config.model import LoadedConfig
 from trading.config.notifiers import HEARTBEAT
@@ -26,6 +25,7 @@ from trading.events import (
     PairOpened,
     StepMissed,
 )
+from trading.live.assembly import LivePath
 from trading.plan_builder import signal_terms, stop_levels
 from trading.risk.state import Breaker, BreakerTripped, LimitReached, PairQuarantined
 from trading.secret_text import Redactor

@@ -58,7 +58,7 @@ def panel(state: Path) -> Iterator[Panel]:
 @pytest.fixture
 def sample(state: Path) -> Path:
     write_bot(state)
-    log = "2024-01-01T00:00:00.000Z ERROR trading.live_run alarm the ledger differs\nTraceback of many letters\n"
+    log = "2024-01-01T00:00:00.000Z ERROR trading.live.run alarm the ledger differs\nTraceback of many letters\n"
     (state / "sample.log").write_text(log)
     with CommandQueue(state / "0001_mock.commands.sqlite") as queue:
         queue.give(Verb.CLOSE, reason="a reason of some length", by="somebody", pair_id=PAIR)

@@ -17,7 +17,7 @@ from management.webgui.bot_pages import LISTED_ROWS
 from tests.management.sample_bots import PAIR, config_row, journal_of, status_row, write_bot
 from tests.management.webgui.panels import Panel, panel_process, serving
 from trading.control.command_queue import CommandQueue, CommandState, Verb
-from trading.live_spreads import LIVE_KEY
+from trading.live.spreads import LIVE_KEY
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&{{7*7}}"
 VIEWS = ("", "/trades", "/orders", "/decisions", "/log", "/config")
@@ -109,8 +109,8 @@ def test_a_long_run_shows_its_newest_rows_only(state: Path, browser: httpx.Clien
 def test_the_log_is_shown_without_secrets_and_its_alarms_on_the_bots_page(state: Path, browser: httpx.Client) -> None:
     write_bot(state)
     lines = [
-        "2024-01-01T00:00:00.000Z INFO trading.live_run key=canary-secret-of-the-environment",
-        "2024-01-01T00:00:01.000Z ERROR trading.live_run alarm the ledger differs password=hunter22",
+        "2024-01-01T00:00:00.000Z INFO trading.live.run key=canary-secret-of-the-environment",
+        "2024-01-01T00:00:01.000Z ERROR trading.live.run alarm the ledger differs password=hunter22",
     ]
     (state / "sample.log").write_text("\n".join(lines) + "\n")
     (state / "errors.log").write_text("2024-01-01T00:00:02.000Z ERROR x run_failed\nTraceback: token=abcdefgh\n")
@@ -123,8 +123,8 @@ def test_the_log_is_shown_without_secrets_and_its_alarms_on_the_bots_page(state:
 
 def test_an_alarm_that_the_log_has_outgrown_is_found_in_the_log_of_errors(state: Path, browser: httpx.Client) -> None:
     write_bot(state)
-    alarm = "2024-01-01T00:00:02.000Z ERROR trading.live_run alarm not trading: the ledger differs"
-    later = [f"2024-01-02T00:00:00.{n:03d}Z WARNING trading.live_run step missed {n:060d}" for n in range(900)]
+    alarm = "2024-01-01T00:00:02.000Z ERROR trading.live.run alarm not trading: the ledger differs"
+    later = [f"2024-01-02T00:00:00.{n:03d}Z WARNING trading.live.run step missed {n:060d}" for n in range(900)]
     (state / "sample.log").write_text("\n".join([alarm, *later]) + "\n")
     (state / "errors.log").write_text(f"{alarm}\nTraceback of it\n2024-01-02T00:00:00.899Z ERROR x of another bot\n")
     bot = words(browser.get("/bots/0001_mock"))
@@ -135,7 +135,7 @@ def test_an_alarm_that_the_log_has_outgrown_is_found_in_the_log_of_errors(state:
 
 def test_how_far_back_was_looked_is_said_where_nothing_was_found(state: Path, browser: httpx.Client) -> None:
     write_bot(state)
-    (state / "sample.log").write_text("2024-01-01T00:00:00.000Z INFO trading.live_run run_started\n")
+    (state / "sample.log").write_text("2024-01-01T00:00:00.000Z INFO trading.live.run run_started\n")
     assert "Nothing worrying in its log since 2024-01-01 00:00; there is no log of errors" in words(
         browser.get("/bots/0001_mock")
     )

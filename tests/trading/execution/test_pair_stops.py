@@ -13,11 +13,11 @@ from pairs.words import PairOrder, PairState, SpreadStatistics
 from tests.brokers.markets import bars, hours, source
 from tests.trading.execution.engine_rig import ENTRY, PAIR, Rig
 from tests.trading.plays import play, run_market
-from trading.between_bars import BetweenBars, PairSignals
 from trading.events import Alarm, PairClosed
 from trading.execution.pair_stops import AGAIN_MS, PairStops
 from trading.execution.settings import ExecutionSettings
-from trading.live_prices import LivePrices
+from trading.live.between_bars import BetweenBars, PairSignals
+from trading.live.prices import LivePrices
 from trading.risk.limits import RiskLimits, TrailingStop
 from trading.risk_guard import RiskExit
 

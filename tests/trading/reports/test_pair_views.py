@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.trading.runs import write_config
-from trading.backtest import run_backtest
+from trading.backtesting.backtest import run_backtest
 from trading.config.loader import load_config
 from trading.market_input import DataChoice, market_input
 from trading.reports.pair_views import views_of_bars

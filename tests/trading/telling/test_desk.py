@@ -23,7 +23,7 @@ from trading.control.command_queue import CommandQueue, CommandState, Verb
 from trading.control.paths import control_paths
 from trading.events import Event, PairOpened
 from trading.journal.reads import JournalReader
-from trading.live_spreads import LIVE_KEY
+from trading.live.spreads import LIVE_KEY
 from trading.live_trading_bot import LiveTradingBot
 from trading.records import RunResult
 from trading.secret_text import Redactor

@@ -13,8 +13,8 @@ from ccxt_bt_bridge.bt_time import ms_to_datetime, num_to_ms
 from feeds.array_feed import ArrayFeed
 from strategies.desk import Desk
 from strategies.desk_strategy import DeskStrategy
-from trading.backtest_broker import BacktestPairBroker, NextBarBroker
-from trading.backtest_loop import StepCerebro, StepMixin
+from trading.backtesting.broker import BacktestPairBroker, NextBarBroker
+from trading.backtesting.loop import StepCerebro, StepMixin
 from trading.config.model import LoadedConfig
 from trading.execution.pair_ledger import PairLedger
 from trading.market_input import MarketInput

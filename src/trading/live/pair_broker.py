@@ -9,7 +9,7 @@ from typing import Any
 import backtrader as bt
 
 from pairs.words import PairOrder, PairPosition, PairState
-from trading.pair_gateway import PairGateway
+from trading.live.pair_gateway import PairGateway
 from trading.pair_health import PairHealth
 
 

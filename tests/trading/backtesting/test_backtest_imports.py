@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[3]
 UNUSED = ("ccxt", "telegram", "statsmodels", "sqlalchemy", "matplotlib", "pandas", "scipy")
 
 RUN = """
 import json, sys
-from trading.backtest import run_backtest
+from trading.backtesting.backtest import run_backtest
 from trading.config.loader import load_config
 from trading.market_input import DataChoice, market_input
 from trading.reports.result_files import result_json

@@ -13,7 +13,7 @@ from pairs.words import PairPosition
 from tests.trading.execution.engine_rig import PAIR, Rig
 from tests.trading.plays import play
 from trading.events import Alarm
-from trading.stale_watch import StaleTerms, StaleWatch
+from trading.live.stale_watch import StaleTerms, StaleWatch
 
 TERMS = StaleTerms(after_s=300.0, interval_s=3_600.0)
 BARS = tuple(Bar(symbol, 0, 1.0, 1.0, 1.0, 1.0, 1.0) for symbol in PAIR.symbols)

@@ -26,16 +26,16 @@ from trading.execution.quality import ExecutionQuality
 from trading.execution.settings import ExecutionSettings
 from trading.execution.wire_guard import WireLimits
 from trading.journal.writer import Journal
-from trading.live_pair_broker import LivePairBroker
-from trading.live_recorder import LiveRecorder
-from trading.live_session import Alignment, LiveSession, Reach, Watch
-from trading.pair_gateway import PairGateway, StepView
+from trading.live.pair_broker import LivePairBroker
+from trading.live.pair_gateway import PairGateway, StepView
+from trading.live.progress import Progress
+from trading.live.recorder import LiveRecorder
+from trading.live.session import Alignment, LiveSession, Reach, Watch
+from trading.live.stale_watch import StaleTerms
 from trading.pair_health import HealthChange
 from trading.plan_builder import STRATEGIES, pair_health, risk_limits, signal_terms, stop_levels, strategy_plan
-from trading.progress import Progress
 from trading.risk_guard import RiskGuard
 from trading.run_terms import kept_terms
-from trading.stale_watch import StaleTerms
 from trading.venues.venue import Venue, network_of
 
 FAR_TOO_MUCH = 10

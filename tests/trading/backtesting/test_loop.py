@@ -11,7 +11,7 @@ import pytest
 from brokers.mock_market import MockMarket, MockPair
 from ccxt_bt_bridge.series import BarSeries
 from feeds.array_feed import ArrayFeed
-from trading.backtest_loop import StepCerebro, StepMixin
+from trading.backtesting.loop import StepCerebro, StepMixin
 
 
 @dataclass(frozen=True)

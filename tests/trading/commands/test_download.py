@@ -107,7 +107,7 @@ def test_funding_comes_on_request_and_once(
 def test_symbols_and_interval_come_from_a_config(
     desk: DeskThread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project = Path(__file__).resolve().parents[2]
+    project = Path(__file__).resolve().parents[3]
     config = json.loads((project / "config" / "trading" / "0001.json").read_text())
     config["pairs"] = config["pairs"][:1]
     config["data"]["dir"] = "bars"

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from ccxt_bt_bridge.words import Quote
-from trading.live_prices import TOGETHER_MS, LivePrices
+from trading.live.prices import TOGETHER_MS, LivePrices
 
 
 class Case:

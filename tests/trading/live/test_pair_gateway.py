@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from ccxt_bt_bridge.hub import Hub
 from pairs.words import Direction, PairPosition, PairState
-from trading.live_pair_broker import LivePairBroker
-from trading.pair_gateway import PairGateway, StepView
+from trading.live.pair_broker import LivePairBroker
+from trading.live.pair_gateway import PairGateway, StepView
 from trading.pair_health import HealthTerms, PairHealth
 from trading.risk_guard import RiskExit
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from trading.backtest import BacktestOutcome, run_backtest
+from trading.backtesting.backtest import BacktestOutcome, run_backtest
 from trading.command_line import BAD_INPUT, EXPECTED, FAILURE, INTERRUPTED, OK, command_parser, data_choice, ended
 from trading.config.environment import process_environment
 from trading.config.loader import load_config

@@ -14,7 +14,7 @@ from pairs.words import Pair
 from trading.events import EventBus, PairSignal
 from trading.execution.floor import Floor
 from trading.execution.pair_stops import PairStops
-from trading.live_prices import LivePrices
+from trading.live.prices import LivePrices
 from trading.signal_generator import SignalGenerator
 from trading.signal_terms import SignalTerms
 from trading.signals import TradingSignal

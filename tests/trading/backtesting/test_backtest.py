@@ -16,7 +16,7 @@ from ccxt_bt_bridge.bt_time import ms_to_datetime
 from ccxt_bt_bridge.series import FundingSeries
 from feeds.array_feed import ArrayFeed
 from tests.trading.runs import CONFIGS, backtest, write_config
-from trading.backtest import run_backtest
+from trading.backtesting.backtest import run_backtest
 from trading.config.loader import load_config
 from trading.config.model import LoadedConfig
 from trading.market_input import DataChoice, InputError, MarketInput, market_input
@@ -360,6 +360,6 @@ def test_a_plain_backtrader_script_of_the_same_strategy_gives_the_same_fills(tmp
 
 def test_two_books_that_disagree_are_never_reported(short, monkeypatch):
     config, market = loaded(short)
-    monkeypatch.setattr("trading.backtest_broker.fee", lambda *_: D("0.01"))
+    monkeypatch.setattr("trading.backtesting.broker.fee", lambda *_: D("0.01"))
     with pytest.raises(RuntimeError, match="the books disagree"):
         run_backtest(config, market)

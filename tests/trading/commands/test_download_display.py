@@ -7,7 +7,7 @@ import io
 from rich.console import Console
 
 from feeds.download import Advance
-from trading.download_display import DownloadDisplay
+from trading.commands.download_display import DownloadDisplay
 
 
 def shown(*, terminal: bool) -> str:

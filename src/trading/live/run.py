@@ -8,8 +8,6 @@ from decimal import Decimal
 
 from ccxt_bt_bridge.bt_time import ms_to_datetime
 from pairs.words import PairState
-from trading.assembly import LivePath
-from trading.bar_marker import PROGRESS_KEY
 from trading.events import (
     Alarm,
     BarMarked,
@@ -28,6 +26,8 @@ from trading.events import (
 )
 from trading.kept_config import write_config
 from trading.kept_pairs import write_pairs
+from trading.live.assembly import LivePath
+from trading.live.bar_marker import PROGRESS_KEY
 from trading.market_input import DataChoice
 from trading.provenance import code_version, data_terms, provenance, run_terms
 from trading.records import RunResult, TradeRecord

@@ -11,8 +11,8 @@ from pairs.words import PairOrder, PairState
 from trading.events import BarMarked
 from trading.execution.floor import Floor
 from trading.execution.quality import ExecutionQuality
-from trading.pair_gateway import PairGateway, StepView
-from trading.progress import Progress
+from trading.live.pair_gateway import PairGateway, StepView
+from trading.live.progress import Progress
 from trading.risk.state import GUARD_KEY
 from trading.risk_guard import RiskExit
 from trading.status import STATUS_KEY, status_row

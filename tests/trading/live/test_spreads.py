@@ -9,7 +9,7 @@ import pytest
 from tests.trading.journal.journal_samples import open_journal
 from tests.trading.journal.test_journal_durability import fill_disk, free_disk
 from trading.journal.writer import Journal
-from trading.live_spreads import LIVE_KEY, LiveSpreads
+from trading.live.spreads import LIVE_KEY, LiveSpreads
 
 
 @pytest.fixture

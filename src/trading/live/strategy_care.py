@@ -13,8 +13,8 @@ import backtrader as bt
 
 from ccxt_bt_bridge.bt_time import ms_to_datetime
 from ccxt_bt_bridge.errors import BridgeError
-from trading.assembly import LivePath, build_cerebro
 from trading.events import Alarm
+from trading.live.assembly import LivePath, build_cerebro
 from trading.plan_builder import stop_levels_alone
 
 STRATEGY_RESTARTS, WITHIN_MS = 3, 86_400_000

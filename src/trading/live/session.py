@@ -24,8 +24,6 @@ from ccxt_bt_bridge.loop import LoopThread
 from ccxt_bt_bridge.step_driver import KeyedStep, StepDriver, StepTold
 from ccxt_bt_bridge.words import Connection
 from pairs.words import Action, Pair, PairOrder, PairPosition
-from trading.bar_marker import BarMarker
-from trading.between_bars import BetweenBars, signals_of
 from trading.control.command_desk import CommandDesk
 from trading.control.command_queue import CommandQueue
 from trading.control.controls import Controls
@@ -35,14 +33,16 @@ from trading.execution.pair_stops import PairStops
 from trading.execution.quality import ExecutionQuality
 from trading.execution.reconciler import Mismatch
 from trading.journal.errors import JournalUnwritable
-from trading.live_prices import LivePrices
-from trading.live_spreads import WRITE_EVERY_S, LiveSpreads
-from trading.pair_gateway import PairGateway
-from trading.progress import Progress
+from trading.live.bar_marker import BarMarker
+from trading.live.between_bars import BetweenBars, signals_of
+from trading.live.pair_gateway import PairGateway
+from trading.live.prices import LivePrices
+from trading.live.progress import Progress
+from trading.live.spreads import WRITE_EVERY_S, LiveSpreads
+from trading.live.stale_watch import REASON as STALE
+from trading.live.stale_watch import StaleTerms, StaleWatch
+from trading.live.warm_up import WarmUp
 from trading.signal_terms import SignalTerms
-from trading.stale_watch import REASON as STALE
-from trading.stale_watch import StaleTerms, StaleWatch
-from trading.warm_up import WarmUp
 
 STOP_POLL_S = 0.5
 LAST_LOOK_S = 3.0

@@ -18,12 +18,12 @@ from tests.trading.test_wire import Run as WireRun
 from trading.config.loader import load_config
 from trading.events import Alarm, Event, PairClosed, PairSignal
 from trading.journal.reads import JournalReader
-from trading.live_spreads import LIVE_KEY
+from trading.live.spreads import LIVE_KEY
+from trading.live.stale_watch import StaleWatch
 from trading.live_trading_bot import LiveTradingBot
 from trading.market_input import DataChoice, market_input
 from trading.records import RunResult
 from trading.signals import SignalType
-from trading.stale_watch import StaleWatch
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
 HISTORY, ENTRY_BAR, JUMP_BAR, BARS = 80, 100, 104, 140

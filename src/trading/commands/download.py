@@ -24,9 +24,9 @@ from feeds.download import Download, Downloaded, Pages, Span
 from feeds.funding_files import add_funding
 from pairs.symbols import compact_symbol
 from trading.command_line import BAD_INPUT, EXIT_CODES, EXPECTED, FAILURE, INTERRUPTED, OK, ended, utc_time
+from trading.commands.download_display import DownloadDisplay
 from trading.config.environment import process_environment
 from trading.config.loader import load_config
-from trading.download_display import DownloadDisplay
 from trading.reports.output_files import output_path, write_atomically
 from trading.saying import say
 from trading.utc_text import utc_text
