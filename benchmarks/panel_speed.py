@@ -38,6 +38,8 @@ START = datetime(2025, 1, 1, tzinfo=UTC)
 PAIRS = ("ETH_BTC", "LTC_BCH", "ADA_XRP")
 EVERY_S = 2.0
 ROUNDS = 20
+LOG_LINE = "2025-01-01T00:00:00.000Z INFO trading.live.run order_finished id=0000-abc-1 status=closed\n"
+ALARM_LINE = "2025-01-01T00:00:00.000Z ERROR trading.live.run alarm a line of the log\n"
 BARS_OF_A_TRADE = 24  # of each pair by turns: some 365 trades in a year, of four orders each
 FIRST_MS, UPDATE_MS, CORE_PCT = 1_000.0, 200.0, 5.0
 
@@ -123,10 +125,12 @@ SYMBOLS = [symbol for pair_id in PAIRS for symbol in symbols_of(pair_id)]
 
 def write_states(journal: Journal, state: Path, bot_id: str, bars: int) -> None:
     log = state / f"{bot_id}.log"
-    log.write_text("2025-01-01T00:00:00.000Z WARNING trading.live.run alarm a line of the log\n" * 2_000)
+    log.write_text((LOG_LINE * 19 + ALARM_LINE) * 100)
+    (state / "errors.log").write_text(ALARM_LINE * 2_000)
     levels = {pair_id: {"entry": 2.0, "exit": 0.5, "stop": 4.0} for pair_id in PAIRS}
     names = {pair_id: symbols_of(pair_id) for pair_id in PAIRS}
     record = {"bar_hours": 1.0, "symbols": SYMBOLS, "pairs": names, "levels": levels, "log_file": str(log)}
+    record |= {"error_file": str(state / "errors.log")}
     journal.save_risk_state(CONFIG_KEY, record | {"name": "year.json", "sha256": "0" * 64, "config": {}})
     journal.save_risk_state(GUARD_KEY, RiskState(peak_equity=10_096.0, equity=10_000.0).snapshot())
     mark(journal, bars)
@@ -138,7 +142,9 @@ def copy_bot(state: Path, source_id: str, bot_id: str) -> None:
     with closing(sqlite3.connect(source)) as read, closing(sqlite3.connect(target)) as written:
         read.backup(written)
         written.execute("UPDATE meta SET bot_id = ?", (bot_id,))
+        written.execute("UPDATE risk_state SET value = replace(value, ?, ?)", (f"{source_id}.log", f"{bot_id}.log"))
         written.commit()
+    (state / f"{bot_id}.log").write_bytes((state / f"{source_id}.log").read_bytes())
 
 
 def mark(journal: Journal, bars: int) -> None:
@@ -162,10 +168,11 @@ def timed(ask: Callable[[], httpx.Response]) -> float:
 
 
 class Markers:
-    """Bots that live on: another bar of each before each look."""
+    """Bots that live on: another bar of each, and a line in its log, before each look."""
 
     def __init__(self, state: Path, bots: int, bars: int) -> None:
         self._bars = bars
+        self._logs = [state / f"{number:04d}.log" for number in range(bots)]
         self._open = ExitStack()
         self._journals = [self._opened(state, f"{number:04d}") for number in range(bots)]
 
@@ -180,6 +187,9 @@ class Markers:
         for journal in self._journals:
             journal.record_equity(START + timedelta(hours=self._bars), 10_000.0 + self._bars % 97)
             mark(journal, self._bars)
+        for log in self._logs:
+            with log.open("a") as file:
+                file.write(LOG_LINE)
 
     def close(self) -> None:
         self._open.close()
