@@ -28,6 +28,7 @@ from trading.control.command_queue import BOT_TIMEOUT_S, CommandQueue
 from trading.control.paths import control_paths
 from trading.control.stop_signal import emergency_signal
 from trading.events import Event
+from trading.journal.file import bring_forward
 from trading.kept_pairs import with_kept_pairs
 from trading.live.assembly import LivePath, build_cerebro, build_live_path
 from trading.live.run import begin_run, end_run, live_result, load_history, log_events
@@ -38,7 +39,7 @@ from trading.risk_guard import Breaker
 from trading.run_logs import LogPlan, RunLogs
 from trading.status_reading import bot_status
 from trading.telling.telling import Telling
-from trading.venues.opening import VenuePlan, open_journal, venue_plan
+from trading.venues.opening import VenuePlan, open_journal, state_paths, venue_plan
 from trading.venues.venue import Venue
 
 START_TIMEOUT_S = 120.0
@@ -91,7 +92,9 @@ class LiveTradingBot:
         Raises ConfigError, NotConfirmed, CredentialsError, InputError, BrokerUnavailable, StoreError, JournalError or
         BridgeError before anything was traded.
         """
-        config = with_kept_pairs(self.load())
+        config = self.load()
+        bring_forward(state_paths(config)[0])
+        config = with_kept_pairs(config)
         plan = venue_plan(config, self._choice, self._environ)
         confirm(config, self._environ, live=self._live)
         with RunLogs(log_plan(config), secrets=known_secrets(self._environ)) as logs, ExitStack() as closing:

@@ -143,5 +143,7 @@ def test_the_scripts_run(script: str, arguments: list[str], code: int) -> None:
 
 def test_pytest_does_not_take_the_scripts_for_tests() -> None:
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "."]
-    listed = subprocess.run([*command, "--ignore=tests"], cwd=PROJECT, capture_output=True, text=True, timeout=60)
+    listed = subprocess.run(
+        [*command, "--ignore=tests", "--ignore=src"], cwd=PROJECT, capture_output=True, text=True, timeout=60
+    )
     assert "test_live" not in listed.stdout and "no tests" in listed.stdout

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -23,6 +25,7 @@ from trading.journal.writer import Journal
 from trading.kept_pairs import with_kept_pairs
 from trading.live_trading_bot import LiveTradingBot
 from trading.market_input import DataChoice, InputError, market_input
+from trading.preflight.here import check_journal
 from trading.records import RunResult
 
 END = datetime(2024, 2, 7, tzinfo=UTC)
@@ -152,3 +155,23 @@ def test_a_file_without_pairs_lets_the_open_trade_be_seen_commanded_and_ended(
         run(path)
     with pytest.raises(InputError, match="Scan again"):
         market_input(load_config(path, environ={}), DataChoice())
+
+
+def test_a_bot_goes_on_with_the_trade_of_an_earlier_program(config: Callable[..., Path]) -> None:
+    path = config(CCC_DDD=None)
+    first, _ = run(path, until=opened)
+    file = Path("state/0001_mock.journal.sqlite")
+    with closing(sqlite3.connect(file)) as journal:
+        for statement in (
+            "ALTER TABLE runs DROP COLUMN opening_equity",
+            "ALTER TABLE runs DROP COLUMN terms",
+            "DROP TABLE wire_outcomes",
+            "UPDATE meta SET schema_version = 3",
+        ):
+            journal.execute(statement)
+        journal.commit()
+    (found,) = check_journal(load_config(path, environ={}), {})
+    assert not found.remedy and "of an earlier program: the start brings it forward" in found.message
+    rest, _ = run(path)
+    assert rest.trades[0].entry_time == first.open[0].entry_time
+    assert file.with_name(f"{file.name}.bak-v3").exists()

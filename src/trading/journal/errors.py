@@ -2,6 +2,7 @@
 
 JournalError
 ├── JournalRefused      not a journal that this bot may use (corrupt, newer, another's): stop and tell the person
+│   └── JournalOlder    whoever looks on may not migrate it: the bot's next start does
 ├── JournalBusy         another process is writing it: stop and tell the person
 ├── JournalUnwritable   a commit failed (disk full, read-only, I/O): send nothing that adds risk, keep trying
 └── IntentConflict      an intent's id is used twice or unknown: a defect, halt
@@ -16,6 +17,10 @@ class JournalError(Exception):
 
 class JournalRefused(JournalError):
     """The file is not one that this bot may use; it was left as it is."""
+
+
+class JournalOlder(JournalRefused):
+    """An earlier program wrote it: a start of its bot brings it forward."""
 
 
 class JournalBusy(JournalError):

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from sqlalchemy import Connection, NullPool, create_engine, insert, select, update
 from sqlalchemy.exc import DatabaseError
 
-from trading.journal.errors import JournalBusy, JournalRefused
+from trading.journal.errors import JournalBusy, JournalRefused, JournalUnwritable
 from trading.journal.schema import MIGRATIONS, SCHEMA_VERSION, meta, metadata
 
 BUSY_TIMEOUT_MS = 5000
@@ -141,6 +141,37 @@ def open_writable(
         connection.close()
         raise
     return connection, opened
+
+
+def bring_forward(path: Path) -> None:
+    """Make an older journal current, before anybody reads it; a copy of it stays beside. Nothing for any other file.
+
+    Raises ``JournalBusy``, ``JournalRefused`` or ``JournalUnwritable``.
+    """
+    if not path.exists() or not _is_older(path):
+        return
+    lock = WriterLock(lock_path(path))
+    try:
+        found = inspect(path)
+        _back_up(path, found.schema_version)
+        connection = connect(path, access="rw", pragmas=PRAGMAS)
+        try:
+            _migrate(connection, found.schema_version)
+        finally:
+            connection.close()
+    except (DatabaseError, sqlite3.Error, OSError) as error:
+        raise JournalUnwritable(f"{path} cannot be brought forward to schema {SCHEMA_VERSION} ({error})") from None
+    finally:
+        lock.release()
+
+
+def _is_older(path: Path) -> bool:
+    """What cannot be read is for whoever opens it to tell."""
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True)) as connection:
+            return bool(connection.execute("SELECT schema_version < ? FROM meta", (SCHEMA_VERSION,)).fetchone()[0])
+    except (sqlite3.Error, TypeError):
+        return False
 
 
 def inspect(path: Path) -> Meta:

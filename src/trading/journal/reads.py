@@ -15,7 +15,7 @@ from sqlalchemy.exc import DatabaseError
 from ccxt_bt_bridge.words import Fill, FundingPayment, OrderReport, OrderStatus, Side
 from pairs.words import PairState
 from trading.journal import schema as tables
-from trading.journal.errors import JournalError, JournalRefused
+from trading.journal.errors import JournalError, JournalOlder, JournalRefused
 from trading.journal.file import BUSY_TIMEOUT_MS, Meta, connect, inspect
 from trading.journal.words import Intent, IntentState, Run, StoredPosition, WireOutcome
 from trading.records import Decision, LegRecord, RefusalRecord, TradeRecord
@@ -193,7 +193,7 @@ class JournalReader(JournalReads):
             raise JournalRefused(f"there is no journal at {path}: the bot has not run here yet")
         found = inspect(path)
         if found.schema_version != tables.SCHEMA_VERSION:
-            raise JournalRefused(
+            raise JournalOlder(
                 f"{path} has the older schema {found.schema_version}: start the bot once, which migrates it"
             )
         pragmas = (f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}", "PRAGMA query_only = ON")

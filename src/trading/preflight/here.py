@@ -10,7 +10,7 @@ from pathlib import Path
 from trading.config.confirmation import CONFIRMED, moves_money
 from trading.config.credentials import KEY, SECRET, CredentialsError, api_key
 from trading.config.model import LoadedConfig
-from trading.journal.errors import JournalRefused
+from trading.journal.errors import JournalOlder, JournalRefused
 from trading.journal.file import is_held, lock_path
 from trading.journal.reads import JournalReader
 from trading.preflight.finding import Finding, fails, ok, warning
@@ -103,5 +103,7 @@ def _readable(path: Path) -> Finding:
     try:
         with JournalReader.open(path):
             return ok("journal", f"{path} is there and free")
+    except JournalOlder:
+        return ok("journal", f"{path} is of an earlier program: the start brings it forward and keeps a copy")
     except JournalRefused as error:
         return fails("journal", str(error), "follow the sentence, or move the file away to begin anew")

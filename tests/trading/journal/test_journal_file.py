@@ -9,6 +9,7 @@ import pytest
 
 from tests.trading.journal.journal_samples import a_decision, a_fill, an_intent, open_journal
 from trading.journal.errors import JournalBusy, JournalError, JournalRefused, JournalUnwritable
+from trading.journal.file import WriterLock, bring_forward, lock_path
 from trading.journal.reads import JournalReader
 from trading.journal.schema import SCHEMA_VERSION
 from trading.journal.writer import Journal
@@ -81,6 +82,25 @@ def test_a_migration_leaves_a_copy_of_what_was(tmp_path: Path) -> None:
     assert connection.execute("SELECT schema_version FROM meta").fetchall() == [(1,)]
     assert connection.execute("SELECT count(*) FROM decisions").fetchall() == [(1,)]
     connection.close()
+
+
+def test_an_older_journal_is_brought_forward_for_who_reads_it_first(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    make_version_1(path)
+    lock = WriterLock(lock_path(path))
+    with pytest.raises(JournalBusy):
+        bring_forward(path)
+    lock.release()
+    bring_forward(path)
+    assert (tmp_path / "j.db.bak-v1").exists()
+    with JournalReader.open(path) as reader:
+        assert reader.unresolved_intents() == (an_intent(),)
+    was = path.read_bytes()
+    bring_forward(path)
+    bring_forward(tmp_path / "none.db")
+    (tmp_path / "odd.db").write_text("no journal")
+    bring_forward(tmp_path / "odd.db")
+    assert path.read_bytes() == was and (tmp_path / "odd.db").read_text() == "no journal"
 
 
 def test_a_current_journal_is_not_copied(tmp_path: Path) -> None:
