@@ -76,7 +76,9 @@ def live_through(folder: Path, template: Path, seed: int, *, density: int = 1) -
 
 
 async def _live_through(folder: Path, day: Day) -> Lived:
-    place = open_place(folder, day.market, faults=day.faults, fault_seed=day.seed, markets=MARKETS)
+    place = open_place(
+        folder, day.market, faults=day.faults, fault_seed=day.seed, markets=MARKETS, latency_ms=day.latency_ms
+    )
     trader = Trader(day, place)
     work = (place.exchange.run_market(), trader.follow_feed())
     trader.watch()

@@ -52,6 +52,7 @@ OUTAGES: dict[str, dict[str, tuple[float, float]]] = {
     "ban": {"delay_ms": (60_000, 1_200_000)},
     "maintenance": {"delay_ms": (10_000, 600_000)},
 }
+LATENCIES_MS = (0, 0, 100, 800)  # at once, too: then nothing of the bot runs between a question and its answer
 READS = ("fetch_order", "fills", "account", "quote", "funding")
 
 
@@ -60,7 +61,7 @@ class Day:
     """``crashes``: the point at which each life dies; ``kill_s``: seconds of the day at which one is killed anyhow.
 
     ``dead_s``: how long each stays dead; ``disk_s``: when the disk refuses, and for how long; ``clock_jumps``: when the
-    bot's clock is set, and by how many milliseconds it is off then.
+    bot's clock is set, and by how many milliseconds it is off then; ``latency_ms``: there and back.
     """
 
     seed: int
@@ -72,6 +73,7 @@ class Day:
     dead_s: tuple[float, ...]
     disk_s: tuple[tuple[float, float], ...]
     clock_jumps: tuple[tuple[float, int], ...]
+    latency_ms: int
 
 
 def draw(seed: int, *, density: int = 1) -> Day:
@@ -89,6 +91,7 @@ def draw(seed: int, *, density: int = 1) -> Day:
         clock_jumps=tuple(
             (float(rng.uniform(0, 80_000)), int(rng.integers(-3_000, 3_000))) for _ in range(rng.integers(0, 3))
         ),
+        latency_ms=int(rng.choice(LATENCIES_MS)),
     )
 
 
