@@ -21,7 +21,7 @@ BACKTEST = [sys.executable, str(PROJECT / "backtest.py")]
 def here(tmp_path: Path) -> Path:
     """A working directory with a small config of the mock market."""
     config = json.loads((PROJECT / "config" / "trading" / "0001.json").read_text())
-    config["mock"]["bars"] = 900
+    config["mock"]["bars"] = 650
     (tmp_path / "small.json").write_text(json.dumps(config))
     return tmp_path
 
@@ -170,7 +170,7 @@ def test_in_a_terminal_the_status_is_live(here: Path) -> None:
         (["small.json", "--data", "nowhere"], 2, "no folder nowhere"),
         (["small.json", "--json", "."], 2, "is a folder"),
         (["small.json", "--from", "2040-01-01"], 2, "no bar between"),
-        (["small.json", "--from", "2024-02-05"], 2, "a warm-up of 500 leaves none to trade"),
+        (["small.json", "--from", "2024-01-25"], 2, "a warm-up of 500 leaves none to trade"),
     ],
 )
 @pytest.mark.parametrize("command", [RUN, BACKTEST], ids=["run", "backtest"])
