@@ -135,10 +135,10 @@ class Leaving:
         self._book.alarm(text, order.pair_id)
         for wait_s in FLATTEN_WAIT_S[:TRIM_TRIES]:
             await asyncio.sleep(wait_s)
+            reference = await self._closing_reference(lead, None)
             excess = self._evenness.excess(order, lead, hedge)
             if not excess:
                 break
-            reference = await self._closing_reference(lead, None)
             await self._orders.send(self._closing_send(order.pair_id, lead, "unwind", reference, amount=-excess))
         return not self._evenness.excess(order, lead, hedge)
 
@@ -200,10 +200,10 @@ class Leaving:
                 return  # the bot is stopping, something is wrong, or a stop was hit: the rest at once
 
     async def _close_part(self, entry: PairOrder, leg: LegOrder, keep: Decimal, order: PairOrder | None) -> None:
+        reference = await self._closing_reference(leg, order)
         held = self._evenness.held(entry, leg)
         surplus = held - self._rules[leg.symbol].round_amount(keep)
         if surplus * held > 0:
-            reference = await self._closing_reference(leg, order)
             await self._orders.send(self._closing_send(entry.pair_id, leg, "exit", reference, amount=-surplus))
 
     async def _wait_for_quotes(self, order: PairOrder) -> list[str]:
@@ -236,14 +236,19 @@ class Leaving:
         """One after the other; in an emergency both at once, since one whose market is halted may take for ever."""
         legs = await self._legs_to_close(pair_id, denied)
         if self._urgency.is_on:
-            return await asyncio.gather(*(self._close_leg(pair_id, leg, action, order) for leg in legs))
-        return [await self._close_leg(pair_id, leg, action, order) for leg in legs]
+            closed = await asyncio.gather(*(self._close_leg(pair_id, leg, action, order) for leg in legs))
+        else:
+            closed = [await self._close_leg(pair_id, leg, action, order) for leg in legs]
+        return [one for one in closed if one is not None]
 
     async def _close_leg(
         self, pair_id: str, leg: LegOrder, action: str, order: PairOrder | None
-    ) -> tuple[LegOrder, LegOutcome]:
+    ) -> tuple[LegOrder, LegOutcome] | None:
+        """None when it was closed while a price was asked for: a fill that was heard late, or another's."""
         reference = await self._closing_reference(leg, order)
         amount = -self._closable(pair_id, leg)
+        if not amount:
+            return None
         return leg, await self._orders.send(self._closing_send(pair_id, leg, action, reference, amount=amount))
 
     def _closing_send(

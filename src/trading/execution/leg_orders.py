@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -99,6 +100,16 @@ class _Watch:
         return self.is_done and self.report is not None and self.booked >= self.report.filled
 
 
+@dataclass(frozen=True, slots=True)
+class _Note:
+    """What became of an intent, for the journal."""
+
+    intent: Intent
+    text: str
+    time_ms: int
+    report: OrderReport | None
+
+
 class LegOrders:
     """Sends single orders of the engine and books their fills through ``on_fill(send, fill)``."""
 
@@ -109,6 +120,7 @@ class LegOrders:
         self._clock = clock
         self._bus = bus
         self._watches: dict[str, _Watch] = {}
+        self._owed: deque[_Note] = deque()
         self.own_prefix = client_id_prefix(bot_id)
         self.bookings = 0
         self.on_foreign_fill: Callable[[Fill], None] = lambda fill: None
@@ -134,6 +146,7 @@ class LegOrders:
         if against:
             self._note_unsent(send, against)
             return LegOutcome("", ZERO, False, f"local {against}")
+        self._write_owed()
         with self._journal.transaction():
             watch = _watch(send, self._new_id(send), self._clock.now_ms())
             self._journal.write_intent(_intent(watch))
@@ -308,19 +321,31 @@ class LegOrders:
         return math.inf if timeout_s is None else timeout_s - (self._clock.now_ms() - watch.created_ms) / 1000.0
 
     def _note(self, intent: Intent, text: str, report: OrderReport | None = None) -> None:
-        """What became of something sent. A disk that refuses it costs a look-up at the next start, nothing more."""
+        """What became of something sent. What a disk refuses is written when it takes something again; should the
+        process end before, it costs a look-up at the next start, nothing more."""
+        self._owed.append(_Note(intent, text, self._clock.now_ms(), report))
         try:
-            with self._journal.transaction():
-                self._journal.update_intent(
-                    intent.client_order_id, state=intent.state, filled=intent.filled, average=intent.average
-                )
-                self._journal.record_outcome(
-                    WireOutcome(intent.client_order_id, intent.state, text, self._clock.now_ms())
-                )
-                if report is not None:
-                    self._journal.record_order(report, pair_id=intent.pair_id, ref=intent.ref)
+            self._write_owed()
         except JournalUnwritable as error:
             self.on_unwritable(error)
+
+    def _write_owed(self) -> None:
+        while self._owed:
+            note = self._owed.popleft()
+            try:
+                self._write(note.intent, note)
+            except JournalUnwritable:
+                self._owed.appendleft(note)
+                raise
+
+    def _write(self, intent: Intent, note: _Note) -> None:
+        with self._journal.transaction():
+            self._journal.update_intent(
+                intent.client_order_id, state=intent.state, filled=intent.filled, average=intent.average
+            )
+            self._journal.record_outcome(WireOutcome(intent.client_order_id, intent.state, note.text, note.time_ms))
+            if note.report is not None:
+                self._journal.record_order(note.report, pair_id=intent.pair_id, ref=intent.ref)
 
     def _note_unsent(self, send: LegSend, against: str) -> None:
         """There is no order to note it of: it stands under the reference of the pair's entry."""
