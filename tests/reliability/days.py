@@ -65,11 +65,11 @@ class JumpyClock:
         await self._true.sleep_until(when_ms - self.off_ms)
 
 
-def live_through(folder: Path, template: Path, seed: int, *, density: int = 1) -> Lived:
-    """``template``: an empty journal that the day begins with; ``density``: of the faults and deaths."""
+def live_through(folder: Path, template: Path, seed: int, *, density: int = 1, latency_ms: int | None = None) -> Lived:
+    """``template``: an empty journal that the day begins with; the rest as in ``draw``."""
     shutil.copy(template, folder / "rig.journal.sqlite")
     try:
-        return run_virtual(_live_through(folder, draw(seed, density=density)))
+        return run_virtual(_live_through(folder, draw(seed, density=density, latency_ms=latency_ms)))
     finally:
         for file in folder.glob("rig.*"):
             file.unlink()

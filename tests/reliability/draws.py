@@ -76,8 +76,8 @@ class Day:
     latency_ms: int
 
 
-def draw(seed: int, *, density: int = 1) -> Day:
-    """``density``: how many times as many faults and deaths."""
+def draw(seed: int, *, density: int = 1, latency_ms: int | None = None) -> Day:
+    """``density``: how many times as many faults and deaths; ``latency_ms`` instead of what the seed draws."""
     rng = np.random.default_rng([seed, 7])
     return Day(
         seed=seed,
@@ -91,7 +91,7 @@ def draw(seed: int, *, density: int = 1) -> Day:
         clock_jumps=tuple(
             (float(rng.uniform(0, 80_000)), int(rng.integers(-3_000, 3_000))) for _ in range(rng.integers(0, 3))
         ),
-        latency_ms=int(rng.choice(LATENCIES_MS)),
+        latency_ms=int(rng.choice(LATENCIES_MS)) if latency_ms is None else latency_ms,
     )
 
 

@@ -15,9 +15,11 @@ SHARD = 20
 FAILED = Path(__file__).with_name("failed_seeds.txt")
 
 
-def failed_seeds() -> list[int]:
+def failed_days() -> list[dict[str, int]]:
+    """Each as it was when it failed."""
     lines = FAILED.read_text(encoding="utf-8").splitlines()
-    return [int(line.split()[0]) for line in lines if line and not line.startswith("#")]
+    days = [line.partition("#")[0].split() for line in lines if line and not line.startswith("#")]
+    return [dict(zip(("seed", "density", "latency_ms"), map(int, day), strict=True)) for day in days]
 
 
 def assert_whole(days: Iterable[Lived], tell: Callable[..., None]) -> None:
@@ -41,7 +43,7 @@ def test_a_day_of_faults_and_crashes_breaks_nothing(begin: int, desk: Desk, tell
 
 
 def test_days_that_once_broke_something_are_whole(desk: Desk, tell: Callable[..., None]) -> None:
-    assert_whole((live_through(desk.folder, desk.template, seed) for seed in failed_seeds()), tell)
+    assert_whole((live_through(desk.folder, desk.template, **day) for day in failed_days()), tell)
 
 
 @pytest.mark.parametrize("seed", range(7_000, 7_004))

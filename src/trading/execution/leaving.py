@@ -18,8 +18,8 @@ from trading.execution.slicing import Slicing
 from trading.execution.urgency import Urgency
 
 ZERO = Decimal(0)
-FLATTEN_TRIES = 26  # within four minutes
-FLATTEN_WAIT_S = (0.0, 1.0, 2.0, 5.0, 10.0)
+FLATTEN_TRIES = 80  # within four minutes
+FLATTEN_WAIT_S = (0.0, 1.0, 2.0, 3.0)
 HALTED_POLL_S = 30.0
 # What the exchange refused to look at was not tried: our own silence, a ban, too many orders, maintenance.
 UNSENT = ("local not sent", "-1003", "-1015", "-1016")
@@ -165,10 +165,11 @@ class Leaving:
         self._halt(pair_id, reason, denied)
 
     async def _heed(self, outcomes: list[tuple[LegOrder, LegOutcome]], denied: Counter[str]) -> None:
-        """The exchange says that there is nothing to reduce: somebody else has closed it, or our books are wrong."""
+        """The exchange says that there is nothing to reduce: somebody else has closed it, or our books are wrong. While
+        another pair's order of the symbol is under way, it may have traded what nobody has heard of yet."""
         for leg, outcome in outcomes:
             if not outcome.placed and outcome.reason.startswith(NOTHING_TO_REDUCE):
-                denied[leg.symbol] += 1
+                denied[leg.symbol] += leg.symbol not in self._orders.working_symbols()
                 await self._on_nothing_to_reduce(leg.symbol)
 
     def _may_go_on(self, pair_id: str, denied: Counter[str]) -> bool:
