@@ -65,7 +65,6 @@ class Ledger:
     def __init__(self, totals: Totals, positions: Iterable[Position] = ()) -> None:
         self.totals = totals
         self._positions = {position.symbol: position for position in positions if position.amount}
-        self._by_symbol = self._sorted()
 
     @property
     def wallet(self) -> Decimal:
@@ -74,7 +73,7 @@ class Ledger:
     @property
     def positions(self) -> tuple[Position, ...]:
         """Open positions by symbol."""
-        return self._by_symbol
+        return tuple(self._positions[symbol] for symbol in sorted(self._positions))
 
     def position(self, symbol: str) -> Position:
         return self._positions.get(symbol, Position(symbol))
@@ -89,7 +88,6 @@ class Ledger:
         self._positions[fill.symbol] = position
         if not position.amount:
             del self._positions[fill.symbol]
-        self._by_symbol = self._sorted()
         was = self.totals
         self.totals = Totals(was.initial, was.realised + realised, was.fees + fill.fee, was.funding)
         return position
@@ -97,9 +95,6 @@ class Ledger:
     def apply_funding(self, payment: FundingPayment) -> None:
         was = self.totals
         self.totals = Totals(was.initial, was.realised, was.fees, was.funding + payment.amount)
-
-    def _sorted(self) -> tuple[Position, ...]:
-        return tuple(self._positions[symbol] for symbol in sorted(self._positions))
 
     def report(self) -> tuple[PositionReport, ...]:
         return tuple(PositionReport(one.symbol, one.amount, one.entry_price) for one in self.positions)
