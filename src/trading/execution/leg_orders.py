@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -31,8 +30,9 @@ from ccxt_bt_bridge.words import (
     Side,
 )
 from trading.events import Alarm, EventBus, OrderFinished, OrderSent
+from trading.execution.outcome_notes import OutcomeNote, OutcomeNotes
 from trading.journal.errors import JournalUnwritable
-from trading.journal.words import Intent, IntentState, WireOutcome, client_id_prefix, client_order_id
+from trading.journal.words import Intent, IntentState, client_id_prefix, client_order_id
 from trading.journal.writer import Journal
 
 ZERO = Decimal(0)
@@ -100,16 +100,6 @@ class _Watch:
         return self.is_done and self.report is not None and self.booked >= self.report.filled
 
 
-@dataclass(frozen=True, slots=True)
-class _Note:
-    """What became of an intent, for the journal."""
-
-    intent: Intent
-    text: str
-    time_ms: int
-    report: OrderReport | None
-
-
 class LegOrders:
     """Sends single orders of the engine and books their fills through ``on_fill(send, fill)``."""
 
@@ -120,7 +110,7 @@ class LegOrders:
         self._clock = clock
         self._bus = bus
         self._watches: dict[str, _Watch] = {}
-        self._owed: deque[_Note] = deque()
+        self._notes = OutcomeNotes(journal)
         self.own_prefix = client_id_prefix(bot_id)
         self.bookings = 0
         self.on_foreign_fill: Callable[[Fill], None] = lambda fill: None
@@ -146,7 +136,7 @@ class LegOrders:
         if against:
             self._note_unsent(send, against)
             return LegOutcome("", ZERO, False, f"local {against}")
-        self._write_owed()
+        self._notes.write_owed()
         with self._journal.transaction():
             watch = _watch(send, self._new_id(send), self._clock.now_ms())
             self._journal.write_intent(_intent(watch))
@@ -321,37 +311,15 @@ class LegOrders:
         return math.inf if timeout_s is None else timeout_s - (self._clock.now_ms() - watch.created_ms) / 1000.0
 
     def _note(self, intent: Intent, text: str, report: OrderReport | None = None) -> None:
-        """What became of something sent. What a disk refuses is written when it takes something again; should the
-        process end before, it costs a look-up at the next start, nothing more."""
-        self._owed.append(_Note(intent, text, self._clock.now_ms(), report))
         try:
-            self._write_owed()
+            self._notes.write(OutcomeNote(intent, text, self._clock.now_ms(), report))
         except JournalUnwritable as error:
             self.on_unwritable(error)
 
-    def _write_owed(self) -> None:
-        while self._owed:
-            note = self._owed.popleft()
-            try:
-                self._write(note.intent, note)
-            except JournalUnwritable:
-                self._owed.appendleft(note)
-                raise
-
-    def _write(self, intent: Intent, note: _Note) -> None:
-        with self._journal.transaction():
-            self._journal.update_intent(
-                intent.client_order_id, state=intent.state, filled=intent.filled, average=intent.average
-            )
-            self._journal.record_outcome(WireOutcome(intent.client_order_id, intent.state, note.text, note.time_ms))
-            if note.report is not None:
-                self._journal.record_order(note.report, pair_id=intent.pair_id, ref=intent.ref)
-
     def _note_unsent(self, send: LegSend, against: str) -> None:
-        """There is no order to note it of: it stands under the reference of the pair's entry."""
-        text = f"{send.action} leg {send.leg + 1}, {send.symbol}: {against}"
         try:
-            self._journal.record_outcome(WireOutcome(send.ref, IntentState.NOT_PLACED, text, self._clock.now_ms()))
+            text = f"{send.action} leg {send.leg + 1}, {send.symbol}: {against}"
+            self._notes.write_unsent(send.ref, text, self._clock.now_ms())
         except JournalUnwritable as error:
             self.on_unwritable(error)
 
