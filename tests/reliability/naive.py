@@ -70,7 +70,7 @@ async def _play(folder: Path, cell: Cell) -> tuple[int, tuple[str, ...]]:
     operation, path = OPERATIONS[cell.operation], folder / "naive.json"
     path.unlink(missing_ok=True)
     place = open_place(folder, faults=operation.faults(cell.outcomes))
-    place.unhedged.expect(REF, ENTRY)
+    place.unhedged.expect(REF, ENTRY, dict.fromkeys(ENTRY, Decimal(0)))
     crash = CrashPlan(cell.first)
     try:
         bot = NaiveBot(place, WirePort(place, crash), path)

@@ -69,7 +69,11 @@ class Place:
 
     def expect(self, entry: PairOrder) -> PairOrder:
         """The entry, whose legs are measured against each other from now on."""
-        self.unhedged.expect(entry.ref, {leg.symbol: leg.quantity for leg in entry.legs})
+        least = {
+            leg.symbol: self.exchange.venue.markets[leg.symbol].min_notional / D(repr(leg.reference_price))
+            for leg in entry.legs
+        }
+        self.unhedged.expect(entry.ref, {leg.symbol: leg.quantity for leg in entry.legs}, least)
         return entry
 
     def blame(self, invariant: str, what: str) -> None:

@@ -6,27 +6,30 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-TOLERANCE = Decimal("0.05")  # of a leg: a rest of the hedge too small to be ordered may be this large
+TOLERANCE = Decimal("0.05")  # of a leg: that much difference is rounding, not a bet
 Span = tuple[float, float]
 
 
 @dataclass
 class Unhedged:
-    """``now``: loop seconds. A pair is unhedged while its legs hold different shares of what was wanted of them.
+    """``now``: loop seconds. A pair is unhedged while its legs hold different shares of what was wanted of them, by as
+    much as an order takes.
 
     Spans in which the process was dead or the exchange did not answer are ``excused``: told beside the others.
     """
 
     now: Callable[[], float]
     excused: list[Span] = field(default_factory=list)
-    _wanted: dict[str, dict[str, Decimal]] = field(default_factory=dict)
+    _wanted: dict[str, Mapping[str, Decimal]] = field(default_factory=dict)
+    _tolerances: dict[str, Decimal] = field(default_factory=dict)
     _held: dict[str, dict[str, Decimal]] = field(default_factory=dict)
     _since: dict[str, float] = field(default_factory=dict)
     _spans: list[Span] = field(default_factory=list)
 
-    def expect(self, ref: str, legs: dict[str, Decimal]) -> None:
-        """The signed amounts that an entry wants of each leg."""
+    def expect(self, ref: str, legs: Mapping[str, Decimal], least: Mapping[str, Decimal]) -> None:
+        """The signed amounts that an entry wants of each leg, and the least that the exchange takes an order for."""
         self._wanted[ref] = legs
+        self._tolerances[ref] = max(TOLERANCE, min(least[symbol] / abs(wanted) for symbol, wanted in legs.items()))
         self._held.setdefault(ref, dict.fromkeys(legs, Decimal(0)))
 
     def traded(self, ref: str, symbol: str, amount: Decimal) -> None:
@@ -63,7 +66,7 @@ class Unhedged:
 
     def _is_unhedged(self, ref: str) -> bool:
         shares = [self._held[ref][symbol] / wanted for symbol, wanted in self._wanted[ref].items()]
-        return max(shares) - min(shares) > TOLERANCE
+        return max(shares) - min(shares) > self._tolerances[ref]
 
 
 def _pair(ref: str) -> str:
