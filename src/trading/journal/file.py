@@ -101,6 +101,15 @@ def is_held(lock_path: Path) -> bool:
     return False
 
 
+def file_identity(path: Path) -> tuple[int, int] | None:
+    """Which file a path leads to; None: to none, or it cannot be told."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def connect(path: Path, *, access: str, pragmas: tuple[str, ...]) -> Connection:
     """One connection in autocommit. ``access``: rwc, rw or ro."""
 

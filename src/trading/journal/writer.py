@@ -24,7 +24,7 @@ from ccxt_bt_bridge.words import Fill, FundingPayment, OrderReport
 from pairs.words import PairState
 from trading.journal import schema as tables
 from trading.journal.errors import IntentConflict, JournalUnwritable
-from trading.journal.file import Meta, Owner, WriterLock, lock_path, open_writable
+from trading.journal.file import Meta, Owner, WriterLock, file_identity, lock_path, open_writable
 from trading.journal.reads import JournalReads
 from trading.journal.words import (
     Intent,
@@ -81,9 +81,10 @@ class Journal(JournalReads):
     ``JournalUnwritable`` when nothing was written. Any thread may call, one at a time.
     """
 
-    def __init__(self, connection: Connection, meta: Meta, lock: WriterLock) -> None:
+    def __init__(self, connection: Connection, meta: Meta, lock: WriterLock, path: Path) -> None:
         super().__init__(connection, meta)
         self._lock = lock
+        self._path, self._identity = path, file_identity(path)
         self._depth = 0
         self._failure: str | None = None
         self._waiting: list[tuple[Table, dict[str, Any]]] = []
@@ -111,7 +112,7 @@ class Journal(JournalReads):
         try:
             lock = WriterLock(lock_path(path))
             try:
-                return cls(*open_writable(path, owner, nonce=nonce, clock=clock), lock)
+                return cls(*open_writable(path, owner, nonce=nonce, clock=clock), lock, path)
             except BaseException:
                 lock.release()
                 raise
@@ -146,6 +147,7 @@ class Journal(JournalReads):
             if self._depth:
                 yield
                 return
+            self._require_its_file()
             self._depth, self._failure = 1, None
             try:
                 waiting = len(self._waiting)
@@ -350,6 +352,14 @@ class Journal(JournalReads):
         except DatabaseError as error:
             self._failure = str(error.orig)
             raise JournalUnwritable(f"the journal could not be written ({error.orig}): nothing was stored") from None
+
+    def _require_its_file(self) -> None:
+        """What is written to a file that was deleted or replaced is on no disk that a restart would look at."""
+        if file_identity(self._path) != self._identity:
+            raise JournalUnwritable(
+                f"{self._path} is not the file any more that this bot opened: it was deleted, moved or replaced. Bring "
+                "it back, and writing goes on; if it is lost, stop the bot and close by hand what the account holds"
+            )
 
     def _roll_back(self) -> None:
         raw = self._connection.connection.dbapi_connection
