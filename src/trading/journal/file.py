@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import sqlite3
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -51,17 +53,18 @@ class Meta:
 
 
 class WriterLock:
-    """The right to write one journal, held until ``release`` or the end of the process."""
+    """The right to write one journal, or to trade one account as one bot, until ``release`` or the end of the process.
 
-    def __init__(self, path: Path) -> None:
+    ``rule``: what a second one is told. Raises ``JournalBusy``.
+    """
+
+    def __init__(self, path: Path, rule: str = "one bot writes one journal; stop the other one first") -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file: IO[str] = open(path, "a+", encoding="ascii")  # closing it gives the lock up
         if not self._acquired():
             holder = self._holder()
             self._file.close()
-            raise JournalBusy(
-                f"{path} is held by another process{holder}: one bot writes one journal; stop the other one first"
-            )
+            raise JournalBusy(f"{path} is held by another process{holder}: {rule}")
         self._file.truncate(0)
         self._file.write(f"{os.getpid()}\n")
         self._file.flush()
@@ -87,6 +90,15 @@ class WriterLock:
 def lock_path(journal: Path) -> Path:
     """The file whose lock is the right to write ``journal``."""
     return journal.with_name(journal.name + ".lock")
+
+
+def account_lock(bot_id: str, account: str) -> WriterLock:
+    """The right to trade ``account`` as ``bot_id`` on this machine, whatever folder the journal lies in. Of the account
+    the name of the lock's file has only a fingerprint."""
+    place = Path(tempfile.gettempdir()) / f"tandem-{os.getuid()}"
+    name = hashlib.sha256(f"{bot_id} {account}".encode()).hexdigest()[:16]
+    rule = f"it trades this account as bot '{bot_id}' already; stop it first, or give this bot a bot_id of its own"
+    return WriterLock(place / f"{name}.lock", rule)
 
 
 def is_held(lock_path: Path) -> bool:

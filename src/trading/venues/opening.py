@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,15 @@ from trading.venues.venue import Venue, network_of
 class VenuePlan:
     """``speed`` of the loop, ``account``: whose journal it is, ``open(loop)``: to be awaited on the loop.
 
-    ``exchange_file``: where a simulated exchange keeps its state, None for a real one.
+    ``exchange_file``: where a simulated exchange keeps its state, None for a real one. ``login``: what a real one knows
+    the account by, in which no secret is.
     """
 
     speed: str | float
     account: str
     open: Callable[[LoopThread], Coroutine[Any, Any, Venue]]
     exchange_file: Path | None = None
+    login: str = field(default="", repr=False)
 
 
 def venue_plan(config: LoadedConfig, choice: DataChoice, environ: Mapping[str, str]) -> VenuePlan:
@@ -58,7 +60,8 @@ def open_journal(config: LoadedConfig, plan: VenuePlan) -> Journal:
         path.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise JournalRefused(f"state.dir: {path.parent} is, or lies in, a file; a folder was wanted") from None
-    journal = Journal.open(path, bot_id=config.bot_id, mode=config.model.broker.type, account=plan.account)
+    mode = config.model.broker.type
+    journal = Journal.open(path, bot_id=config.bot_id, mode=mode, account=plan.account, login=plan.login)
     # A new exchange would give the ids of the old one again, and the journal would take new fills for known ones.
     if plan.exchange_file is not None and journal.runs() and not plan.exchange_file.exists():
         journal.close()
@@ -99,4 +102,5 @@ def _wire_plan(config: LoadedConfig, key: ApiKey) -> VenuePlan:
         return await WireVenue.open(config, key)
 
     # Not the key: keys are renewed. Another account's positions are found when both ledgers are compared.
-    return VenuePlan(1.0, f"binance {config.model.market} {network_of(config.model)}", opened)
+    account = f"binance {config.model.market} {network_of(config.model)}"
+    return VenuePlan(1.0, account, opened, login=f"{account} {config.model.broker.exchange_url or ''} {key.key}")
