@@ -202,8 +202,8 @@ class PairPosition:
         )
 
     def frozen_zscore(self, prices: Mapping[str, float]) -> float:
-        """z of the given prices by the statistics of the entry; NaN without them."""
-        if self.statistics is None:
+        """z of the given prices by the statistics of the entry; NaN without them, or for one leg."""
+        if self.statistics is None or len(self.legs) < 2:
             return math.nan
         return self.statistics.zscore(*(prices[leg.symbol] for leg in self.legs))
 

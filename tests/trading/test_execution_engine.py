@@ -1,16 +1,21 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 
-from pairs.words import SpreadStatistics
+from brokers.simulated.exchange import SimulatedExchange
+from pairs.words import PairPosition, SpreadStatistics
 from tests.trading.engines import BTC, ETH, WIDE, D, market, open_exchange, started
 from tests.trading.runs import write_config
 from tests.virtual_time import run_virtual
 from trading.config.confirmation import NotConfirmed
 from trading.config.loader import load_config
+from trading.control.controls import CommandRefused
+from trading.events import Alarm
+from trading.execution.price_watch import PriceWatch
 from trading.execution_engine import ExecutionEngine, ExecutionMode, SignalAction, SignalType, TradingSignal
 from trading.execution_models import ExecutionOrder, ExecutionStatus
 from trading.risk_guard import RiskGuard
@@ -121,6 +126,7 @@ def test_a_signal_without_a_size_takes_the_share_of_equity_it_suggests(tmp_path)
         ({"stop_loss_z": 3.0}, "need statistics"),
         ({"z_score": float("nan")}, "finite numbers were wanted"),
         ({"statistics": SpreadStatistics(1.0, 0.0, float("nan"), 1.0, "log")}, "finite numbers were wanted"),
+        ({"statistics": SpreadStatistics(1.0, 0.0, 0.0, 1.0)}, "statistics are of a pair's spread"),
         ({"price": 7_000.0}, "is not near the market's"),
         ({"action": SignalAction.CLOSE}, "nothing to close"),
     ],
@@ -254,6 +260,39 @@ def test_levels_of_z_are_watched_by_the_statistics_of_the_signal(tmp_path):
             while engine.position_tracker.open_positions:
                 await asyncio.sleep(300.0)
             assert engine.position_tracker.position_history[0].close_reason == "stop_loss_z"
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    ("where", "broken"),
+    [(PairPosition, "frozen_zscore"), (PriceWatch, "check_risk"), (SimulatedExchange, "quote")],
+)
+def test_what_cannot_be_looked_at_is_told_and_hides_no_stop_of_another(tmp_path, monkeypatch, where, broken):
+    real = getattr(where, broken)
+
+    def breaks_for_the_pair(thing, *given):
+        if where is PriceWatch or ETH in (*given, *(leg.symbol for leg in getattr(thing, "legs", ()))):
+            raise TypeError("a defect")
+        return real(thing, *given)
+
+    statistics = SpreadStatistics(1.0, 0.0, mean=-3.2189, std=0.01)
+
+    async def main():
+        exchange, told = open_exchange(market(FALLING)), []
+        async with started(exchange, tmp_path, moves=True, watch_s=300.0) as engine:
+            engine._accounts["mock"].bus.add(told.append)
+            assert (await engine.execute_signal(replace(BUY, stop_loss=48_000.0))).success
+            assert (await engine.execute_signal(replace(PAIR, statistics=statistics))).success
+            monkeypatch.setattr(where, broken, breaks_for_the_pair)
+            await asyncio.sleep(4 * 3_600.0)
+            assert engine.position_tracker.get_position(BTC) is None
+            assert len([e for e in told if isinstance(e, Alarm) and "cannot be looked at" in e.message]) == 1
+            assert engine.is_halted
+            with suppress(CommandRefused):
+                await engine.deactivate_circuit_breaker()
+            await asyncio.sleep(600.0)
+            assert engine.is_halted
 
     run_virtual(main())
 

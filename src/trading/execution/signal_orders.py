@@ -77,6 +77,8 @@ def check_numbers(signal: TradingSignal, price: float | None) -> None:
         raise SignalRefused(f"finite numbers were wanted in z_score and statistics, found {told}")
     if (signal.stop_loss_z or signal.take_profit_z) and signal.statistics is None:
         raise SignalRefused("stop_loss_z and take_profit_z need statistics to compute z by")
+    if signal.statistics is not None and not signal.is_of_pair:
+        raise SignalRefused(f"statistics are of a pair's spread, and this is a signal of {signal.symbol} alone")
     direction = ENTRIES.get(_word(signal))
     if price is not None and direction is not None:
         _check_stops(signal, price, direction.sign)
