@@ -348,6 +348,59 @@ def test_an_active_breaker_outlives_the_process(tmp_path):
     run_virtual(main())
 
 
+def test_nobody_resumes_while_nobody_watches(tmp_path, monkeypatch):
+    async def breaks(*_):
+        raise TypeError("a defect")
+
+    async def main():
+        exchange = open_exchange(market(STILL), tmp_path / "exchange.sqlite")
+        with monkeypatch.context() as patched:
+            patched.setattr(PriceWatch, "look", breaks)
+            async with started(exchange, tmp_path, watch_s=1.0) as engine:
+                await asyncio.sleep(5.0)
+                with pytest.raises(CommandRefused, match="nobody watches .* stop the engine, start it again"):
+                    await engine.deactivate_circuit_breaker()
+                assert "task_broken" in (await engine.execute_signal(BUY)).error
+        async with started(exchange, tmp_path, watch_s=1.0) as engine:
+            await engine.deactivate_circuit_breaker()
+            assert (await engine.execute_signal(BUY)).success
+        exchange.close()
+
+    run_virtual(main())
+
+
+def test_another_task_that_breaks_is_no_reason_not_to_resume(tmp_path):
+    async def breaks():
+        raise TypeError("a defect")
+
+    async def main():
+        async with started(open_exchange(market(STILL)), tmp_path, watch_s=1.0) as engine:
+            engine._background.keep(breaks())
+            await asyncio.sleep(1.0)
+            assert engine.is_halted
+            await engine.deactivate_circuit_breaker()
+            assert not engine.is_halted
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("was_started", [False, True])
+def test_a_halt_of_an_engine_that_does_not_run_is_refused_and_an_emergency_stop_says_so(tmp_path, was_started):
+    async def main():
+        engine = ExecutionEngine({"mock": open_exchange(market(STILL))}, state_dir=None, watch_s=None)
+        if was_started:
+            await engine.start()
+            await engine.stop()
+        with pytest.raises(CommandRefused, match="the engine is not started: start it first, then halt it"):
+            engine.activate_circuit_breaker("manual")
+        with pytest.raises(CommandRefused, match="start it first, then resume it"):
+            await engine.deactivate_circuit_breaker()
+        stopped = await engine.emergency_stop_all()
+        assert stopped["failed"] == ["the engine is not started: start it first"] and not stopped["closed_positions"]
+
+    run_virtual(main())
+
+
 def test_the_emergency_stop_closes_everything_and_latches(tmp_path):
     async def main():
         exchange = open_exchange(market(STILL))
