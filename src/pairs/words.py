@@ -207,6 +207,10 @@ class PairPosition:
             return math.nan
         return self.statistics.zscore(*(prices[leg.symbol] for leg in self.legs))
 
+    def losing_zscore(self, prices: Mapping[str, float]) -> float:
+        """z of a short, -z of a long, by the statistics of the entry: the higher, the more is lost."""
+        return -self.direction.sign * self.frozen_zscore(prices)
+
     def exit_order(self, prices: Mapping[str, float], when: datetime, reason: str) -> PairOrder:
         """An order that closes every leg, decided at ``when`` on these closes."""
         zscore = self.frozen_zscore(prices)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -46,6 +47,7 @@ NETWORKS = {
     ExecutionMode.LIVE: ("live", "desk"),
 }
 POSITION_SIZE = 0.1
+SIGNAL_AGE_S = 3_600.0  # where the settings name no longest age of a decision
 NOT_STARTED = "the engine is not started: start it first"
 NOT_WATCHED = "nobody watches stops and limits any more; see the log, stop the engine, start it again, then resume"
 
@@ -91,7 +93,14 @@ class ExecutionEngine:
         self._opened: Opened | None = None
         self._accounts: dict[str, EngineAccount] = {}
         self._background = Background(log, self._on_broken)
-        self._desk = SignalDesk(self._accounts, self.position_tracker, self.risk_guard, position_size)
+        age_s = self._settings.longest_decision_age_s
+        self._desk = SignalDesk(
+            self._accounts,
+            self.position_tracker,
+            self.risk_guard,
+            position_size=position_size,
+            longest_age_s=age_s if math.isfinite(age_s) else SIGNAL_AGE_S,
+        )
         self._watch = PriceWatch(self._accounts, self.position_tracker, self.risk_guard, self._leave_beside)
         self._watching: asyncio.Task[None] | None = None
         self._commands: set[asyncio.Task[None]] = set()

@@ -104,10 +104,9 @@ def _reached(tracked: TrackedPosition, position: PairPosition, prices: Mapping[s
     """The level of its signal that is reached now; without a price of every leg none is."""
     if any(leg.symbol not in prices for leg in position.legs):
         return None
-    if position.statistics is not None:
-        z = abs(position.frozen_zscore(prices))
-        if tracked.stop_loss_z is not None and z >= tracked.stop_loss_z:
-            return "stop_loss_z"
-        if tracked.take_profit_z is not None and z <= tracked.take_profit_z:
-            return "take_profit_z"
+    losing_z = position.losing_zscore(prices)
+    if tracked.stop_loss_z is not None and losing_z >= tracked.stop_loss_z:
+        return "stop_loss_z"
+    if tracked.take_profit_z is not None and losing_z <= tracked.take_profit_z:
+        return "take_profit_z"
     return tracked.price_stop
