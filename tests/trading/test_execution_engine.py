@@ -610,6 +610,20 @@ def test_two_exchanges_hold_the_same_symbol_apart(tmp_path):
     run_virtual(main())
 
 
+def test_equity_is_by_the_prices_of_each_exchange(tmp_path):
+    async def main():
+        first, second = open_exchange(market(STILL)), open_exchange(market([51_000.0] * 30))
+        engine = ExecutionEngine({"one": first, "two": second}, risk_guard=RiskGuard(WIDE), watch_s=1.0)
+        await engine.start()
+        for name in ("one", "two"):
+            assert (await engine.execute_signal(replace(BUY, quantity=0.1), name)).success
+        await asyncio.sleep(2.0)
+        assert engine.risk_guard.state.equity == pytest.approx(20_000.0 - 0.0005 * 10_100.0)
+        await engine.stop()
+
+    run_virtual(main())
+
+
 # what it tells
 
 

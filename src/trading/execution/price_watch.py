@@ -62,9 +62,8 @@ class PriceWatch:
             self._close(account, risk_exit.pair_id, risk_exit.reason)
 
     def equity(self) -> float:
-        """Of all accounts, at the last prices."""
-        known = self._last_prices()
-        return sum(account.floor.ledger.equity(known) for account in self._accounts.values())
+        """Of all accounts, each at its own last prices."""
+        return sum(one.floor.ledger.equity(self._last_prices(one.name)) for one in self._accounts.values())
 
     # the parts
 
@@ -96,8 +95,10 @@ class PriceWatch:
         if account.floor.ledger.state(pair_id) is PairState.OPEN and pair_id not in account.under_way:
             self._leave(account, pair_id, reason)
 
-    def _last_prices(self) -> dict[str, float]:
-        return {leg.symbol: leg.current_price for p in self._tracker.open_positions for leg in p.legs}
+    def _last_prices(self, account: str | None = None) -> dict[str, float]:
+        """None: of all, where one symbol has one price for the guard."""
+        held = (p for p in self._tracker.open_positions if account in (None, p.exchange))
+        return {leg.symbol: leg.current_price for p in held for leg in p.legs}
 
 
 def _reached(tracked: TrackedPosition, position: PairPosition, prices: Mapping[str, float]) -> str | None:
