@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from enum import Enum
@@ -380,7 +379,7 @@ def test_levels_of_z_are_of_the_losing_side(tmp_path, levels, kind, reason):
 
 @pytest.mark.parametrize(
     ("where", "broken"),
-    [(PairPosition, "frozen_zscore"), (PriceWatch, "check_risk"), (SimulatedExchange, "quote")],
+    [(PairPosition, "frozen_zscore"), (PriceWatch, "equity"), (SimulatedExchange, "quote")],
 )
 def test_what_cannot_be_looked_at_is_told_and_hides_no_stop_of_another(tmp_path, monkeypatch, where, broken):
     real = getattr(where, broken)
@@ -401,10 +400,11 @@ def test_what_cannot_be_looked_at_is_told_and_hides_no_stop_of_another(tmp_path,
             assert engine.position_tracker.get_position(BTC) is None
             assert len([e for e in told if isinstance(e, Alarm) and "cannot be looked at" in e.message]) == 1
             assert engine.is_halted
-            with suppress(CommandRefused):
-                await engine.deactivate_circuit_breaker()
+            await engine.deactivate_circuit_breaker()
             await asyncio.sleep(600.0)
             assert engine.is_halted
+            if where is PriceWatch:
+                assert (await engine.execute_signal(replace(PAIR, signal_type=SignalType.EXIT))).success
 
     run_virtual(main())
 
@@ -481,7 +481,7 @@ def test_nobody_resumes_while_nobody_watches(tmp_path, monkeypatch):
     run_virtual(main())
 
 
-def test_another_task_that_breaks_is_no_reason_not_to_resume(tmp_path):
+def test_a_task_that_breaks_beside_halts_and_one_of_an_account_for_good(tmp_path):
     async def breaks():
         raise TypeError("a defect")
 
@@ -492,6 +492,10 @@ def test_another_task_that_breaks_is_no_reason_not_to_resume(tmp_path):
             assert engine.is_halted
             await engine.deactivate_circuit_breaker()
             assert not engine.is_halted
+            engine._accounts["mock"]._background.keep(breaks())
+            await asyncio.sleep(1.0)
+            with pytest.raises(CommandRefused, match="mock: a stream or a task of it broke"):
+                await engine.deactivate_circuit_breaker()
 
     run_virtual(main())
 

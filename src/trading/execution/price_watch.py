@@ -42,14 +42,23 @@ class PriceWatch:
             prices |= known
         for symbol, price in prices.items():
             self._tracker.update_position_pnl(symbol, price, exchange=account.name)
-        with self._told(account, "the limits of risk"):
-            self.check_risk()
+        self.check_risk()
         for pair_id, position in held.items():
             with self._told(account, name_of(pair_id)):
                 self._look_at(account, position, prices)
 
     def check_risk(self) -> None:
-        """The guard sees all accounts at once, at the last prices; what it demands is begun."""
+        """The guard sees all accounts at once, at the last prices; what it demands is begun. Never raises."""
+        with self._told(next(iter(self._accounts.values())), "the limits of risk"):
+            self._check_risk()
+
+    def equity(self) -> float:
+        """Of all accounts, each at its own last prices."""
+        return sum(one.floor.ledger.equity(self._last_prices(one.name)) for one in self._accounts.values())
+
+    # the parts
+
+    def _check_risk(self) -> None:
         guard, before = self._guard, self._guard.breaker
         held = {p: q for account in self._accounts.values() for p, q in account.floor.ledger.positions().items()}
         now = max(account.now for account in self._accounts.values())
@@ -60,12 +69,6 @@ class PriceWatch:
         for risk_exit in exits:
             account = next(one for one in self._accounts.values() if risk_exit.pair_id in one.pairs)
             self._close(account, risk_exit.pair_id, risk_exit.reason)
-
-    def equity(self) -> float:
-        """Of all accounts, each at its own last prices."""
-        return sum(one.floor.ledger.equity(self._last_prices(one.name)) for one in self._accounts.values())
-
-    # the parts
 
     def _look_at(self, account: EngineAccount, position: PairPosition, prices: Mapping[str, float]) -> None:
         tracked = self._tracker.get_position(name_of(position.pair_id), account.name)
