@@ -202,10 +202,14 @@ class PairPosition:
         )
 
     def frozen_zscore(self, prices: Mapping[str, float]) -> float:
-        """z of the given prices by the statistics of the entry; NaN without them."""
-        if self.statistics is None:
+        """z of the given prices by the statistics of the entry; NaN without them, or for one leg."""
+        if self.statistics is None or len(self.legs) < 2:
             return math.nan
         return self.statistics.zscore(*(prices[leg.symbol] for leg in self.legs))
+
+    def losing_zscore(self, prices: Mapping[str, float]) -> float:
+        """z of a short, -z of a long, by the statistics of the entry: the higher, the more is lost."""
+        return -self.direction.sign * self.frozen_zscore(prices)
 
     def exit_order(self, prices: Mapping[str, float], when: datetime, reason: str) -> PairOrder:
         """An order that closes every leg, decided at ``when`` on these closes."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -46,6 +47,9 @@ NETWORKS = {
     ExecutionMode.LIVE: ("live", "desk"),
 }
 POSITION_SIZE = 0.1
+SIGNAL_AGE_S = 3_600.0  # where the settings name no longest age of a decision
+NOT_STARTED = "the engine is not started: start it first"
+NOT_WATCHED = "nobody watches stops and limits any more; see the log, stop the engine, start it again, then resume"
 
 log = logging.getLogger(__name__)
 
@@ -89,8 +93,16 @@ class ExecutionEngine:
         self._opened: Opened | None = None
         self._accounts: dict[str, EngineAccount] = {}
         self._background = Background(log, self._on_broken)
-        self._desk = SignalDesk(self._accounts, self.position_tracker, self.risk_guard, position_size)
+        age_s = self._settings.longest_decision_age_s
+        self._desk = SignalDesk(
+            self._accounts,
+            self.position_tracker,
+            self.risk_guard,
+            position_size=position_size,
+            longest_age_s=age_s if math.isfinite(age_s) else SIGNAL_AGE_S,
+        )
         self._watch = PriceWatch(self._accounts, self.position_tracker, self.risk_guard, self._leave_beside)
+        self._watching: asyncio.Task[None] | None = None
         self._commands: set[asyncio.Task[None]] = set()
         self._signals = self._successes = 0
 
@@ -137,11 +149,12 @@ class ExecutionEngine:
             await self.stop()
             raise
         if self._watch_s is not None:
-            self._background.keep(self._watch.run(self._watch_s))
+            self._watching = self._background.keep(self._watch.run(self._watch_s))
 
     async def stop(self) -> None:
         """What is half-done is finished first; positions are kept. May be called again."""
         await self._background.end()
+        self._watching = None
         for name, account in self._accounts.items():
             self.order_manager.stop_serving(self._exchanges[name])
             await account.close()
@@ -187,9 +200,12 @@ class ExecutionEngine:
     async def emergency_stop_all(self) -> dict[str, Any]:
         """Cancel and close everything everywhere, verify it, and stay halted until ``deactivate_circuit_breaker``.
 
-        ``cancelled_orders``, ``closed_positions`` and ``failed`` (what is not as it should be), by exchange and name.
+        ``cancelled_orders``, ``closed_positions`` and ``failed`` (what is not as it should be; also that the engine is
+        not started, which stops nothing), by exchange and name.
         """
         accounts = self._accounts
+        if not accounts:
+            return {"cancelled_orders": [], "closed_positions": [], "failed": [NOT_STARTED], "state": {}}
         reports = await asyncio.gather(
             *(account.stop_everything("emergency_stop_all") for account in accounts.values())
         )
@@ -204,7 +220,10 @@ class ExecutionEngine:
     # the breaker
 
     def activate_circuit_breaker(self, reason: str) -> None:
-        """From this moment on nothing is opened, also after a restart; positions are kept, closing works."""
+        """From this moment on nothing is opened, also after a restart; positions are kept, closing works. Raises
+        ``CommandRefused`` while the engine is not started: there is no journal then to keep it in."""
+        if not self._accounts:
+            raise CommandRefused(f"{NOT_STARTED}, then halt it")
         for account in self._accounts.values():
             account.floor.guard.halt(f"halted:{reason}", account.now)
             self._command(account.controls.halt(reason, "engine"))
@@ -272,9 +291,12 @@ class ExecutionEngine:
     # commands
 
     def _on_broken(self) -> None:
-        """Who watches stops and limits is gone: nothing more is opened, and the person is told."""
+        """Nothing more is opened, and the person is told; where nobody watches any more, only a start goes on."""
+        is_watched = self._watching is None or not self._watching.done()
+        message = "a task of the engine broke; see the log" if is_watched else NOT_WATCHED
         for account in self._accounts.values():
-            account.halt("task_broken", "nobody watches stops and limits any more; see the log, and start again")
+            account.controls.nobody_decides = "" if is_watched else NOT_WATCHED
+            account.halt("task_broken", message)
 
     def _command(self, work: Any) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(_done(work))
@@ -293,6 +315,8 @@ class ExecutionEngine:
 
     async def _resume(self, reason: str) -> None:
         """Each account compares, and has its own books of the breaker; the guard is one."""
+        if not self._accounts:
+            raise CommandRefused(f"{NOT_STARTED}, then resume it")
         halted = self.risk_guard.snapshot()
         for account in self._accounts.values():
             self.risk_guard.restore(halted)

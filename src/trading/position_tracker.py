@@ -34,7 +34,8 @@ class TrackedPosition:
     """One symbol, or a pair under the name ``X_Y`` with two legs. ``side``: LONG or SHORT (of a pair: of X).
 
     The prices and ``quantity`` are the first leg's; profit is the whole position's, in quote currency and of price
-    alone until ``realized_pnl`` (with fees and funding, where they are known) is there. ``*_z``: |z| of a pair.
+    alone until ``realized_pnl`` (with fees and funding, where they are known) is there. ``*_z``: z on the
+    losing side of a pair.
     """
 
     symbol: str

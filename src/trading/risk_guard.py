@@ -15,6 +15,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
+from pairs.given import given_number
 from pairs.words import Action, Approved, Direction, LegOrder, PairOrder, PairPosition, Refused
 from trading.risk.breaker import CircuitBreaker
 from trading.risk.exposure import Exposure
@@ -182,8 +183,12 @@ class RiskGuard:
 
         ``quantity`` in base units, + to buy, - to sell. A symbol that is held may be added to.
         """
-        leg = LegOrder(symbol, Decimal(str(quantity)), price)
-        direction = Direction.LONG if quantity > 0 else Direction.SHORT
+        size, at = given_number(quantity), given_number(price)
+        if not (math.isfinite(size) and size and 0.0 < at < math.inf):
+            wrong = f"quantity {quantity!r} at {price!r}: a size and a positive price were wanted"
+            return {"passed": False, "violations": [wrong]}
+        leg = LegOrder(symbol, Decimal(repr(size)), at)
+        direction = Direction.LONG if size > 0 else Direction.SHORT
         asked = PairOrder(symbol, symbol, Action.ENTER, direction, (leg,), self._time, "asked")
         is_held = symbol in self.exposure.pairs
         reasons = [reason for reason in self._asked(asked) if not (is_held and reason in OF_NEW_POSITIONS)]

@@ -13,7 +13,7 @@ import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import numpy as np
@@ -107,8 +107,11 @@ class SignalGenerator:
     # what comes in
 
     async def on_price_update(self, symbol: str, price: float | Decimal, timestamp: datetime) -> TradingSignal | None:
-        """A price of one leg. Returns the signal it made, after every callback has had it."""
-        quote = Quote(market_symbol(symbol), Decimal(str(price)), datetime_to_ms(timestamp))
+        """A price of one leg. Returns the signal it made, after every callback has had it. What is no number is
+        doubted as one that is too far off is; raises TypeError or ValueError for what is no time."""
+        if not isinstance(timestamp, datetime):
+            raise TypeError(f"timestamp {timestamp!r}: a datetime with a time zone was wanted")
+        quote = Quote(market_symbol(symbol), _price(price), datetime_to_ms(timestamp))
         signal = self.take_price(quote)
         if signal is not None:
             await self.tell(signal)
@@ -312,6 +315,14 @@ def _hedge(hedge_ratio: float | HedgeSpec, terms: SignalTerms) -> HedgeSpec:
     if terms.uses_kalman:
         return HedgeSpec("kalman")
     return HedgeSpec("fixed", ratio=hedge_ratio, window=terms.window.bars)
+
+
+def _price(given: object) -> Decimal:
+    """NaN for what is no number."""
+    try:
+        return Decimal(str(given))
+    except InvalidOperation:
+        return Decimal("NaN")
 
 
 def _known(number: float) -> float | None:

@@ -58,7 +58,8 @@ class TradingSignal:
     """Of one symbol: ``symbol``, ``action`` and ``quantity``; of a pair: ``pair_x``, ``pair_y`` and ``signal_type``.
 
     ``quantity`` in base units, positive. ``price``, ``stop_loss`` and ``take_profit``: prices in quote currency.
-    ``suggested_position_size``: gross notional / equity. ``stop_loss_z`` and ``take_profit_z``: levels of ``|z|``.
+    ``suggested_position_size``: gross notional / equity. ``stop_loss_z`` and ``take_profit_z``: levels of z on
+    the losing side (of z for SELL, of -z for BUY).
     ``confidence`` from 0 to 1; ``reason`` is a short code. ``hedge_ratio``: of the legs' notionals, where there are no
     ``statistics`` of the spread, by which the levels of z are watched while the pair is held. Raises ValueError for a
     signal of neither or of both, or whose action is no ``SignalAction`` or ``SignalType``.

@@ -2,15 +2,22 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime
+from enum import Enum
 
+import numpy as np
 import pytest
 
-from pairs.words import SpreadStatistics
+from brokers.simulated.exchange import SimulatedExchange
+from pairs.words import PairPosition, SpreadStatistics
 from tests.trading.engines import BTC, ETH, WIDE, D, market, open_exchange, started
 from tests.trading.runs import write_config
 from tests.virtual_time import run_virtual
 from trading.config.confirmation import NotConfirmed
 from trading.config.loader import load_config
+from trading.control.controls import CommandRefused
+from trading.events import Alarm
+from trading.execution.price_watch import PriceWatch
 from trading.execution_engine import ExecutionEngine, ExecutionMode, SignalAction, SignalType, TradingSignal
 from trading.execution_models import ExecutionOrder, ExecutionStatus
 from trading.risk_guard import RiskGuard
@@ -21,6 +28,14 @@ BUY = TradingSignal(symbol=BTC, action=SignalAction.BUY, quantity=0.01)
 
 def held(exchange, symbol: str = BTC):
     return exchange.venue.account.ledger.amount(symbol)
+
+
+FAIR = SpreadStatistics(1.0, 0.0, mean=-3.2189, std=0.01)  # at the first prices
+OF_PAIR = {"symbol": None, "action": None, "pair_x": "ETH", "pair_y": "BTC", "signal_type": SignalType.BUY}
+
+
+class Kind(Enum):
+    MOMENTUM = "momentum"
 
 
 # one symbol
@@ -121,8 +136,26 @@ def test_a_signal_without_a_size_takes_the_share_of_equity_it_suggests(tmp_path)
         ({"stop_loss_z": 3.0}, "need statistics"),
         ({"z_score": float("nan")}, "finite numbers were wanted"),
         ({"statistics": SpreadStatistics(1.0, 0.0, float("nan"), 1.0, "log")}, "finite numbers were wanted"),
+        ({"statistics": SpreadStatistics(1.0, 0.0, 0.0, 1.0)}, "statistics are of a pair's spread"),
         ({"price": 7_000.0}, "is not near the market's"),
         ({"action": SignalAction.CLOSE}, "nothing to close"),
+        ({"price": "50000"}, "positive numbers were wanted"),
+        ({"quantity": D("NaN")}, "positive numbers were wanted"),
+        ({"strategy_id": SignalAction}, "a text was wanted as strategy_id"),
+        ({"reason": 5}, "a text was wanted as reason"),
+        ({"timestamp": datetime(2020, 1, 1, tzinfo=UTC)}, "longest_decision_age_s is 3600"),
+        ({"timestamp": datetime(2024, 1, 1)}, "a datetime with a time zone was wanted"),
+        ({"timestamp": 1_704_067_200}, "a datetime with a time zone was wanted"),
+        (OF_PAIR | {"statistics": "x"}, "SpreadStatistics were wanted"),
+        (OF_PAIR | {"statistics": replace(FAIR, hedge_ratio="1.0")}, "finite numbers were wanted"),
+        (OF_PAIR | {"statistics": replace(FAIR, hedge_ratio=-1.0)}, "a positive hedge_ratio and std"),
+        (OF_PAIR | {"statistics": replace(FAIR, std=0.0)}, "a positive hedge_ratio and std"),
+        (OF_PAIR | {"statistics": replace(FAIR, prices="foo")}, "log or level prices were wanted"),
+        (OF_PAIR | {"statistics": replace(FAIR, mean=-3.1689), "stop_loss_z": 4.0}, "stop_loss_z 4.0 is reached"),
+        (OF_PAIR | {"statistics": replace(FAIR, mean=-3.2689), "take_profit_z": 0.5}, "take_profit_z 0.5 is reached"),
+        (OF_PAIR | {"hedge_ratio": -1.0}, "positive numbers were wanted"),
+        (OF_PAIR | {"stop_loss": 2_100.0}, "stop_loss 2100.0 is reached"),
+        (OF_PAIR | {"take_profit": 1_900.0}, "take_profit 1900.0 is reached"),
     ],
 )
 def test_a_signal_that_makes_no_sense_sends_nothing(tmp_path, fields, error):
@@ -132,6 +165,52 @@ def test_a_signal_that_makes_no_sense_sends_nothing(tmp_path, fields, error):
             result = await engine.execute_signal(replace(BUY, **fields))
             assert not result.success and error in result.error and result.order is None
             assert not exchange.venue.fills and engine.get_performance_metrics()["engine"]["success_rate"] == 0.0
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"quantity": D("0.01")},
+        {"quantity": np.float32(0.01)},
+        {"quantity": np.float64(0.01), "price": D(50_000)},
+        {"quantity": 0.01, "stop_loss": np.int64(48_000), "strategy_id": Kind.MOMENTUM},
+        {"quantity": 0.01, "timestamp": datetime(2024, 1, 1, 0, 30, tzinfo=UTC)},
+        {"quantity": 0.01, "timestamp": datetime(2030, 1, 1, tzinfo=UTC)},  # a wall's clock beside a market's
+    ],
+)
+def test_numbers_and_texts_of_other_types_are_taken_as_they_read(tmp_path, fields):
+    async def main():
+        exchange = open_exchange(market(STILL))
+        async with started(exchange, tmp_path) as engine:
+            result = await engine.execute_signal(replace(BUY, **fields))
+            assert result.success and held(exchange) == D("0.01"), result.error
+            assert result.position.strategy_id == ("momentum" if "strategy_id" in fields else "")
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"action": SignalAction.SELL, "quantity": "abc"}, "positive numbers were wanted"),
+        ({"action": SignalAction.SELL, "quantity": float("inf")}, "positive numbers were wanted"),
+        ({"action": SignalAction.CLOSE, "quantity": 0.001}, "0.01 is held and closed as a whole: 0.001 would leave"),
+        ({"action": SignalAction.CLOSE, "quantity": 0.01}, None),
+        ({"action": SignalAction.CLOSE, "quantity": 5.0}, None),
+        ({"action": SignalAction.CLOSE, "quantity": None, "price": "x", "reason": 5}, None),
+        ({"action": SignalAction.CLOSE, "quantity": None, "timestamp": datetime(2020, 1, 1)}, None),
+    ],
+)
+def test_an_exit_is_whole_and_needs_no_more_than_its_size(tmp_path, fields, error):
+    async def main():
+        exchange = open_exchange(market(STILL))
+        async with started(exchange, tmp_path) as engine:
+            await engine.execute_signal(BUY)
+            result = await engine.execute_signal(replace(BUY, **fields))
+            assert result.success is (error is None) and (error or "") in (result.error or "")
+            assert held(exchange) == (D("0.01") if error else 0) and not engine.is_halted
 
     run_virtual(main())
 
@@ -200,6 +279,38 @@ def test_a_pair_signal_buys_one_leg_and_sells_the_other(tmp_path):
     run_virtual(main())
 
 
+@pytest.mark.parametrize(
+    ("signal", "name"),
+    [
+        (BUY, "btc"),
+        (BUY, ("BTC",)),
+        (PAIR, "ETH_BTC"),
+        (PAIR, ("ETH", "BTC")),
+        (PAIR, "ETH/USDT_BTC/USDT:USDT"),
+    ],
+)
+def test_a_position_is_closed_by_every_name_that_a_signal_may_give(tmp_path, signal, name):
+    async def main():
+        exchange = open_exchange(market(STILL))
+        async with started(exchange, tmp_path) as engine:
+            await engine.execute_signal(signal)
+            assert (await engine.close_position(name)).success and held(exchange) == 0
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("wanted", [None, 5, b"x", (BTC, None), {}])
+def test_what_names_no_position_is_refused(tmp_path, wanted):
+    async def main():
+        async with started(open_exchange(market(STILL)), tmp_path) as engine:
+            await engine.execute_signal(BUY)
+            assert "a symbol, a pair or a tracked position was wanted" in (await engine.close_position(wanted)).error
+            assert "wanted one of mock" in (await engine.close_position(BTC, [5])).error
+            assert (await engine.close_position(BTC, reason=wanted)).position.close_reason == "closed"
+
+    run_virtual(main())
+
+
 def test_an_exit_signal_leaves_the_pair(tmp_path):
     async def main():
         exchange = open_exchange(market(STILL))
@@ -243,17 +354,57 @@ def test_a_stop_of_a_signal_is_watched_by_the_engine(tmp_path):
     run_virtual(main())
 
 
-def test_levels_of_z_are_watched_by_the_statistics_of_the_signal(tmp_path):
-    statistics = SpreadStatistics(1.0, 0.0, mean=-3.2189, std=0.01)
+@pytest.mark.parametrize(
+    ("levels", "kind", "reason"),
+    [
+        ({"stop_loss_z": 4.0}, SignalType.SELL, "stop_loss_z"),
+        ({"stop_loss_z": 4.0}, SignalType.BUY, None),  # its profit
+        ({"take_profit_z": 0.5}, SignalType.BUY, "take_profit_z"),  # also when it overshoots
+    ],
+)
+def test_levels_of_z_are_of_the_losing_side(tmp_path, levels, kind, reason):
+    statistics = replace(FAIR, mean=FAIR.mean + (0.0 if kind is SignalType.SELL else 0.01))
 
     async def main():
         exchange = open_exchange(market(FALLING, [2_000.0] * 6))
-        signal = replace(PAIR, statistics=statistics, stop_loss_z=4.0, signal_type=SignalType.SELL)
         async with started(exchange, tmp_path, moves=True, watch_s=300.0) as engine:
-            assert (await engine.execute_signal(signal)).success
-            while engine.position_tracker.open_positions:
-                await asyncio.sleep(300.0)
-            assert engine.position_tracker.position_history[0].close_reason == "stop_loss_z"
+            entered = await engine.execute_signal(replace(PAIR, signal_type=kind, statistics=statistics, **levels))
+            assert entered.success, entered.error
+            await asyncio.sleep(4 * 3_600.0)
+            closed = [position.close_reason for position in engine.position_tracker.position_history]
+            assert closed == ([] if reason is None else [reason])
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    ("where", "broken"),
+    [(PairPosition, "frozen_zscore"), (PriceWatch, "equity"), (SimulatedExchange, "quote")],
+)
+def test_what_cannot_be_looked_at_is_told_and_hides_no_stop_of_another(tmp_path, monkeypatch, where, broken):
+    real = getattr(where, broken)
+
+    def breaks_for_the_pair(thing, *given):
+        if where is PriceWatch or ETH in (*given, *(leg.symbol for leg in getattr(thing, "legs", ()))):
+            raise TypeError("a defect")
+        return real(thing, *given)
+
+    async def main():
+        exchange, told = open_exchange(market(FALLING)), []
+        async with started(exchange, tmp_path, moves=True, watch_s=300.0) as engine:
+            engine._accounts["mock"].bus.add(told.append)
+            assert (await engine.execute_signal(replace(BUY, stop_loss=48_000.0))).success
+            assert (await engine.execute_signal(replace(PAIR, statistics=FAIR))).success
+            monkeypatch.setattr(where, broken, breaks_for_the_pair)
+            await asyncio.sleep(4 * 3_600.0)
+            assert engine.position_tracker.get_position(BTC) is None
+            assert len([e for e in told if isinstance(e, Alarm) and "cannot be looked at" in e.message]) == 1
+            assert engine.is_halted
+            await engine.deactivate_circuit_breaker()
+            await asyncio.sleep(600.0)
+            assert engine.is_halted
+            if where is PriceWatch:
+                assert (await engine.execute_signal(replace(PAIR, signal_type=SignalType.EXIT))).success
 
     run_virtual(main())
 
@@ -305,6 +456,63 @@ def test_an_active_breaker_outlives_the_process(tmp_path):
         async with started(exchange, tmp_path) as engine:
             assert (await engine.execute_signal(BUY)).success
         exchange.close()
+
+    run_virtual(main())
+
+
+def test_nobody_resumes_while_nobody_watches(tmp_path, monkeypatch):
+    async def breaks(*_):
+        raise TypeError("a defect")
+
+    async def main():
+        exchange = open_exchange(market(STILL), tmp_path / "exchange.sqlite")
+        with monkeypatch.context() as patched:
+            patched.setattr(PriceWatch, "look", breaks)
+            async with started(exchange, tmp_path, watch_s=1.0) as engine:
+                await asyncio.sleep(5.0)
+                with pytest.raises(CommandRefused, match="nobody watches .* stop the engine, start it again"):
+                    await engine.deactivate_circuit_breaker()
+                assert "task_broken" in (await engine.execute_signal(BUY)).error
+        async with started(exchange, tmp_path, watch_s=1.0) as engine:
+            await engine.deactivate_circuit_breaker()
+            assert (await engine.execute_signal(BUY)).success
+        exchange.close()
+
+    run_virtual(main())
+
+
+def test_a_task_that_breaks_beside_halts_and_one_of_an_account_for_good(tmp_path):
+    async def breaks():
+        raise TypeError("a defect")
+
+    async def main():
+        async with started(open_exchange(market(STILL)), tmp_path, watch_s=1.0) as engine:
+            engine._background.keep(breaks())
+            await asyncio.sleep(1.0)
+            assert engine.is_halted
+            await engine.deactivate_circuit_breaker()
+            assert not engine.is_halted
+            engine._accounts["mock"]._background.keep(breaks())
+            await asyncio.sleep(1.0)
+            with pytest.raises(CommandRefused, match="mock: a stream or a task of it broke"):
+                await engine.deactivate_circuit_breaker()
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("was_started", [False, True])
+def test_a_halt_of_an_engine_that_does_not_run_is_refused_and_an_emergency_stop_says_so(tmp_path, was_started):
+    async def main():
+        engine = ExecutionEngine({"mock": open_exchange(market(STILL))}, state_dir=None, watch_s=None)
+        if was_started:
+            await engine.start()
+            await engine.stop()
+        with pytest.raises(CommandRefused, match="the engine is not started: start it first, then halt it"):
+            engine.activate_circuit_breaker("manual")
+        with pytest.raises(CommandRefused, match="start it first, then resume it"):
+            await engine.deactivate_circuit_breaker()
+        stopped = await engine.emergency_stop_all()
+        assert stopped["failed"] == ["the engine is not started: start it first"] and not stopped["closed_positions"]
 
     run_virtual(main())
 
@@ -401,6 +609,20 @@ def test_two_exchanges_hold_the_same_symbol_apart(tmp_path):
         assert stopped["state"] == {"one": "flat", "two": "flat"} and held(first) == 0
         await engine.deactivate_circuit_breaker()
         assert (await engine.execute_signal(BUY, "two")).success
+        await engine.stop()
+
+    run_virtual(main())
+
+
+def test_equity_is_by_the_prices_of_each_exchange(tmp_path):
+    async def main():
+        first, second = open_exchange(market(STILL)), open_exchange(market([51_000.0] * 30))
+        engine = ExecutionEngine({"one": first, "two": second}, risk_guard=RiskGuard(WIDE), watch_s=1.0)
+        await engine.start()
+        for name in ("one", "two"):
+            assert (await engine.execute_signal(replace(BUY, quantity=0.1), name)).success
+        await asyncio.sleep(2.0)
+        assert engine.risk_guard.state.equity == pytest.approx(20_000.0 - 0.0005 * 10_100.0)
         await engine.stop()
 
     run_virtual(main())

@@ -438,9 +438,44 @@ def test_alone_it_knows_the_days_loss_and_the_drawdown(equity, violations):
     json.dumps(status, allow_nan=False)
 
 
-@pytest.mark.parametrize("terms", [{"quantity": math.nan}, {"price": math.inf}, {"price": None}])
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {"quantity": math.nan},
+        {"quantity": 0},
+        {"quantity": "1"},
+        {"price": math.inf},
+        {"price": None},
+        {"price": "50000"},
+        {"quantity": 1e6, "price": -5e6},
+    ],
+)
 def test_alone_nonsense_does_not_pass(terms):
-    assert not ask(RiskGuard(), **terms)["passed"]
+    guard = RiskGuard()
+    answer = ask(guard, **terms)
+    assert not answer["passed"] and "a size and a positive price were wanted" in answer["violations"][0]
+    assert guard.breaker is Breaker.CLOSED
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"max_drawdown_pct": "10"},
+        {"max_drawdown_pct": -5.0},
+        {"daily_loss_limit_pct": math.nan},
+        {"max_positions": None},
+        {"max_positions": True},
+        {"max_leverage": math.nan},
+        {"max_exposure": math.inf},
+        {"account_leverage": 0.0},
+        {"trailing_stop": 2.0},
+    ],
+)
+def test_a_limit_that_is_none_is_an_error(limits):
+    with pytest.raises(ValueError, match="was wanted"):
+        RiskGuard(**limits)
+    with pytest.raises(ValueError, match="trailing_pct -1.0"):
+        TrailingStop(1.0, -1.0)
 
 
 def test_alone_a_limit_that_does_not_exist_is_an_error():

@@ -281,16 +281,23 @@ def test_callbacks_of_both_kinds_hear_every_signal_and_one_that_raises_harms_non
     run_virtual(main())
 
 
-def test_a_price_that_is_doubted_makes_no_signal():
+@pytest.mark.parametrize("doubted", [math.nan, "abc", None])
+def test_a_price_that_is_doubted_makes_no_signal(doubted):
     async def main() -> None:
         case = Case(replace(TERMS, max_jump_pct=0.2))
         await case.generator.on_price_update("B", 50.0, OPENED)
         await case.generator.on_price_update("A", 100.0, OPENED)
         assert await case.generator.on_price_update("A", 100.3, OPENED + timedelta(seconds=1)) is None
-        assert await case.generator.on_price_update("A", math.nan, OPENED + timedelta(seconds=2)) is None
+        assert await case.generator.on_price_update("A", doubted, OPENED + timedelta(seconds=2)) is None
         assert case.generator.zscore == pytest.approx(0.0, abs=0.1)
 
     run_virtual(main())
+
+
+@pytest.mark.parametrize(("time", "error"), [(5, TypeError), (None, TypeError), (datetime(2024, 1, 1), ValueError)])
+def test_what_is_no_time_of_a_price_is_an_error(time, error):
+    with pytest.raises(error, match="a datetime with a time zone|expected a datetime with a time zone"):
+        run_virtual(Case().generator.on_price_update("A", 100.0, time))
 
 
 def crossing_market():

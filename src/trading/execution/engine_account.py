@@ -250,7 +250,9 @@ class EngineAccount:
                 self._orders[intent.pair_id].append(finished_order(event, self.name))
 
     def _on_broken(self) -> None:
-        self.halt("task_broken", "a stream or a task of the engine broke; see the log")
+        message = "a stream or a task of it broke; see the log, stop the engine, start it again, then resume"
+        self.controls.nobody_decides = f"{self.name}: {message}"
+        self.halt("task_broken", message)
 
 
 async def open_account(terms: AccountTerms, ports: ExchangePorts, guard: RiskGuard) -> EngineAccount:

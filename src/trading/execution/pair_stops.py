@@ -26,7 +26,8 @@ class Told(Protocol):
 
 
 class PairStops:
-    """``stop_z``: pair → |z| on the losing side at which it is left, infinite for none.
+    """``stop_z``: pair → |z| on the losing side at which it is left, infinite for none; NaN, without statistics,
+    reaches nothing.
 
     ``leave`` carries an exit out; ``told`` hears of it before. ``hurry``: what is under way for a pair takes no further
     slice, and the next price leaves what is open then.
@@ -52,7 +53,7 @@ class PairStops:
         position = self._ledger.position(pair_id)
         if position is None or not position.is_open:
             self._asked_ms.pop(pair_id, None)
-            if position is not None and self._loss_side(position, prices) >= self.stop_z[pair_id]:
+            if position is not None and position.losing_zscore(prices) >= self.stop_z[pair_id]:
                 self._hurry(pair_id)
             return None
         reason = self._reason_to_leave(position, prices)
@@ -70,11 +71,7 @@ class PairStops:
         return risk_exit
 
     def _reason_to_leave(self, position: PairPosition, prices: Mapping[str, float]) -> str | None:
-        if self._loss_side(position, prices) >= self.stop_z[position.pair_id]:
+        if position.losing_zscore(prices) >= self.stop_z[position.pair_id]:
             return "stop"
         exits = self._guard.pair_stops({position.pair_id: position}, prices)
         return exits[0].reason if exits else None
-
-    def _loss_side(self, position: PairPosition, prices: Mapping[str, float]) -> float:
-        """z of a short, -z of a long; NaN, which reaches nothing, without statistics."""
-        return -position.direction.sign * position.frozen_zscore(prices)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
-from pairs.symbols import compact_symbol
-from pairs.words import PairPosition
+from ccxt_bt_bridge.words import Market
+from pairs.given import given_text
 from trading.execution.engine_account import EngineAccount, Outcome
+from trading.execution.signal_checks import check_age, check_closing_size, check_stops, checked
 from trading.execution.signal_orders import (
     Instrument,
     SignalRefused,
-    check_numbers,
     direction_of,
     entry_order,
     instrument_of,
+    known_symbol,
     wants_exit,
 )
 from trading.execution.tracked import name_of, pair_id_of
@@ -44,13 +44,20 @@ MOST_OFF = 0.1  # of the market's price, for the price a signal was decided at
 
 
 class SignalDesk:
-    """``accounts`` by name. ``position_size``: gross notional / equity of a signal that names no size."""
+    """``accounts`` by name. ``position_size``: gross notional / equity of a signal that names no size.
+    ``longest_age_s``: of a signal that opens and says when it was made."""
 
     def __init__(
-        self, accounts: Mapping[str, EngineAccount], tracker: PositionTracker, guard: RiskGuard, position_size: float
+        self,
+        accounts: Mapping[str, EngineAccount],
+        tracker: PositionTracker,
+        guard: RiskGuard,
+        *,
+        position_size: float,
+        longest_age_s: float,
     ) -> None:
         self._accounts, self._tracker, self._guard = accounts, tracker, guard
-        self._position_size = position_size
+        self._position_size, self._longest_age_s = position_size, longest_age_s
 
     async def execute(self, signal: TradingSignal, exchange: str | None) -> ExecutionResult:
         if not isinstance(signal, TradingSignal):
@@ -75,7 +82,8 @@ class SignalDesk:
             return ExecutionResult(False, error=f"there is nothing to close: it is {state}")
         known = {leg.symbol: float(leg.entry_price) for leg in position.legs}
         prices = known | await account.prices(known)
-        outcome = await account.execute(position.exit_order(prices, account.now, reason), account.pairs[pair_id])
+        order = position.exit_order(prices, account.now, given_text(reason) or "closed")
+        outcome = await account.execute(order, account.pairs[pair_id])
         return self._result(outcome, account, name_of(pair_id))
 
     async def place(self, order: ExecutionOrder, account: EngineAccount) -> ExecutionOrder:
@@ -97,7 +105,7 @@ class SignalDesk:
             raise SignalRefused("the engine is not started")
         if name is None and len(self._accounts) == 1:
             return next(iter(self._accounts.values()))
-        if name is None or name not in self._accounts:
+        if not isinstance(name, str) or name not in self._accounts:
             raise SignalRefused(f"exchange {name!r}: wanted one of {', '.join(self._accounts)}")
         return self._accounts[name]
 
@@ -105,10 +113,14 @@ class SignalDesk:
         instrument = instrument_of(signal, account.rules)
         pair_id = pair_id_of(account.name, instrument.name)
         position = account.position(pair_id)
-        if wants_exit(signal) or (position is not None and _closes(signal, position)):
+        if wants_exit(signal) or (position is not None and direction_of(signal) is not position.direction):
+            if position is not None:
+                check_closing_size(signal, position)
             return await self.leave(account, pair_id, signal.reason or "signal")
+        signal = checked(signal)
+        check_age(signal, account.now, self._longest_age_s)
         prices = await _decision_prices(signal, instrument, account)
-        check_numbers(signal, None if signal.is_of_pair else prices[instrument.symbols[0]])
+        check_stops(signal, instrument, prices)
         order = entry_order(
             signal,
             instrument,
@@ -126,10 +138,10 @@ class SignalDesk:
         """Raises ``SignalRefused`` when nothing of it is held."""
         if isinstance(wanted, TrackedPosition):
             wanted, exchange = wanted.symbol, wanted.exchange
-        name = wanted if isinstance(wanted, str) else "_".join(wanted)
+        name = _name(wanted)
         for account in self._accounts.values() if exchange is None else (self._account(exchange),):
             for pair_id, pair in account.pairs.items():
-                if _same(name, pair.symbols) and account.position(pair_id) is not None:
+                if _same(name, pair.symbols, account.rules) and account.position(pair_id) is not None:
                     return account, pair_id
         raise SignalRefused(f"no position of {name}")
 
@@ -159,21 +171,20 @@ async def _decision_prices(signal: TradingSignal, instrument: Instrument, accoun
     return {symbol: signal.price}
 
 
-def _closes(signal: TradingSignal, position: PairPosition) -> bool:
-    """An order against what is held closes it. Raises ``SignalRefused`` where it would leave a part, or turn it."""
-    if direction_of(signal) is position.direction:
-        return False
-    held = abs(position.legs[0].quantity)
-    if signal.quantity is not None and Decimal(str(signal.quantity)) != held:
-        raise SignalRefused(
-            f"{held.normalize():f} is held the other way: an order of {signal.quantity} would not just close it"
-        )
-    return True
-
-
 def _levels(signal: TradingSignal) -> dict[str, Any]:
     return {name: getattr(signal, name) for name in LEVELS if getattr(signal, name) is not None}
 
 
-def _same(name: str, symbols: tuple[str, ...]) -> bool:
-    return tuple(map(compact_symbol, name.split("_"))) == symbols
+def _name(wanted: Any) -> str:
+    parts = [wanted] if isinstance(wanted, str) else wanted
+    if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
+        raise SignalRefused(f"a symbol, a pair or a tracked position was wanted, found {wanted!r}")
+    return "_".join(parts)
+
+
+def _same(name: str, symbols: tuple[str, ...], rules: Mapping[str, Market]) -> bool:
+    """Any notation that a signal may use."""
+    try:
+        return tuple(known_symbol(part, rules) for part in name.split("_")) == symbols
+    except SignalRefused:
+        return name == "_".join(symbols)

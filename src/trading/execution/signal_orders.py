@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
@@ -21,10 +20,6 @@ ENTRIES = {
     SignalType.SELL: Direction.SHORT,
 }
 EXITS = (SignalAction.CLOSE, SignalType.EXIT)
-NUMBERS = (
-    "quantity", "price", "stop_loss", "take_profit", "suggested_position_size", "stop_loss_z", "take_profit_z",
-    "hedge_ratio",
-)  # fmt: skip
 COMMON_QUOTE = "USDT"
 
 
@@ -62,36 +57,6 @@ def known_symbol(name: str, rules: Mapping[str, Market]) -> str:
         if symbol in rules:
             return symbol
     raise SignalRefused(f"the exchange has no {name}; it has {', '.join(sorted(rules)[:10])}")
-
-
-def check_numbers(signal: TradingSignal, price: float | None) -> None:
-    """Raises ``SignalRefused``. ``price``: of the one symbol now, None for a pair."""
-    values = {name: getattr(signal, name) for name in NUMBERS}
-    wrong = {name: value for name, value in values.items() if value is not None and not _is_positive(value)}
-    if wrong:
-        raise SignalRefused(f"positive numbers were wanted, found {wrong}")
-    told = (signal.z_score, *(() if signal.statistics is None else astuple(signal.statistics)))
-    if not (signal.z_score is None or isinstance(signal.z_score, int | float)) or not all(
-        math.isfinite(value) for value in told if isinstance(value, float)
-    ):
-        raise SignalRefused(f"finite numbers were wanted in z_score and statistics, found {told}")
-    if (signal.stop_loss_z or signal.take_profit_z) and signal.statistics is None:
-        raise SignalRefused("stop_loss_z and take_profit_z need statistics to compute z by")
-    direction = ENTRIES.get(_word(signal))
-    if price is not None and direction is not None:
-        _check_stops(signal, price, direction.sign)
-
-
-def _is_positive(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0.0 < value < math.inf
-
-
-def _check_stops(signal: TradingSignal, price: float, sign: int) -> None:
-    """A stop that is reached the moment the position is opened is a mistake."""
-    if signal.stop_loss is not None and (price - signal.stop_loss) * sign <= 0.0:
-        raise SignalRefused(f"stop_loss {signal.stop_loss} is reached at the price {price} already")
-    if signal.take_profit is not None and (signal.take_profit - price) * sign <= 0.0:
-        raise SignalRefused(f"take_profit {signal.take_profit} is reached at the price {price} already")
 
 
 def wants_exit(signal: TradingSignal) -> bool:

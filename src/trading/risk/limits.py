@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable
+from dataclasses import Field, dataclass, fields
+from numbers import Real
 
 
 @dataclass(frozen=True, slots=True)
 class TrailingStop:
-    """Per cents of the pair's gross notional at entry."""
+    """Per cents of the pair's gross notional at entry. Raises ValueError for what is none."""
 
     activation_pct: float
     trailing_pct: float
+
+    def __post_init__(self) -> None:
+        _check_numbers(self, fields(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +29,7 @@ class RiskLimits:
     ``max_stops_per_pair`` within a UTC day put a pair into quarantine for ``quarantine_hours``, None: until that day
     ends. ``max_failed_orders`` entries in a row that came to nothing within ``failed_orders_hours`` trip the breaker:
     until a person looks when the venue refused or a pair was unwound, for ``cooldown_s`` when nothing reached it.
+    Raises ValueError for a limit that is no number, or negative.
     """
 
     max_positions: int = 5
@@ -45,3 +52,21 @@ class RiskLimits:
     trailing_stop: TrailingStop | None = None
     maintenance_margin_pct: float = 0.5
     rearm_daily: bool = False
+
+    def __post_init__(self) -> None:
+        _check_numbers(self, (field for field in fields(self) if "float" in field.type or "int" in field.type))
+        if not self.account_leverage > 0.0:
+            raise ValueError(f"account_leverage {self.account_leverage!r}: a positive number was wanted")
+        if not (self.trailing_stop is None or isinstance(self.trailing_stop, TrailingStop)):
+            raise ValueError(f"trailing_stop {self.trailing_stop!r}: a TrailingStop was wanted, or None")
+
+
+def _check_numbers(limits: object, wanted: Iterable[Field[object]]) -> None:
+    """Of fields that are told as numbers, or as numbers or None."""
+    for field in wanted:
+        value, is_optional = getattr(limits, field.name), str(field.type).endswith("| None")
+        if value is None and is_optional:
+            continue
+        if isinstance(value, bool) or not isinstance(value, Real) or not 0.0 <= float(value) < math.inf:
+            choice = ", or None for no limit" if is_optional else ""
+            raise ValueError(f"{field.name} {value!r}: a finite number, not negative, was wanted{choice}")

@@ -11,9 +11,10 @@ from trading.risk.exposure import Exposure
 from trading.risk.limits import RiskLimits
 
 # The rules' words and ours. Leaving at a loss by choice of the moment; an unwound entry is a failed order instead.
-STOP_REASONS = frozenset(
-    ("stop", "stop_z", "stop_loss", "trailing_stop", "atr_stop", "liquidation", "liquidation_distance", "margin_call")
-)
+STOP_REASONS = frozenset((
+    "stop", "stop_z", "stop_loss", "stop_loss_z", "trailing_stop", "atr_stop", "liquidation", "liquidation_distance",
+    "margin_call",
+))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from pairs.words import PairOrder, PairState, SpreadStatistics
 from tests.brokers.markets import bars, hours, source
 from tests.trading.execution.engine_rig import ENTRY, PAIR, Rig
 from tests.trading.plays import play, run_market
+from tests.trading.risk.asking import NOON, holding
 from trading.events import Alarm, PairClosed
 from trading.execution.pair_stops import AGAIN_MS, PairStops
 from trading.execution.settings import ExecutionSettings
@@ -211,3 +212,10 @@ def test_a_stop_that_is_reached_between_slices_ends_them_and_leaves_what_is_open
     rig = play(tmp_path, script, settings=sliced)
     amounts = {(one.symbol, float(one.signed_amount)) for one in rig.port.sent}
     assert amounts == {("A", 0.5), ("B", -1.0), ("A", -0.5), ("B", 1.0)}, "one slice of four"
+
+
+def test_one_leg_has_no_z_and_can_be_left_whatever_statistics_it_was_kept_with():
+    pair = holding()
+    alone = replace(pair, legs=pair.legs[:1], statistics=SpreadStatistics(1.0, 0.0, 0.0, 1.0))
+    assert math.isnan(alone.frozen_zscore({"A": 500.0})) and math.isnan(alone.losing_zscore({"A": 500.0}))
+    assert alone.exit_order({"A": 500.0}, NOON, "closed").zscore is None

@@ -62,7 +62,7 @@ def test_what_the_account_says_of_itself_counts_where_it_is_worse():
 # quarantine: the second stop within a UTC day
 
 
-@pytest.mark.parametrize("reason", ["stop", "stop_z", "stop_loss", "trailing_stop", "liquidation"])
+@pytest.mark.parametrize("reason", ["stop", "stop_z", "stop_loss", "stop_loss_z", "trailing_stop", "liquidation"])
 def test_a_pair_that_was_stopped_too_often_is_quarantined_until_the_day_ends(reason):
     guard, told = guard_with(max_stops_per_pair=2), []
     guard.add_listener(told.append)
