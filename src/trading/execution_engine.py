@@ -295,7 +295,8 @@ class ExecutionEngine:
         is_watched = self._watching is None or not self._watching.done()
         message = "a task of the engine broke; see the log" if is_watched else NOT_WATCHED
         for account in self._accounts.values():
-            account.controls.nobody_decides = "" if is_watched else NOT_WATCHED
+            if not is_watched:
+                account.controls.nobody_decides = NOT_WATCHED
             account.halt("task_broken", message)
 
     def _command(self, work: Any) -> asyncio.Task[None]:

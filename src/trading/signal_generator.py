@@ -253,8 +253,9 @@ class SignalGenerator:
             confidence=min(1.0, abs(self.zscore) / terms.stop_z),
             strength=self._strength(),
             suggested_position_size=terms.position_size,
-            stop_loss_z=terms.stop_z,
+            stop_loss_z=terms.stop_z if math.isfinite(terms.stop_z) else None,
             take_profit_z=terms.exit_z,
+            statistics=self._statistics(),
             strategy_id=self.pair_id,
             reason=reason,
         )

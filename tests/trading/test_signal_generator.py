@@ -23,6 +23,7 @@ from tests.brokers.desk.desks import minutes, until
 from tests.brokers.markets import HOUR_MS, bars, hours, open_exchange, source
 from tests.ccxt_bt_bridge.sessions import desk_session, run
 from tests.tasks import end_all
+from tests.trading import engines
 from tests.trading.runs import CONFIGS
 from tests.virtual_time import run_virtual
 from trading.config.loader import load_config
@@ -36,10 +37,12 @@ T0 = datetime(2024, 1, 1, tzinfo=UTC)
 OPENED = T0 + timedelta(hours=40)
 
 
-def step_at(hour: int, price: float, other: float = 50.0) -> tuple[Bar, Bar]:
+def step_at(
+    hour: int, price: float, other: float = 50.0, *, of: tuple[str, str] = ("AUSDT", "BUSDT")
+) -> tuple[Bar, Bar]:
     return (
-        Bar("AUSDT", hours(hour), price, price, price, price, 1.0),
-        Bar("BUSDT", hours(hour), other, other, other, other, 1.0),
+        Bar(of[0], hours(hour), price, price, price, price, 1.0),
+        Bar(of[1], hours(hour), other, other, other, other, 1.0),
     )
 
 
@@ -193,6 +196,25 @@ def test_a_signal_carries_what_an_engine_needs():
     assert signal.strength is SignalStrength.STRONG
     assert signal.timestamp == OPENED + timedelta(seconds=120)
     assert signal.is_of_pair
+
+
+@pytest.mark.parametrize("terms", [TERMS, replace(TERMS, exit_z=0.0, stop_z=math.inf)])
+def test_an_engine_takes_what_a_generator_says(terms, tmp_path):
+    async def main():
+        exchange = engines.open_exchange(engines.market([50_000.0] * 30))
+        async with engines.started(exchange, tmp_path) as engine:
+            generator = SignalGenerator("ETH", "BTC", 1.0, terms)
+            for hour in range(1, 41):
+                close = 2_002.5 + (1.0 if hour % 2 else -1.0)
+                generator.take_step(step_at(hour, close, 50_000.0, of=generator.symbols))
+            now_ms = exchange.clock.now_ms()
+            assert generator.take_prices({"ETHUSDT": 2_002.5, "BTCUSDT": 50_000.0}, now_ms) is None
+            signal = generator.take_prices({"ETHUSDT": 2_000.0, "BTCUSDT": 50_000.0}, now_ms + 1)
+            assert signal is not None and signal.signal_type is BUY
+            result = await engine.execute_signal(signal)
+            assert result.success, result.error
+
+    run_virtual(main())
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,9 @@ from trading.execution.signal_orders import Instrument, SignalRefused, direction
 from trading.signals import TradingSignal
 
 NUMBERS = (
-    "quantity", "price", "stop_loss", "take_profit", "suggested_position_size", "stop_loss_z", "take_profit_z",
-    "hedge_ratio",
+    "quantity", "price", "stop_loss", "take_profit", "suggested_position_size", "stop_loss_z", "hedge_ratio",
 )  # fmt: skip
+OF_ANY_SIGN = ("z_score", "take_profit_z")
 
 
 def checked(signal: TradingSignal) -> TradingSignal:
@@ -27,16 +27,20 @@ def checked(signal: TradingSignal) -> TradingSignal:
     wrong = {name: given[name] for name, number in numbers.items() if not 0.0 < number < math.inf}
     if wrong:
         raise SignalRefused(f"positive numbers were wanted, found {wrong}")
-    z_score = None if signal.z_score is None else given_number(signal.z_score)
-    if z_score is not None and not math.isfinite(z_score):
-        raise SignalRefused(f"finite numbers were wanted, found z_score {signal.z_score!r}")
+    for name in OF_ANY_SIGN:
+        value = getattr(signal, name)
+        if value is None:
+            continue
+        numbers[name] = given_number(value)
+        if not math.isfinite(numbers[name]):
+            raise SignalRefused(f"finite numbers were wanted, found {name} {value!r}")
     statistics = None if signal.statistics is None else _statistics(signal.statistics)
-    if (signal.stop_loss_z or signal.take_profit_z) and statistics is None:
+    if statistics is None and (signal.stop_loss_z, signal.take_profit_z) != (None, None):
         raise SignalRefused("stop_loss_z and take_profit_z need statistics to compute z by")
     if statistics is not None and not signal.is_of_pair:
         raise SignalRefused(f"statistics are of a pair's spread, and this is a signal of {signal.symbol} alone")
     texts = {name: _text(signal, name) for name in ("strategy_id", "reason") if getattr(signal, name) is not None}
-    return replace(signal, z_score=z_score, statistics=statistics, **numbers, **texts)  # type: ignore[arg-type]
+    return replace(signal, statistics=statistics, **numbers, **texts)  # type: ignore[arg-type]
 
 
 def check_age(signal: TradingSignal, now: datetime, longest_s: float) -> None:
