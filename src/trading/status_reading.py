@@ -20,7 +20,7 @@ from trading.risk.state import GUARD_KEY
 from trading.risk_guard import Breaker
 from trading.status import STATUS_KEY
 from trading.utc_text import parse_utc
-from trading.venues.opening import state_paths
+from trading.venues.opening import read_journal, state_paths
 
 STALE_AFTER_BARS = 2.5
 SECONDS_PER_HOUR = 3600.0
@@ -29,19 +29,20 @@ SECONDS_PER_HOUR = 3600.0
 def bot_status(config: LoadedConfig, now: datetime | None = None) -> dict[str, Any] | None:
     """JSON values; None before the first run. ``now``: the wall's time, for the age of a real market's bars.
 
-    Raises JournalError.
+    Raises JournalError, of which JournalGone while it runs without its journal.
     """
-    journal, _ = state_paths(config)
-    if not journal.exists():
+    reader = read_journal(config)
+    if reader is None:
         return None
-    with JournalReader.open(journal) as reader:
+    is_running = is_held(lock_path(state_paths(config)[0]))
+    with reader:
         row = reader.risk_state(STATUS_KEY) or {}
         mode = config.model.broker.type
         last_bars = row.pop("last_bars", {})
         return row | {
             "bot_id": config.bot_id,
             "mode": mode,
-            "running": is_held(lock_path(journal)),
+            "running": is_running,
             "breaker": breaker_row(reader.risk_state(GUARD_KEY) or {}),
             "equity": row.get("equity"),
             "pairs": _pairs(with_kept_pairs(config).pairs, reader, row.pop("exchange", {})),
@@ -53,7 +54,7 @@ def bot_status(config: LoadedConfig, now: datetime | None = None) -> dict[str, A
                 config.model.bar_hours,
                 last_bars,
                 clock_of(row, mode, now),
-                is_running=is_held(lock_path(journal)),
+                is_running=is_running,
                 is_up=row.pop("is_market_up", False),
             ),
         }

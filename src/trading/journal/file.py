@@ -23,6 +23,7 @@ from trading.journal.schema import MIGRATIONS, SCHEMA_VERSION, meta, metadata
 BUSY_TIMEOUT_MS = 5000
 LOCK_TRIES = 10
 LOCK_WAIT_S = 0.02
+UNKNOWN_PID = "PID"
 PRAGMAS = (
     f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}",
     "PRAGMA journal_mode = WAL",
@@ -90,15 +91,25 @@ def lock_path(journal: Path) -> Path:
 
 
 def is_held(lock_path: Path) -> bool:
-    """True while some process holds the writer's lock. Several may ask at once."""
-    if not lock_path.exists():
+    """True while some process holds the writer's lock. Several may ask at once, also where nothing can be written."""
+    try:
+        file = open(lock_path, encoding="ascii")
+    except FileNotFoundError:
         return False
-    with open(lock_path, "a+", encoding="ascii") as file:
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
             return True
     return False
+
+
+def holder_of(lock_path: Path) -> str:
+    """The process id of whoever holds the lock, "PID" while it is not known."""
+    try:
+        return lock_path.read_text(encoding="ascii").strip() or UNKNOWN_PID
+    except (OSError, ValueError):
+        return UNKNOWN_PID
 
 
 def connect(path: Path, *, access: str, pragmas: tuple[str, ...]) -> Connection:
@@ -128,7 +139,7 @@ def open_writable(
     if not path.exists():
         _create(path, owner, epoch=nonce(), created_at=clock())
     found = inspect(path)
-    _require_owner(path, found.owner, owner)
+    require_owner(path, found.owner, owner)
     if found.schema_version < SCHEMA_VERSION:
         _back_up(path, found.schema_version)
     connection = connect(path, access="rw", pragmas=PRAGMAS)
@@ -210,7 +221,8 @@ def _inspected(path: Path, connection: Connection) -> Meta:
     return Meta(row.schema_version, Owner(row.bot_id, row.mode, row.account), row.epoch, row.created_at)
 
 
-def _require_owner(path: Path, found: Owner, wanted: Owner) -> None:
+def require_owner(path: Path, found: Owner, wanted: Owner) -> None:
+    """Raises ``JournalRefused`` for somebody else's journal."""
     if found.bot_id != wanted.bot_id:
         raise JournalRefused(
             f"{path} belongs to bot '{found.bot_id}', not to '{wanted.bot_id}': give each bot a journal of its own"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+import os
 import sqlite3
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 
 from tests.trading.journal.journal_samples import a_decision, a_fill, an_intent, open_journal
 from trading.journal.errors import JournalBusy, JournalError, JournalRefused, JournalUnwritable
-from trading.journal.file import WriterLock, bring_forward, lock_path
+from trading.journal.file import WriterLock, bring_forward, holder_of, is_held, lock_path
 from trading.journal.reads import JournalReader
 from trading.journal.schema import SCHEMA_VERSION
 from trading.journal.writer import Journal
@@ -192,6 +194,21 @@ def test_a_second_writer_is_told_who_writes(tmp_path: Path) -> None:
     with open_journal(path), pytest.raises(JournalBusy, match=r"held by another process \(process \d+\)"):
         open_journal(path)
     open_journal(path).close()
+
+
+def test_whether_it_is_held_is_seen_without_a_right_to_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, lock = tmp_path / "j.db", tmp_path / "j.db.lock"
+    real = builtins.open
+
+    def read_only(file, mode="r", **terms):
+        if set(mode) & set("wax+"):
+            raise OSError(30, "Read-only file system", str(file))
+        return real(file, mode, **terms)
+
+    with open_journal(path):
+        monkeypatch.setattr(builtins, "open", read_only)
+        assert is_held(lock) and holder_of(lock) == str(os.getpid())
+    assert not is_held(lock)
 
 
 def test_a_refused_journal_is_not_left_locked(tmp_path: Path) -> None:
