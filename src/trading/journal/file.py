@@ -116,7 +116,8 @@ def connect(path: Path, *, access: str, pragmas: tuple[str, ...]) -> Connection:
     """One connection in autocommit. ``access``: rwc, rw or ro."""
 
     def creator() -> sqlite3.Connection:
-        uri = f"file:{quote(str(path.absolute()))}?mode={access}"
+        frozen = "&immutable=1" if access == "ro" and _is_frozen(path) else ""
+        uri = f"file:{quote(str(path.absolute()))}?mode={access}{frozen}"
         raw = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
         try:
             for pragma in pragmas:
@@ -130,6 +131,11 @@ def connect(path: Path, *, access: str, pragmas: tuple[str, ...]) -> Connection:
         "sqlite+pysqlite://", creator=creator, poolclass=NullPool, isolation_level="AUTOCOMMIT", hide_parameters=True
     )
     return engine.connect()
+
+
+def _is_frozen(path: Path) -> bool:
+    """Nobody writes it, and SQLite could not make the files beside it that reading takes otherwise."""
+    return not os.access(path.parent, os.W_OK) and not _beside(path, "-wal").exists()
 
 
 def open_writable(

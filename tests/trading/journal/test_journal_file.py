@@ -242,6 +242,14 @@ def test_an_onlooker_reads_after_the_bot_has_gone(tmp_path: Path) -> None:
     open_journal(tmp_path / "j.db").close()
 
 
+def test_an_onlooker_needs_no_right_to_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_journal(tmp_path / "j.db")
+    monkeypatch.setattr(os, "access", lambda folder, mode: mode != os.W_OK)
+    with JournalReader.open(tmp_path / "j.db") as reader:
+        assert reader.decisions() == (a_decision(),)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["j.db", "j.db.lock"]
+
+
 def test_an_onlooker_cannot_write(tmp_path: Path) -> None:
     make_journal(tmp_path / "j.db")
     with JournalReader.open(tmp_path / "j.db") as reader, pytest.raises(Exception, match="readonly"):
