@@ -303,6 +303,17 @@ def test_a_rule_that_says_exit_ends_no_bot(tmp_path, monkeypatch):
     assert result.trades and not bot.was_halted
 
 
+@pytest.mark.parametrize(
+    "raised", ["BaseException('odd')", "GeneratorExit()", "asyncio.CancelledError()", "KeyboardInterrupt()"]
+)
+def test_a_rule_that_raises_what_ends_others_ends_no_bot(raised, tmp_path, monkeypatch):
+    body = f"import asyncio\n        if calls == 100: raise {raised}"
+    bot, result, alarms = run_and_listen(failing_rule(tmp_path, monkeypatch, "decide", body))
+    told = [alarm.split(";")[0] for alarm in alarms if "strategy failed" in alarm]
+    assert told == [f"the strategy failed: {raised.removeprefix('asyncio.')}"]
+    assert result.trades and not bot.was_halted
+
+
 def test_a_secret_that_a_rule_lets_slip_is_in_no_log(tmp_path, monkeypatch):
     canary = "canary-0123456789-canary"
     body = f"if calls == 100: raise ZeroDivisionError('signed with {canary}')"
