@@ -94,7 +94,7 @@ def is_held(lock_path: Path) -> bool:
     """True while some process holds the writer's lock. Several may ask at once, also where nothing can be written."""
     try:
         file = open(lock_path, encoding="ascii")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     with file:
         try:
