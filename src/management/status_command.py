@@ -56,10 +56,12 @@ def _print(status: dict[str, Any], console: PatientConsole) -> None:
     why = f" since {breaker['since']}: {breaker['reason']}" if breaker["since"] else ""
     state = "running" if status["running"] else "not running"
     equity = "unknown" if status["equity"] is None else f"{status['equity']:,.2f}"
+    differences = [f"at the start, {told}" for told in status["differences"]]
     lines = [
         f"{status['bot_id']} on {status['mode']}, {state}; equity {equity}, last bar {status.get('time') or 'none'}",
         f"breaker {breaker['state']}{why}",
         f"reconciled {status['last_reconciled'] or 'never'}; longest unhedged {status['longest_unhedged_s']:.1f} s",
+        *differences,
     ]
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)

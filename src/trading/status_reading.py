@@ -18,7 +18,7 @@ from trading.journal.words import StoredPosition
 from trading.kept_pairs import with_kept_pairs
 from trading.risk.state import GUARD_KEY
 from trading.risk_guard import Breaker
-from trading.status import STATUS_KEY
+from trading.status import DIFFERENCES_KEY, STATUS_KEY
 from trading.utc_text import parse_utc
 from trading.venues.opening import read_journal, state_paths
 
@@ -44,6 +44,7 @@ def bot_status(config: LoadedConfig, now: datetime | None = None) -> dict[str, A
             "mode": mode,
             "running": is_running,
             "breaker": breaker_row(reader.risk_state(GUARD_KEY) or {}),
+            "differences": (reader.risk_state(DIFFERENCES_KEY) or {}).get("told", []),
             "equity": row.get("equity"),
             "pairs": _pairs(with_kept_pairs(config).pairs, reader, row.pop("exchange", {})),
             "limits": row.get("limits", []),

@@ -12,6 +12,7 @@ import pytest
 
 from brokers.broker_factory import BrokerUnavailable
 from brokers.simulated.store import StoreError
+from management.status_command import main
 from pairs.words import PairState
 from tests.trading.runs import CONFIGS, backtest, write_config
 from trading.config.loader import ConfigError
@@ -429,7 +430,7 @@ def test_an_exchange_file_that_is_gone_is_not_made_anew_beside_an_old_journal(sh
     assert not exchange.exists()
 
 
-def test_a_position_that_somebody_closed_meanwhile_halts_the_bot(short):
+def test_a_position_that_somebody_closed_meanwhile_halts_the_bot(short, capsys):
     stopped, _ = stopped_at(bot_of(short), PairOpened)
     _, exchange = state_paths(bot_of(short).load())
     symbol = stopped.open[0].legs[0].symbol
@@ -445,6 +446,9 @@ def test_a_position_that_somebody_closed_meanwhile_halts_the_bot(short):
     assert not any(isinstance(event, PairOpened) for event in events)
     status = bot_of(short).get_status()
     assert (status["risk"]["breaker"], status["risk"]["risk_violations"]) == ("halted", ["ledger_mismatch"])
+    assert [told.partition(": the journal holds ")[0] for told in status["differences"]] == [symbol]
+    assert main([str(short)]) == 0
+    assert f"at the start, {symbol}: the journal holds" in capsys.readouterr().out
 
 
 def test_a_start_after_a_halt_says_why_nothing_is_opened_and_what_to_do(short):

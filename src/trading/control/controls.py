@@ -20,6 +20,7 @@ from trading.execution.kill_switch import STOP_KEY, StopReport
 from trading.journal.errors import JournalUnwritable
 from trading.risk.state import GUARD_KEY
 from trading.risk_guard import Breaker
+from trading.status import DIFFERENCES_KEY
 
 HALT_KEY = "halt"
 CLOSE_REASON = "closed_by_hand"
@@ -108,6 +109,7 @@ class Controls:
         try:
             with floor.journal.transaction():
                 floor.journal.save_risk_state(STOP_KEY, {})
+                floor.journal.save_risk_state(DIFFERENCES_KEY, {})
                 self._save({})
         except JournalUnwritable as error:
             guard.restore(before)
