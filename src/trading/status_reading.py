@@ -12,7 +12,8 @@ from typing import Any
 
 from pairs.words import Pair, PairState
 from trading.config.model import LoadedConfig
-from trading.journal.file import is_held, lock_path
+from trading.journal.errors import JournalGone
+from trading.journal.file import holder_of, is_held, lock_path
 from trading.journal.reads import JournalReader
 from trading.journal.words import StoredPosition
 from trading.kept_pairs import with_kept_pairs
@@ -31,10 +32,16 @@ def bot_status(config: LoadedConfig, now: datetime | None = None) -> dict[str, A
 
     Raises JournalError, of which JournalGone while it runs without its journal.
     """
-    reader = read_journal(config)
+    path, _ = state_paths(config)
+    lock = lock_path(path)
+    is_running, reader = is_held(lock), read_journal(config)
+    if reader is None and is_running:
+        raise JournalGone(
+            f"{config.bot_id} runs (process {holder_of(lock)}), but its journal {path} is gone: bring the file back "
+            "if it was moved; if it was deleted, `tandem flatten CONFIG`, stop the bot and start it anew"
+        )
     if reader is None:
         return None
-    is_running = is_held(lock_path(state_paths(config)[0]))
     with reader:
         row = reader.risk_state(STATUS_KEY) or {}
         mode = config.model.broker.type

@@ -13,8 +13,8 @@ from brokers.simulated.store import StoreError
 from ccxt_bt_bridge.loop import LoopThread
 from trading.config.credentials import ApiKey, api_key
 from trading.config.model import LoadedConfig
-from trading.journal.errors import JournalGone, JournalRefused
-from trading.journal.file import Owner, holder_of, is_held, lock_path, require_owner
+from trading.journal.errors import JournalRefused
+from trading.journal.file import Owner, require_owner
 from trading.journal.reads import JournalReader
 from trading.journal.words import account_fingerprint
 from trading.journal.writer import Journal
@@ -73,19 +73,11 @@ def open_journal(config: LoadedConfig, plan: VenuePlan) -> Journal:
 
 
 def read_journal(config: LoadedConfig) -> JournalReader | None:
-    """The bot's journal for an onlooker; None before the first run.
-
-    Raises JournalGone when the bot runs without its file, JournalRefused for one that it would not start with.
-    """
+    """The bot's journal for an onlooker; None where there is none. Raises JournalRefused for one that it would not
+    start with."""
     path, _ = state_paths(config)
-    lock = lock_path(path)
     if not path.exists():
-        if not is_held(lock):
-            return None
-        raise JournalGone(
-            f"{config.bot_id} runs (process {holder_of(lock)}), but its journal {path} is gone: bring the file back "
-            "where it was moved from; where it was deleted, `tandem flatten CONFIG`, stop the bot and start it anew"
-        )
+        return None
     reader = JournalReader.open(path)
     try:
         owner = Owner(config.bot_id, config.model.broker.type, account_fingerprint(_account(config)))
