@@ -7,18 +7,20 @@ import getpass
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
-from trading.command_line import BAD_INPUT, EXIT_CODES, EXPECTED, FAILURE, OK
+from trading.command_line import BAD_INPUT, EXIT_CODES, EXPECTED, FAILURE, OK, ended
 from trading.config.environment import process_environment
 from trading.config.loader import load_config
 from trading.config.model import LoadedConfig
 from trading.control.command_desk import STALE_AFTER_S
-from trading.control.command_queue import Command, CommandQueue, CommandState, Verb
+from trading.control.command_queue import Command, CommandQueue, CommandState, CommandsUnreadable, Verb
 from trading.control.paths import control_paths
-from trading.journal.file import is_held, lock_path
+from trading.journal.errors import JournalError
+from trading.journal.file import holder_of, is_held, lock_path
 from trading.kept_pairs import with_kept_pairs
 from trading.saying import say
-from trading.venues.opening import state_paths
+from trading.venues.opening import never_ran, read_journal, state_paths
 
 POLL_S = 0.1
 DOES = {
@@ -55,13 +57,19 @@ def _main(verb: Verb, arguments: Sequence[str] | None) -> int:
     try:
         config = load_config(options.config, environ=process_environment())
         _refuse_nonsense(verb, config, options)
+        return _given(verb, config, options)
+    except (*EXPECTED, NotGiven) as error:
+        return ended(str(error), BAD_INPUT)
+
+
+def _given(verb: Verb, config: LoadedConfig, options: argparse.Namespace) -> int:
+    try:
         with CommandQueue(control_paths(config).commands) as queue:
             number = queue.give(verb, reason=options.reason, by=_who(), pair_id=getattr(options, "pair", None))
             _say_given(queue.command(number), config)
             return _answer(queue, number, options.wait) if options.wait else OK
-    except (*EXPECTED, NotGiven) as error:
-        print(error, file=sys.stderr)
-        return BAD_INPUT
+    except CommandsUnreadable as error:
+        raise NotGiven(f"{error}{_by_signal(config)}") from None
 
 
 def _parser(verb: Verb) -> argparse.ArgumentParser:
@@ -91,16 +99,44 @@ def _seconds(text: str) -> float:
 
 
 def _refuse_nonsense(verb: Verb, config: LoadedConfig, options: argparse.Namespace) -> None:
-    journal, _ = state_paths(config)
-    if not journal.exists():
-        raise NotGiven(f"{config.bot_id} has never run here: there is no {journal}. Is this its folder and its config?")
+    is_running = is_held(_lock(config))
+    if not is_running:
+        _require_journal(config)
     if not options.reason.strip():
         raise NotGiven("--reason is empty: say why, it is kept with the command")
-    known = [pair.pair_id for pair in with_kept_pairs(config).pairs]
-    if verb is Verb.CLOSE and options.pair not in known:
-        raise NotGiven(f"there is no pair {options.pair}; {config.name} has {', '.join(known) or 'none'}")
+    if verb is Verb.CLOSE:
+        _require_pair(config, options.pair, is_running=is_running)
     if verb is Verb.FLATTEN and not options.yes:
         _ask(config)
+
+
+def _lock(config: LoadedConfig) -> Path:
+    journal, _ = state_paths(config)
+    return lock_path(journal)
+
+
+def _require_journal(config: LoadedConfig) -> None:
+    """A bot that runs is commanded whatever became of its journal; one that does not must be the one that is meant."""
+    journal = read_journal(config)
+    if journal is None:
+        raise NotGiven(never_ran(config))
+    journal.close()
+
+
+def _require_pair(config: LoadedConfig, pair_id: str, *, is_running: bool) -> None:
+    try:
+        known = [pair.pair_id for pair in with_kept_pairs(config).pairs]
+    except JournalError:
+        if not is_running:
+            raise
+        return  # the bot knows its pairs without the file
+    if pair_id not in known:
+        raise NotGiven(f"there is no pair {pair_id}; {config.name} has {', '.join(known) or 'none'}")
+
+
+def _by_signal(config: LoadedConfig) -> str:
+    lock = _lock(config)
+    return f"; an emergency stop without a file is its signal: kill -USR1 {holder_of(lock)}" if is_held(lock) else ""
 
 
 def _ask(config: LoadedConfig) -> None:
@@ -120,8 +156,7 @@ def _who() -> str:
 
 
 def _say_given(command: Command, config: LoadedConfig) -> None:
-    journal, _ = state_paths(config)
-    if is_held(lock_path(journal)):
+    if is_held(_lock(config)):
         say(f"{command} was given to {config.bot_id}")
         return
     limit = "" if command.verb.is_safe_when_late else f" if that is within {STALE_AFTER_S / 60.0:.0f} minutes"

@@ -4,37 +4,35 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from rich.table import Table
 
-from trading.command_line import BAD_INPUT, EXIT_CODES, EXPECTED, OK
+from trading.command_line import BAD_INPUT, EXIT_CODES, EXPECTED, FAILURE, OK, ended
 from trading.config.environment import process_environment
 from trading.config.loader import load_config
 from trading.console import PatientConsole
+from trading.journal.errors import JournalGone
 from trading.saying import say
 from trading.status_reading import bot_status
+from trading.venues.opening import never_ran
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the status; 0, or 2 for a config or a journal that cannot be read, or a bot that has never run."""
+    """Print the status; 0, 1 for a bot that runs without its journal, 2 for a config or a journal that cannot be read,
+    or a bot that has never run."""
     options = _parser().parse_args(arguments)
     try:
         config = load_config(options.config, environ=process_environment())
         status = bot_status(config, datetime.now(UTC))
+    except JournalGone as error:
+        return ended(str(error), FAILURE)
     except EXPECTED as error:
-        print(error, file=sys.stderr)
-        return BAD_INPUT
+        return ended(str(error), BAD_INPUT)
     if status is None:
-        print(
-            f"{config.bot_id} has never run here: there is no journal in {config.model.state.dir}/ for "
-            f"{config.model.broker.type}",
-            file=sys.stderr,
-        )
-        return BAD_INPUT
+        return ended(never_ran(config), BAD_INPUT)
     if options.json:
         say(json.dumps(status, indent=2, allow_nan=False, default=str))
     else:
@@ -58,10 +56,12 @@ def _print(status: dict[str, Any], console: PatientConsole) -> None:
     why = f" since {breaker['since']}: {breaker['reason']}" if breaker["since"] else ""
     state = "running" if status["running"] else "not running"
     equity = "unknown" if status["equity"] is None else f"{status['equity']:,.2f}"
+    differences = [f"at the start, {told}" for told in status["differences"]]
     lines = [
         f"{status['bot_id']} on {status['mode']}, {state}; equity {equity}, last bar {status.get('time') or 'none'}",
         f"breaker {breaker['state']}{why}",
         f"reconciled {status['last_reconciled'] or 'never'}; longest unhedged {status['longest_unhedged_s']:.1f} s",
+        *differences,
     ]
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)

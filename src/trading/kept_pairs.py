@@ -11,10 +11,10 @@ from typing import Any
 
 from pairs.words import HedgeSpec, Pair, PairState
 from trading.config.model import LoadedConfig
-from trading.journal.reads import JournalReader, JournalReads
+from trading.journal.reads import JournalReads
 from trading.journal.writer import Journal
 from trading.utc_text import parse_utc, utc_text
-from trading.venues.opening import state_paths
+from trading.venues.opening import read_journal
 
 PAIRS_KEY = "pairs"
 OF_THE_CHOICE = ("formation_start", "formation_end")  # say how a pair was found, not how it is traded
@@ -25,10 +25,10 @@ def with_kept_pairs(config: LoadedConfig) -> LoadedConfig:
 
     Raises JournalError when there is a journal that cannot be read.
     """
-    path, _ = state_paths(config)
-    if not path.exists():
+    journal = read_journal(config)
+    if journal is None:
         return config
-    with JournalReader.open(path) as journal:
+    with journal:
         former = _open_pairs(journal)
     now = {pair.pair_id: pair for pair in config.pairs}
     kept = {pair_id: text for pair_id, pair in former.items() if (text := _difference(pair, now.get(pair_id)))}

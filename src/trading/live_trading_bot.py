@@ -26,7 +26,7 @@ from trading.config.loader import load_config
 from trading.config.model import LoadedConfig
 from trading.control.command_queue import BOT_TIMEOUT_S, CommandQueue
 from trading.control.paths import control_paths
-from trading.control.stop_signal import emergency_signal
+from trading.control.stop_signal import WHO, WHY, EmergencySignal, emergency_signal
 from trading.events import Event
 from trading.journal.file import bring_forward
 from trading.kept_pairs import with_kept_pairs
@@ -74,7 +74,7 @@ class LiveTradingBot:
         self._listeners: list[Listener] = []
         self._cerebro: bt.Cerebro | None = None
         self._wake: Callable[[], None] = lambda: None
-        self._stopping = False
+        self._has_begun = self._stopping = False
         self.was_interrupted = False
         self.was_halted = False
 
@@ -89,30 +89,32 @@ class LiveTradingBot:
     def run(self, *, showing: Showing | None = None) -> RunResult:
         """Run until the market ends, ``stop`` is called, or Ctrl+C or SIGTERM comes. ``showing`` wraps the trading.
 
-        Raises ConfigError, NotConfirmed, CredentialsError, InputError, BrokerUnavailable, StoreError, JournalError or
-        BridgeError before anything was traded.
+        Raises ConfigError, NotConfirmed, CredentialsError, InputError, BrokerUnavailable, StoreError, JournalError,
+        BridgeError or, for Ctrl+C and SIGTERM, KeyboardInterrupt before anything was traded.
         """
+        with emergency_signal() as emergency, _signals(self._interrupt):
+            return self._run(emergency, showing or _unseen)
+
+    def _run(self, emergency: EmergencySignal, showing: Showing) -> RunResult:
         config = self.load()
         bring_forward(state_paths(config)[0])
         config = with_kept_pairs(config)
         plan = venue_plan(config, self._choice, self._environ)
         confirm(config, self._environ, live=self._live)
         with RunLogs(log_plan(config), secrets=known_secrets(self._environ)) as logs, ExitStack() as closing:
-            path = self._build(config, plan, closing)
+            path = self._build(config, plan, emergency, closing)
             log_events(path.floor.bus, logs)
             for listener in self._listeners:
                 path.floor.bus.add(listener)
-            with (
-                emergency_signal(path.loop, lambda: path.session.stop_everything("signal", "SIGUSR1")),
-                Telling(path, self._environ) as telling,
-            ):
-                return self._run(path, telling, showing or _unseen)
+            with Telling(path, self._environ) as telling:
+                return self._follow(path, telling, emergency, showing)
 
-    def _build(self, config: LoadedConfig, plan: VenuePlan, closing: ExitStack) -> LivePath:
+    def _build(self, config: LoadedConfig, plan: VenuePlan, emergency: EmergencySignal, closing: ExitStack) -> LivePath:
         """Whatever happens, venue, loop and journal are let go of, in this order; the errors log has the why."""
         loop = LoopThread(plan.speed)
         closing.callback(loop.close)
         journal = closing.enter_context(open_journal(config, plan))
+        closing.callback(emergency.leave_to_next_start, journal)
         queue = closing.enter_context(CommandQueue(control_paths(config).commands, timeout_s=BOT_TIMEOUT_S))
         closing.callback(loop.stop)
         loop.start()
@@ -132,22 +134,23 @@ class LiveTradingBot:
         """What its journal says of it, also while it runs; {} before the first run."""
         return bot_status(self.load()) or {}
 
-    def _run(self, path: LivePath, telling: Telling, showing: Showing) -> RunResult:
+    def _follow(self, path: LivePath, telling: Telling, emergency: EmergencySignal, showing: Showing) -> RunResult:
         started = time.monotonic()
         path.loop.call(begin_run(path, self._choice), START_TIMEOUT_S)
         telling.begin()
-        path.loop.call(load_history(path), START_TIMEOUT_S)
-        self._cerebro = build_cerebro(path)
-        if not path.loop.is_virtual:  # virtual time comes to the next bar at once, and must not be disturbed
-            self._wake = path.loop.hub.kick
-        care = StrategyCare(path)
-        with _signals(self._interrupt), showing(path):
-            path.loop.call(path.session.begin(path.venue.play()), START_TIMEOUT_S)
-            try:
-                self._trade(care)
-            finally:
-                # Also when a rule raised: what is half-done is finished before the process ends.
-                path.loop.call(end_run(path), STOP_TIMEOUT_S)
+        with emergency.heard_by(path.loop, lambda: path.session.stop_everything(WHY, WHO)):
+            path.loop.call(load_history(path), START_TIMEOUT_S)
+            self._cerebro = build_cerebro(path)
+            if not path.loop.is_virtual:  # virtual time comes to the next bar at once, and must not be disturbed
+                self._wake = path.loop.hub.kick
+            care, self._has_begun = StrategyCare(path), True
+            with showing(path):
+                path.loop.call(path.session.begin(path.venue.play()), START_TIMEOUT_S)
+                try:
+                    self._trade(care)
+                finally:
+                    # Also when a rule raised: what is half-done is finished before the process ends.
+                    path.loop.call(end_run(path), STOP_TIMEOUT_S)
         self.was_halted = path.floor.guard.breaker is Breaker.HALTED
         return live_result(path, uptime_s=time.monotonic() - started, choice=self._choice)
 
@@ -158,13 +161,17 @@ class LiveTradingBot:
             try:
                 self._cerebro.run(runonce=False, preload=False)
                 return
-            except (Exception, SystemExit) as error:  # a rule may well say exit(): the bot goes on
-                if not care.can_help(error):
+            except BaseException as error:  # a rule may well say exit(), or raise what means a stop elsewhere
+                is_ours = isinstance(error, KeyboardInterrupt) and self.was_interrupted
+                if is_ours or not care.can_help(error):
                     raise
                 self._cerebro = care.begin_anew(error)
 
     def _interrupt(self) -> None:
+        """Nothing is under way during a start: it is left where it stands."""
         self.was_interrupted = True
+        if not self._has_begun:
+            raise KeyboardInterrupt
         self.stop()
 
 
@@ -208,8 +215,8 @@ def _signals(stop: Callable[[], None]) -> Iterator[None]:
         before = {name: signal.getsignal(name) for name in names}
 
         def handle(number: int, frame: Any) -> None:
-            stop()
             signal.signal(number, before[signal.Signals(number)])
+            stop()
 
         for name in names:
             signal.signal(name, handle)

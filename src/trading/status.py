@@ -15,6 +15,7 @@ from trading.risk_guard import RiskGuard
 from trading.utc_text import utc_text
 
 STATUS_KEY = "status"
+DIFFERENCES_KEY = "differences"  # between ledger and exchange, as the last start found them, in words
 
 
 def status_row(

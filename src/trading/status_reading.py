@@ -12,15 +12,16 @@ from typing import Any
 
 from pairs.words import Pair, PairState
 from trading.config.model import LoadedConfig
-from trading.journal.file import is_held, lock_path
+from trading.journal.errors import JournalGone
+from trading.journal.file import holder_of, is_held, lock_path
 from trading.journal.reads import JournalReader
 from trading.journal.words import StoredPosition
 from trading.kept_pairs import with_kept_pairs
 from trading.risk.state import GUARD_KEY
 from trading.risk_guard import Breaker
-from trading.status import STATUS_KEY
+from trading.status import DIFFERENCES_KEY, STATUS_KEY
 from trading.utc_text import parse_utc
-from trading.venues.opening import state_paths
+from trading.venues.opening import read_journal, state_paths
 
 STALE_AFTER_BARS = 2.5
 SECONDS_PER_HOUR = 3600.0
@@ -29,20 +30,28 @@ SECONDS_PER_HOUR = 3600.0
 def bot_status(config: LoadedConfig, now: datetime | None = None) -> dict[str, Any] | None:
     """JSON values; None before the first run. ``now``: the wall's time, for the age of a real market's bars.
 
-    Raises JournalError.
+    Raises JournalError, of which JournalGone while it runs without its journal.
     """
-    journal, _ = state_paths(config)
-    if not journal.exists():
+    path, _ = state_paths(config)
+    lock = lock_path(path)
+    is_running, reader = is_held(lock), read_journal(config)
+    if reader is None and is_running:
+        raise JournalGone(
+            f"{config.bot_id} runs (process {holder_of(lock)}), but its journal {path} is gone: bring the file back "
+            "if it was moved; if it was deleted, `tandem flatten CONFIG`, stop the bot and start it anew"
+        )
+    if reader is None:
         return None
-    with JournalReader.open(journal) as reader:
+    with reader:
         row = reader.risk_state(STATUS_KEY) or {}
         mode = config.model.broker.type
         last_bars = row.pop("last_bars", {})
         return row | {
             "bot_id": config.bot_id,
             "mode": mode,
-            "running": is_held(lock_path(journal)),
+            "running": is_running,
             "breaker": breaker_row(reader.risk_state(GUARD_KEY) or {}),
+            "differences": (reader.risk_state(DIFFERENCES_KEY) or {}).get("told", []),
             "equity": row.get("equity"),
             "pairs": _pairs(with_kept_pairs(config).pairs, reader, row.pop("exchange", {})),
             "limits": row.get("limits", []),
@@ -53,7 +62,7 @@ def bot_status(config: LoadedConfig, now: datetime | None = None) -> dict[str, A
                 config.model.bar_hours,
                 last_bars,
                 clock_of(row, mode, now),
-                is_running=is_held(lock_path(journal)),
+                is_running=is_running,
                 is_up=row.pop("is_market_up", False),
             ),
         }

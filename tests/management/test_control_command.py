@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +17,7 @@ import pytest
 from management import cli
 from tests.trading.runs import write_config
 from trading.events import Event, PairClosed, PairOpened
+from trading.journal.file import WriterLock
 from trading.live_trading_bot import LiveTradingBot
 
 PATIENCE_S = 60.0
@@ -141,6 +144,57 @@ def test_a_bot_that_has_never_run_here_is_told_so(config, verb, capsys):
     assert call(verb, config, *more) == 2
     assert "0001 has never run here" in capsys.readouterr().err
     assert not Path("state").exists()
+
+
+def remove(*files: Path) -> None:
+    assert files
+    for file in files:
+        file.unlink()
+
+
+def test_a_running_bot_takes_commands_when_its_journal_is_gone(config, capsys):
+    with running(config):
+        remove(*Path("state").glob("0001_mock.journal.sqlite"), *Path("state").glob("0001_mock.journal.sqlite-*"))
+        capsys.readouterr()
+        for words in (["status"], ["status", "--json"]):
+            assert call(words[0], config, *words[1:]) == 1
+            told = capsys.readouterr().err
+            assert f"0001 runs (process {os.getpid()}), but its journal" in told and "bring the file back" in told
+        assert call("halt", config, "--wait", "30") == 0
+        assert call("close", config, "ETH_BTC") == 0
+        assert call("flatten", config, "--yes") == 0
+        assert "was given to 0001" in capsys.readouterr().out
+        assert call("resume", config, "--reason", "back") == 0
+
+
+def test_where_the_lock_is_gone_too_the_signal_is_named(config, capsys):
+    assert call("halt", config) == call("status", config) == 2
+    assert capsys.readouterr().err.count("is stopped by its signal: kill -USR1 PID") == 2
+
+
+def test_the_journal_of_another_bot_is_refused_as_a_run_does(config, capsys):
+    run_until_open(config)
+    other = write_config(config.parent, name="0009.json", bot_id="0009")
+    shutil.copy("state/0001_mock.journal.sqlite", "state/0009_mock.journal.sqlite")
+    for words in (["run"], ["status"], ["halt"], ["flatten", "--yes"]):
+        capsys.readouterr()
+        assert call(words[0], other, *words[1:]) == 2, words
+        assert "belongs to bot '0001', not to '0009': give each bot" in capsys.readouterr().err, words
+    assert not Path("state/0009_mock.commands.sqlite").exists()
+
+
+def test_a_command_that_cannot_be_written_names_the_signal(config, capsys):
+    run_until_open(config)
+    remove(*Path("state").glob("0001_mock.commands.sqlite*"))
+    Path("state/0001_mock.commands.sqlite").mkdir()
+    lock = WriterLock(Path("state/0001_mock.journal.sqlite.lock"))
+    try:
+        assert call("flatten", config, "--yes") == 2
+        assert f"kill -USR1 {os.getpid()}" in capsys.readouterr().err
+    finally:
+        lock.release()
+    assert call("flatten", config, "--yes") == 2
+    assert "kill -USR1" not in capsys.readouterr().err, "nobody runs"
 
 
 def test_what_a_person_got_wrong_is_a_sentence_and_gives_no_command(config, capsys):

@@ -18,13 +18,17 @@ import pytest
 from ccxt_bt_bridge.loop import LoopThread
 from strategies.pair_strategy import PairStrategy
 from tests.trading.runs import merged, write_config
+from trading import live_trading_bot
 from trading.config.loader import load_config
 from trading.control.command_queue import CommandQueue, CommandState, Verb
 from trading.control.paths import control_paths
 from trading.control.stop_signal import emergency_signal
 from trading.events import Alarm, BarMarked, Event, PairClosed, PairOpened
+from trading.journal.file import is_held, lock_path
 from trading.live_trading_bot import LiveTradingBot
+from trading.records import RunResult
 from trading.utc_text import utc_text
+from trading.venues.opening import state_paths
 
 PATIENCE_S = 60.0
 HOUR_MS = 3_600_000
@@ -103,7 +107,7 @@ def test_the_signal_is_heard_while_the_main_thread_computes():
         heard.append((time.monotonic(), threading.current_thread().name))
 
     try:
-        with emergency_signal(loop, stop):
+        with emergency_signal() as emergency, emergency.heard_by(loop, stop):
             kill = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR1))
             kill.start()
             while not heard:
@@ -124,7 +128,7 @@ def test_outside_the_main_thread_no_signal_is_taken():
     seen: list[object] = []
 
     def elsewhere() -> None:
-        with emergency_signal(loop, lambda: None):
+        with emergency_signal() as emergency, emergency.heard_by(loop, lambda: None):
             seen.append(signal.getsignal(signal.SIGUSR1))
 
     try:
@@ -135,6 +139,84 @@ def test_outside_the_main_thread_no_signal_is_taken():
         loop.stop()
         loop.close()
     assert seen == [signal.SIG_DFL]
+
+
+def during(step: str, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, error: Exception | None = None) -> None:
+    """This process sends itself a signal when a start comes to ``step``, which then fails with ``error``."""
+    real = getattr(live_trading_bot, step)
+
+    def interrupted(*values: object, **named: object) -> object:
+        os.kill(os.getpid(), number)
+        if error is not None and step == "begin_run":
+            return failing(error)
+        if error is not None:
+            raise error
+        return real(*values, **named)
+
+    monkeypatch.setattr(live_trading_bot, step, interrupted)
+
+
+async def failing(error: Exception) -> None:
+    raise error
+
+
+def started(config: Path) -> tuple[LiveTradingBot, list[Event], RunResult]:
+    bot, events = LiveTradingBot(config, environ={}), []
+    bot.add_listener(events.append)
+    return bot, events, bot.run()
+
+
+def is_stopped_before_anything_else(config: Path) -> None:
+    bot, events, result = started(config)
+    assert [trade.exit_reason for trade in result.trades] == ["emergency_stop"] and not result.open
+    assert bot.was_halted and not any(isinstance(event, PairOpened) for event in events)
+
+
+STARTING = ["bring_forward", "open_journal", "build_live_path", "begin_run", "load_history", "build_cerebro"]
+
+
+@pytest.mark.parametrize("step", STARTING)
+def test_a_signal_during_a_start_is_carried_out_before_anything_is_opened(step, config, monkeypatch):
+    quick = rewritten(config, mock={"speed": "max"})
+    run_until(quick, PairOpened)
+    during(step, monkeypatch, signal.SIGUSR1)
+    is_stopped_before_anything_else(quick)
+
+
+@pytest.mark.parametrize("step", ["build_live_path", "begin_run"])
+def test_a_signal_during_a_start_that_fails_is_left_to_the_next_one(step, config, monkeypatch):
+    quick = rewritten(config, mock={"speed": "max"})
+    run_until(quick, PairOpened)
+    with monkeypatch.context() as patched:
+        during(step, patched, signal.SIGUSR1, ZeroDivisionError("no start"))
+        with pytest.raises(ZeroDivisionError):
+            started(quick)
+    breaker = LiveTradingBot(quick, environ={}).get_status()["breaker"]
+    assert (breaker["state"], breaker["reason"]) == ("halted", "emergency_stop:signal")
+    is_stopped_before_anything_else(quick)
+
+
+def test_a_signal_during_the_first_start_that_fails_halts_the_first_run(config, monkeypatch):
+    quick = rewritten(config, mock={"speed": "max"})
+    with monkeypatch.context() as patched:
+        during("build_live_path", patched, signal.SIGUSR1, ZeroDivisionError("no start"))
+        with pytest.raises(ZeroDivisionError):
+            started(quick)
+    bot, events, result = started(quick)
+    assert bot.was_halted and not result.trades and not any(isinstance(event, PairOpened) for event in events)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("step", ["open_journal", "begin_run"])
+def test_a_start_that_is_ended_lets_go_of_everything(step, number, config, monkeypatch):
+    threads, before = set(threading.enumerate()), signal.getsignal(number)
+    with monkeypatch.context() as patched:
+        during(step, patched, number)
+        with pytest.raises(KeyboardInterrupt):
+            started(config)
+    journal, _ = state_paths(load_config(config, environ={}))
+    assert set(threading.enumerate()) <= threads and not is_held(lock_path(journal))
+    assert signal.getsignal(number) is before
 
 
 def test_a_stop_leaves_a_pair_that_only_waits_for_a_halted_market_exiting_and_says_so(config):

@@ -12,6 +12,7 @@ import pytest
 
 from brokers.broker_factory import BrokerUnavailable
 from brokers.simulated.store import StoreError
+from management.status_command import main
 from pairs.words import PairState
 from tests.trading.runs import CONFIGS, backtest, write_config
 from trading.config.loader import ConfigError
@@ -303,6 +304,17 @@ def test_a_rule_that_says_exit_ends_no_bot(tmp_path, monkeypatch):
     assert result.trades and not bot.was_halted
 
 
+@pytest.mark.parametrize(
+    "raised", ["BaseException('odd')", "GeneratorExit()", "asyncio.CancelledError()", "KeyboardInterrupt()"]
+)
+def test_a_rule_that_raises_what_ends_others_ends_no_bot(raised, tmp_path, monkeypatch):
+    body = f"import asyncio\n        if calls == 100: raise {raised}"
+    bot, result, alarms = run_and_listen(failing_rule(tmp_path, monkeypatch, "decide", body))
+    told = [alarm.split(";")[0] for alarm in alarms if "strategy failed" in alarm]
+    assert told == [f"the strategy failed: {raised.removeprefix('asyncio.')}"]
+    assert result.trades and not bot.was_halted
+
+
 def test_a_secret_that_a_rule_lets_slip_is_in_no_log(tmp_path, monkeypatch):
     canary = "canary-0123456789-canary"
     body = f"if calls == 100: raise ZeroDivisionError('signed with {canary}')"
@@ -418,7 +430,7 @@ def test_an_exchange_file_that_is_gone_is_not_made_anew_beside_an_old_journal(sh
     assert not exchange.exists()
 
 
-def test_a_position_that_somebody_closed_meanwhile_halts_the_bot(short):
+def test_a_position_that_somebody_closed_meanwhile_halts_the_bot(short, capsys):
     stopped, _ = stopped_at(bot_of(short), PairOpened)
     _, exchange = state_paths(bot_of(short).load())
     symbol = stopped.open[0].legs[0].symbol
@@ -434,6 +446,9 @@ def test_a_position_that_somebody_closed_meanwhile_halts_the_bot(short):
     assert not any(isinstance(event, PairOpened) for event in events)
     status = bot_of(short).get_status()
     assert (status["risk"]["breaker"], status["risk"]["risk_violations"]) == ("halted", ["ledger_mismatch"])
+    assert [told.partition(": the journal holds ")[0] for told in status["differences"]] == [symbol]
+    assert main([str(short)]) == 0
+    assert f"at the start, {symbol}: the journal holds" in capsys.readouterr().out
 
 
 def test_a_start_after_a_halt_says_why_nothing_is_opened_and_what_to_do(short):

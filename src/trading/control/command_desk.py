@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 from trading.control.command_queue import Command, CommandQueue, CommandState, CommandsUnreadable, Verb
 from trading.control.controls import CommandRefused, Controls, Keep
+from trading.execution.kill_switch import FLAT, StopReport
 
 STALE_AFTER_S = 3600.0  # whoever wanted this saw another market
 START_PATIENCE_S = 30.0  # a stop may take as long as the exchange is silent; nothing is opened meanwhile
@@ -98,7 +99,7 @@ class CommandDesk:
             case Verb.RESUME:
                 return await self._controls.resume(command.reason, command.given_by)
             case Verb.FLATTEN:
-                return await self._controls.flatten(command.reason, command.given_by)
+                return _flattened(await self._controls.flatten(command.reason, command.given_by))
             case Verb.CLOSE:
                 return await self._controls.close(command.pair_id or "", command.reason, command.given_by)
 
@@ -124,3 +125,9 @@ class CommandDesk:
         if not self._is_deaf:
             self._alarm(f"commands cannot be read: {error}; the halt file and the signal still work")
         self._is_deaf = True
+
+
+def _flattened(report: StopReport) -> str:
+    if report.state != FLAT:
+        raise CommandRefused(str(report).removeprefix(f"{report.state}: "))
+    return str(report)

@@ -17,10 +17,11 @@ from ccxt_bt_bridge.errors import ExchangeUnreachable
 from pairs.words import Pair, PairOrder, PairState
 from trading.events import Alarm
 from trading.execution.floor import Floor
-from trading.execution.kill_switch import STOP_KEY
+from trading.execution.kill_switch import STOP_KEY, StopReport
 from trading.journal.errors import JournalUnwritable
 from trading.risk.state import GUARD_KEY
 from trading.risk_guard import Breaker
+from trading.status import DIFFERENCES_KEY
 
 HALT_KEY = "halt"
 CLOSE_REASON = "closed_by_hand"
@@ -86,10 +87,10 @@ class Controls:
         cancelled = f"; {len(withdrawn)} orders cancelled" if withdrawn else ""
         return ("already halted" if was_halted else "halted") + cancelled
 
-    async def flatten(self, reason: str, by: str) -> str:
+    async def flatten(self, reason: str, by: str) -> StopReport:
         """Cancel and close everything; see ``KillSwitch``."""
         self._stops += 1
-        return str(await self._floor.kill_switch.trigger(reason, by))
+        return await self._floor.kill_switch.trigger(reason, by)
 
     async def resume(self, reason: str, by: str) -> str:
         """Trade again, measuring drawdown from here. Raises ``CommandRefused``."""
@@ -109,6 +110,7 @@ class Controls:
         try:
             with floor.journal.transaction():
                 floor.journal.save_risk_state(STOP_KEY, {})
+                floor.journal.save_risk_state(DIFFERENCES_KEY, {})
                 self._save({})
                 floor.engine.foreign.add(foreign)
         except JournalUnwritable as error:

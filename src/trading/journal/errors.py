@@ -3,6 +3,7 @@
 JournalError
 ├── JournalRefused      not a journal that this bot may use (corrupt, newer, another's): stop and tell the person
 │   └── JournalOlder    whoever looks on may not migrate it: the bot's next start does
+├── JournalGone         its bot runs, but the file is no longer there: tell whoever looks on what to do
 ├── JournalBusy         another process is writing it: stop and tell the person
 ├── JournalUnwritable   a commit failed (disk full, read-only, I/O): send nothing that adds risk, keep trying
 └── IntentConflict      an intent's id is used twice or unknown: a defect, halt
@@ -21,6 +22,10 @@ class JournalRefused(JournalError):
 
 class JournalOlder(JournalRefused):
     """An earlier program wrote it: a start of its bot brings it forward."""
+
+
+class JournalGone(JournalError):
+    """A bot runs whose journal is no longer where it belongs."""
 
 
 class JournalBusy(JournalError):

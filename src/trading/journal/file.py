@@ -25,6 +25,7 @@ from trading.journal.schema import MIGRATIONS, SCHEMA_VERSION, meta, metadata
 BUSY_TIMEOUT_MS = 5000
 LOCK_TRIES = 10
 LOCK_WAIT_S = 0.02
+UNKNOWN_PID = "PID"
 PRAGMAS = (
     f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}",
     "PRAGMA journal_mode = WAL",
@@ -102,10 +103,12 @@ def account_lock(bot_id: str, account: str) -> WriterLock:
 
 
 def is_held(lock_path: Path) -> bool:
-    """True while some process holds the writer's lock. Several may ask at once."""
-    if not lock_path.exists():
+    """True while some process holds the writer's lock. Several may ask at once, also where nothing can be written."""
+    try:
+        file = open(lock_path, encoding="ascii")
+    except (FileNotFoundError, NotADirectoryError):
         return False
-    with open(lock_path, "a+", encoding="ascii") as file:
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
@@ -122,11 +125,20 @@ def file_identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
+def holder_of(lock_path: Path) -> str:
+    """The process id of whoever holds the lock, "PID" while it is not known."""
+    try:
+        return lock_path.read_text(encoding="ascii").strip() or UNKNOWN_PID
+    except (OSError, ValueError):
+        return UNKNOWN_PID
+
+
 def connect(path: Path, *, access: str, pragmas: tuple[str, ...]) -> Connection:
     """One connection in autocommit. ``access``: rwc, rw or ro."""
 
     def creator() -> sqlite3.Connection:
-        uri = f"file:{quote(str(path.absolute()))}?mode={access}"
+        frozen = "&immutable=1" if access == "ro" and _is_frozen(path) else ""
+        uri = f"file:{quote(str(path.absolute()))}?mode={access}{frozen}"
         raw = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
         try:
             for pragma in pragmas:
@@ -142,6 +154,11 @@ def connect(path: Path, *, access: str, pragmas: tuple[str, ...]) -> Connection:
     return engine.connect()
 
 
+def _is_frozen(path: Path) -> bool:
+    """Nobody writes it, and SQLite could not make the files beside it that reading takes otherwise."""
+    return not os.access(path.parent, os.W_OK) and not _beside(path, "-wal").exists()
+
+
 def open_writable(
     path: Path, owner: Owner, *, nonce: Callable[[], str], clock: Callable[[], datetime]
 ) -> tuple[Connection, Meta]:
@@ -149,7 +166,7 @@ def open_writable(
     if not path.exists():
         _create(path, owner, epoch=nonce(), created_at=clock())
     found = inspect(path)
-    _require_owner(path, found.owner, owner)
+    require_owner(path, found.owner, owner)
     if found.schema_version < SCHEMA_VERSION:
         _back_up(path, found.schema_version)
     connection = connect(path, access="rw", pragmas=PRAGMAS)
@@ -231,7 +248,8 @@ def _inspected(path: Path, connection: Connection) -> Meta:
     return Meta(row.schema_version, Owner(row.bot_id, row.mode, row.account), row.epoch, row.created_at)
 
 
-def _require_owner(path: Path, found: Owner, wanted: Owner) -> None:
+def require_owner(path: Path, found: Owner, wanted: Owner) -> None:
+    """Raises ``JournalRefused`` for somebody else's journal."""
     if found.bot_id != wanted.bot_id:
         raise JournalRefused(
             f"{path} belongs to bot '{found.bot_id}', not to '{wanted.bot_id}': give each bot a journal of its own"

@@ -43,12 +43,12 @@ from trading.live.stale_watch import REASON as STALE
 from trading.live.stale_watch import StaleTerms, StaleWatch
 from trading.live.warm_up import WarmUp
 from trading.signal_terms import SignalTerms
+from trading.status import DIFFERENCES_KEY
 
 STOP_POLL_S = 0.5
 LAST_LOOK_S = 3.0
 COMMAND_POLL_S = 0.5  # of wall time
 STOP_LIMIT_S = 120.0
-
 
 log = logging.getLogger(__name__)
 
@@ -168,9 +168,10 @@ class LiveSession:
         self._keep(floor.follow_account(floor.trading.events()), "events")
         floor.recovery.restore(run)
         mismatches = await floor.recovery.reconcile(self.symbols)
-        if mismatches:
-            text = "; ".join(map(str, mismatches))
-            self._halt("ledger_mismatch", f"not trading: {text}. Close the difference by hand.")
+        told = [str(mismatch) for mismatch in mismatches]
+        self._written(partial(floor.journal.save_risk_state, DIFFERENCES_KEY, {"told": told}))
+        if told:
+            self._halt("ledger_mismatch", f"not trading: {'; '.join(told)}. Close the difference by hand.")
         await self.controls.start()
         await self._commands.start()
         return mismatches

@@ -14,6 +14,9 @@ from ccxt_bt_bridge.loop import LoopThread
 from trading.config.credentials import ApiKey, api_key
 from trading.config.model import LoadedConfig
 from trading.journal.errors import JournalRefused
+from trading.journal.file import Owner, require_owner
+from trading.journal.reads import JournalReader
+from trading.journal.words import account_fingerprint
 from trading.journal.writer import Journal
 from trading.market_input import DataChoice, MarketInput, market_input, require_pairs
 from trading.venues.venue import Venue, network_of
@@ -72,6 +75,41 @@ def open_journal(config: LoadedConfig, plan: VenuePlan) -> Journal:
     return journal
 
 
+def read_journal(config: LoadedConfig) -> JournalReader | None:
+    """The bot's journal for an onlooker; None where there is none. Raises JournalRefused for one that it would not
+    start with."""
+    path, _ = state_paths(config)
+    if not path.exists():
+        return None
+    reader = JournalReader.open(path)
+    try:
+        owner = Owner(config.bot_id, config.model.broker.type, account_fingerprint(_account(config)))
+        require_owner(path, reader.meta.owner, owner)
+    except JournalRefused:
+        reader.close()
+        raise
+    return reader
+
+
+def never_ran(config: LoadedConfig) -> str:
+    """The sentence for a bot that has neither journal nor lock."""
+    path, _ = state_paths(config)
+    return (
+        f"{config.bot_id} has never run here: there is no {path}. Is this its folder and its config? "
+        "A bot that still runs after its files were deleted is stopped by its signal: kill -USR1 PID"
+    )
+
+
+def _account(config: LoadedConfig) -> str:
+    """Not the key: keys are renewed. Another account's positions are found when both ledgers are compared."""
+    match config.model.broker.type:
+        case "mock":
+            return "simulated"
+        case "binance_paper":
+            return "paper"
+    return f"binance {config.model.market} {network_of(config.model)}"
+
+
 def _mock_plan(config: LoadedConfig, bars: MarketInput) -> VenuePlan:
     from trading.venues.mock_venue import MockVenue
 
@@ -81,7 +119,7 @@ def _mock_plan(config: LoadedConfig, bars: MarketInput) -> VenuePlan:
         return MockVenue(model, bars, file, loop, config.pairs)
 
     speed = "max" if math.isinf(model.mock.speed) else model.mock.speed
-    return VenuePlan(speed, "simulated", opened, file)
+    return VenuePlan(speed, _account(config), opened, file)
 
 
 def _paper_plan(config: LoadedConfig) -> VenuePlan:
@@ -92,7 +130,7 @@ def _paper_plan(config: LoadedConfig) -> VenuePlan:
     async def opened(loop: LoopThread) -> Venue:
         return await PaperVenue.open(config, file)
 
-    return VenuePlan(1.0, "paper", opened, file)
+    return VenuePlan(1.0, _account(config), opened, file)
 
 
 def _wire_plan(config: LoadedConfig, key: ApiKey) -> VenuePlan:
@@ -101,6 +139,5 @@ def _wire_plan(config: LoadedConfig, key: ApiKey) -> VenuePlan:
     async def opened(loop: LoopThread) -> Venue:
         return await WireVenue.open(config, key)
 
-    # Not the key: keys are renewed. Another account's positions are found when both ledgers are compared.
-    account = f"binance {config.model.market} {network_of(config.model)}"
+    account = _account(config)
     return VenuePlan(1.0, account, opened, login=f"{account} {config.model.broker.exchange_url or ''} {key.key}")

@@ -133,6 +133,17 @@ def test_after_an_emergency_stop_a_person_closes_the_breaker_again(tmp_path):
     with_desk(tmp_path, script)
 
 
+def test_an_emergency_stop_that_failed_is_told_as_failed(tmp_path, monkeypatch):
+    async def script(desk: Desk) -> None:
+        monkeypatch.setattr(desk.rig.ledger, "net", lambda symbol: 3)
+        failed = await desk.carried_out(desk.give(Verb.FLATTEN))
+        monkeypatch.undo()
+        assert failed.state is CommandState.FAILED
+        assert failed.result.startswith("0 orders cancelled, 0 legs closed; A: A: the journal holds 3")
+
+    with_desk(tmp_path, script)
+
+
 def test_resuming_is_refused_while_the_exchange_holds_something_else(tmp_path, monkeypatch):
     async def script(desk: Desk) -> None:
         rig = desk.rig

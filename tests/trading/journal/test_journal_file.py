@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 import sqlite3
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from tests.trading.journal.journal_samples import a_decision, a_fill, an_intent, open_journal
 from trading.journal.errors import JournalBusy, JournalError, JournalRefused, JournalUnwritable
-from trading.journal.file import WriterLock, bring_forward, lock_path
+from trading.journal.file import WriterLock, bring_forward, holder_of, is_held, lock_path
 from trading.journal.reads import JournalReader
 from trading.journal.schema import SCHEMA_VERSION
 from trading.journal.writer import Journal
@@ -208,6 +209,21 @@ def test_one_account_is_traded_once_by_one_bot_whatever_the_folder(tmp_path: Pat
     opened("b", bot_id).close()
 
 
+def test_whether_it_is_held_is_seen_without_a_right_to_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, lock = tmp_path / "j.db", tmp_path / "j.db.lock"
+    real = builtins.open
+
+    def read_only(file, mode="r", **terms):
+        if set(mode) & set("wax+"):
+            raise OSError(30, "Read-only file system", str(file))
+        return real(file, mode, **terms)
+
+    with open_journal(path):
+        monkeypatch.setattr(builtins, "open", read_only)
+        assert is_held(lock) and holder_of(lock) == str(os.getpid())
+    assert not is_held(lock)
+
+
 def test_a_refused_journal_is_not_left_locked(tmp_path: Path) -> None:
     path = tmp_path / "j.db"
     make_journal(path)
@@ -237,6 +253,14 @@ def test_an_onlooker_reads_after_the_bot_has_gone(tmp_path: Path) -> None:
     with JournalReader.open(tmp_path / "j.db") as reader:
         assert reader.decisions() == (a_decision(),)
     open_journal(tmp_path / "j.db").close()
+
+
+def test_an_onlooker_needs_no_right_to_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_journal(tmp_path / "j.db")
+    monkeypatch.setattr(os, "access", lambda folder, mode: mode != os.W_OK)
+    with JournalReader.open(tmp_path / "j.db") as reader:
+        assert reader.decisions() == (a_decision(),)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["j.db", "j.db.lock"]
 
 
 def test_an_onlooker_cannot_write(tmp_path: Path) -> None:
