@@ -23,8 +23,15 @@ from brokers.mock_market import MockMarket
 from brokers.simulated.source import MarketSource
 from ccxt_bt_bridge import CcxtStore
 from ccxt_bt_bridge.bt_time import num_to_ms
-from ccxt_bt_bridge.errors import AccountRefused, BridgeError, ExchangeUnreachable, KeyRefused, MarketUnknown
-from tests.brokers.desk.desks import BTC, ETH
+from ccxt_bt_bridge.errors import (
+    AccountRefused,
+    BridgeError,
+    ExchangeUnreachable,
+    KeyRefused,
+    MarketClosed,
+    MarketUnknown,
+)
+from tests.brokers.desk.desks import BTC, ETH, halt
 from tests.brokers.desk.markets import spot_rules
 from tests.ccxt_bt_bridge.desk_thread import DeskThread
 
@@ -186,6 +193,13 @@ def test_a_key_that_may_withdraw_is_refused():
 def test_a_symbol_that_does_not_exist_is_named_with_those_that_are_near():
     with DeskThread() as desk:
         refused(MarketUnknown, "no market BTX/USDT:USDT; did you mean BTCUSDT", desk, "BTX/USDT:USDT")
+
+
+@pytest.mark.parametrize("exchange", ["binanceusdm", "binance"])
+def test_a_market_that_does_not_trade_is_refused_by_name(exchange):
+    with DeskThread(dialects={exchange: 0}) as desk:
+        desk.do(lambda opened: halt(opened, "ETHUSDT"))
+        refused(MarketClosed, "lists ETHUSDT, but nothing trades there", desk, "BTCUSDT", "ETHUSDT", exchange=exchange)
 
 
 @pytest.mark.parametrize("groups", [(None, None), ("one", "other")])

@@ -15,7 +15,7 @@ from feeds.array_feed import ArrayFeed
 from feeds.binance_data_feed import BinanceDataFeed
 from feeds.data_feed_factory import SOURCES, DataFeedFactory, DataSourceUnavailable
 from feeds.history import HistoryError
-from tests.brokers.desk.desks import minutes, open_desk
+from tests.brokers.desk.desks import halt, minutes, open_desk
 from tests.desk_thread import DeskThread, desk_thread
 from tests.feeds.test_live_data_feed import Recorder, ScriptedFeed, run
 from trading.commands.feed import main
@@ -77,6 +77,13 @@ def test_an_unknown_symbol_is_refused_with_near_misses(spot: DeskThread) -> None
     assert isinstance(feed, BinanceDataFeed)
     with pytest.raises(MarketUnknown, match="BTCUSDT"):
         run(feed)
+
+
+def test_a_market_that_does_not_trade_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with desk_thread(lambda: open_desk(dialects={"binance": 0})) as desk:
+        desk.do(lambda opened: halt(opened, "BTCUSDT"))
+        assert main(["binance", "BTCUSDT", "1m", "--exchange-url", desk.url]) == 2
+    assert "lists BTCUSDT, but nothing trades there" in capsys.readouterr().err
 
 
 def test_no_exchange_at_the_address_is_an_error() -> None:
