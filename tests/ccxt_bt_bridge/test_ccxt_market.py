@@ -333,3 +333,49 @@ def test_a_channel_that_falls_silent_while_the_stream_lives_is_asked_for(monkeyp
                 assert [connection.is_up for connection in heard.of(Connection)] == [True]
 
     run(main())
+
+
+def test_a_symbol_that_stops_trading_is_told_once_and_the_other_goes_on(monkeypatch):
+    monkeypatch.setattr("ccxt_bt_bridge.ccxt_market.LATE_MS", 200)
+    monkeypatch.setattr("ccxt_bt_bridge.ccxt_market.LATE_LOOK_S", 0.05)
+    series, said = minutes(80).series, []
+    source = MarketSource({**series, "ETHUSDT": series["ETHUSDT"].take(range(60))})
+
+    async def main() -> None:
+        async with desk_session(source=source, speed=60.0) as (desk, session):
+            async with started(CcxtMarket(session, PAIR, "1m", tell=said.append)) as heard:
+                await until(lambda: heard.of(Connection))
+                desk.walk()
+                await until(lambda: heard.of(Bar) and len(said) == 1)
+                seen = len(heard.of(Bar))
+                await until(lambda: len(heard.of(Bar)) >= seen + 3)
+        assert heard.of(Bar)[-1].symbol == "BTCUSDT"
+
+    run(main())
+    assert len(said) == 1 and said[0].startswith("no bars of ETHUSDT any more: ")
+
+
+def test_what_nobody_foresaw_is_told_as_a_broken_connection_and_done_again(monkeypatch):
+    """Else the symbol's bars would be held for good."""
+    pages, troubles = CandlePages._rows, [TypeError("no rows"), KeyError("no rows")]
+
+    async def listen():
+        faults = [{"kind": "bar_missing", "on": "bars", "at": 9}]
+        async with desk_session(source=minutes(90), speed=FAST, faults=faults) as (desk, session):
+            async with started(CcxtMarket(session, PAIR, "1m")) as heard:
+                await until(lambda: heard.of(Connection))
+
+                async def rows(*arguments):
+                    if troubles:
+                        raise troubles.pop()
+                    return await pages(*arguments)
+
+                monkeypatch.setattr(CandlePages, "_rows", rows)
+                desk.walk()
+                await until(lambda: len(heard.of(Bar)) == 80)
+            assert all(is_every_minute_once(heard.of(Bar), symbol) for symbol in PAIR)
+            states = heard.of(Connection)
+            assert [state.is_up for state in states] == [True, False, True]
+            assert "KeyError" in states[1].reason
+
+    run(listen())
