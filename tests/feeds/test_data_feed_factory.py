@@ -120,6 +120,28 @@ def test_a_source_that_is_not_there_says_what_is(source: str, words: str, capsys
     assert words in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (("--bars", "0"), "'0' is no whole number of 1 or more"),
+        (("--bars=-1",), "'-1' is no whole number of 1 or more"),
+        (("--lookback=-5",), "'-5' is no whole number of 0 or more"),
+    ],
+)
+def test_a_number_of_bars_that_cannot_be_is_refused(
+    option: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["binance", "BTCUSDT", "1m", *option])
+    assert ended.value.code == 2 and words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:abc", "http://127.0.0.1:1?x=1"])
+def test_an_address_that_is_none_is_a_sentence(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["binance", "BTCUSDT", "1m", "--exchange-url", address]) == 2
+    assert "an exchange url is http://127.0.0.1:PORT" in capsys.readouterr().err
+
+
 def test_an_unknown_interval_is_refused() -> None:
     with pytest.raises(ValueError, match="unknown interval '2w'"):
         DataFeedFactory().create("binance", "BTCUSDT", "2w")
