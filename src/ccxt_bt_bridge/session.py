@@ -15,10 +15,11 @@ from ccxt_bt_bridge.capabilities import CapabilityReport, report_on
 from ccxt_bt_bridge.clients import KEEP_ALIVE_MS, Wiring, client_class
 from ccxt_bt_bridge.errors import ExchangeUnreachable, MarketUnknown, NotSupported
 from ccxt_bt_bridge.exchange_clock import ExchangeClock, TimeSample
+from ccxt_bt_bridge.local_address import loopback_address, trust
 from ccxt_bt_bridge.market_rules import market_from
 from ccxt_bt_bridge.rate_gate import RateGate
 from ccxt_bt_bridge.refusals import answer_of, refusal
-from ccxt_bt_bridge.resolver import GuardedSession, loopback_address, open_session
+from ccxt_bt_bridge.resolver import GuardedSession, open_session
 from ccxt_bt_bridge.sent_orders import SentOrders
 from ccxt_bt_bridge.wire import Reply, ask, ask_unified
 from ccxt_bt_bridge.words import Market
@@ -69,9 +70,11 @@ class SessionSettings:
 
     def __post_init__(self) -> None:
         if self.url is not None:
-            loopback_address(self.url, self.ca_file)
+            object.__setattr__(self, "url", loopback_address(self.url, self.ca_file))
         elif self.ca_file is not None:
             raise ValueError("ca_file is for an https url on this machine; the real exchange needs none")
+        if self.ca_file is not None:
+            trust(self.ca_file)
         if self.url is not None and self.testnet:
             raise ValueError("testnet and url exclude each other: one exchange at a time")
         if self.url is not None and self.credentials is not None and _is_real(self.credentials.api_key):
@@ -202,7 +205,7 @@ class CcxtSession:
         """An exchange on this machine says what it is; a real one is never asked."""
         if self.settings.url is None or self.endpoints is None:
             return
-        base = self.endpoints.prefix if self.settings.ca_file else self.settings.url.rstrip("/")
+        base = self.endpoints.prefix if self.settings.ca_file else self.settings.url
         reply = await ask(client.fetch, f"{base}/desk")
         if reply.status == 0:
             raise ExchangeUnreachable(

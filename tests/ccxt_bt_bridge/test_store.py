@@ -339,6 +339,7 @@ def test_the_example_trades_on_an_exchange_in_another_process():
     [
         (["--url", "http://127.0.0.1:9"], "desk-key", "no exchange answers at http://127.0.0.1:9"),
         (["--symbol", "BTCUSD"], "desk-key", "has no market BTCUSD; did you mean BTCUSDT"),
+        (["--url", "http://127.0.0.1:99999"], "desk-key", "an exchange url is http://127.0.0.1:PORT"),
         (["--interval", "7m"], "desk-key", "unknown interval '7m'"),
         ([], "wrong", "does not accept this API key"),
         ([], "", "the API key is empty"),
