@@ -185,7 +185,7 @@ class CcxtMarket:
         elif kind == "message":
             lifeline.opened()
         elif kind == "heartbeat" and "E" in message:
-            self._session.clock.observe(int(message["E"]))
+            self._session.hear_event(int(message["E"]))
             self._repeat_price(message)
 
     def _hear_candle(self, message: dict[str, Any]) -> None:
@@ -194,7 +194,7 @@ class CcxtMarket:
         if name is None or candle["i"] != self._interval:
             return
         event_ms, bar = int(message["E"]), _bar_of(name, candle, self._length_ms)
-        self._session.clock.observe(event_ms)
+        self._session.hear_event(event_ms)
         # What is not a price, or closed before its time is over, is left out: it is asked for instead.
         if not is_sane(bar):
             return

@@ -306,7 +306,8 @@ def test_without_a_dialect_of_ours_bars_are_polled_by_unified_methods(monkeypatc
                 async with started(market) as heard:
                     desk.walk()
                     # Nothing streams, so nobody says that the exchange has skipped the idle rest of a minute.
-                    await until(lambda: session.clock.observe(desk.clock.now_ms()) or len(heard.of(Bar)) >= 6)
+                    session.clock.may_skip = True
+                    await until(lambda: session.clock.observe(desk.clock.now_ms()) and len(heard.of(Bar)) >= 6)
             assert all(is_every_minute_once(heard.of(Bar), symbol) for symbol in PAIR)
             assert heard.of(Bar)[0].time_ms == history["BTCUSDT"][-1].time_ms + MINUTE_MS
 
@@ -377,5 +378,26 @@ def test_what_nobody_foresaw_is_told_as_a_broken_connection_and_done_again(monke
             states = heard.of(Connection)
             assert [state.is_up for state in states] == [True, False, True]
             assert "KeyError" in states[1].reason
+
+    run(listen())
+
+
+def test_a_wrong_time_stamp_moves_no_clock_and_has_it_measured_once(monkeypatch):
+    async def listen():
+        async with desk_session(source=minutes(60)) as (desk, session):
+            async with started(CcxtMarket(session, PAIR, "1m")) as heard:
+                await until(lambda: heard.of(Connection))
+                desk.walk()
+                measured, measure = [], session.clock.measure
+                monkeypatch.setattr(session.clock, "measure", lambda samples: measured.append(1) or measure(samples))
+                told = desk.server.market.publish
+                monkeypatch.setattr(
+                    desk.server.market, "publish", lambda name, event: told(name, event | {"E": event["E"] + 90_000})
+                )
+                seen = len(heard)
+                await until(lambda: measured)
+                await asyncio.sleep(1.5)
+                assert measured == [1] and len(heard) == seen
+                assert abs(session.clock.now_ms() - desk.clock.now_ms()) < 1_000
 
     run(listen())
