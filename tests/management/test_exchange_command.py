@@ -109,7 +109,7 @@ def test_a_port_in_use_is_told_in_a_sentence(capsys: pytest.CaptureFixture[str])
 
 BAD = [
     (["--port", "70000"], "expected 0 (any) to 65535"),
-    (["--speed", "0.5"], "expected 1 or more"),
+    (["--symbols", "FOO"], "FOO: ends in no quote currency"),
     (["--data", "nowhere"], "no folder nowhere"),
     (["--faults", "nowhere.json"], "nowhere.json: cannot be read"),
     (["--symbols", "BTCUSDT", "--bars", "0", "--history", "5"], "leaves none to trade"),
@@ -123,6 +123,31 @@ def test_what_cannot_be_started_is_told_in_a_sentence(
     assert main(arguments) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert said in line
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--speed=0.5", "'0.5' is no number from 1 to 1000000000"),
+        ("--speed=nan", "'nan' is no number from 1"),
+        ("--speed=inf", "'inf' is no number from 1"),
+        ("--leverage=0", "'0' is no number from 1 to 125"),
+        ("--leverage=1000", "'1000' is no number from 1 to 125"),
+        ("--fee=5", "'5' is no number from 0 to 0.1"),
+        ("--slippage-bps=20000", "'20000' is no number from 0 to 1000"),
+        ("--latency-ms=-1", "'-1' is no number from 0 to 600000"),
+        ("--latency-ms=1e9", "'1e9' is no number from 0 to 600000"),
+        ("--balance=1e400", "'1e400' is no number from 0 to 1000000000000"),
+        ("--symbols=,", "wanted symbols such as"),
+        ("--symbols=BTCUSDT,BTC/USDT", "each once"),
+        ("--pairs=ETHUSDT/ETHUSDT", "pairs of two symbols, each pair once"),
+        ("--pairs=ETHUSDT/BTCUSDT,BTCUSDT/ETHUSDT", "pairs of two symbols, each pair once"),
+    ],
+)
+def test_an_option_that_cannot_be_is_refused(option: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([option])
+    assert ended.value.code == 2 and said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
