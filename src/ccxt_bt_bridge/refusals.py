@@ -1,4 +1,4 @@
-"""What a failed read means, in words that say what to do."""
+"""What a failed read or a refused order means, in words that say what to do."""
 
 from __future__ import annotations
 
@@ -47,6 +47,12 @@ def refusal(reply: Reply, what: str) -> ExchangeUnreachable | MarketUnknown:
     if code == "-1021":
         return ExchangeUnreachable(f"{what}: {CLOCK}")
     return ExchangeUnreachable(f"{what}: {reply}")
+
+
+def reason_of(reply: Reply) -> str:
+    """The exchange's own words for a refused order, and what they mean where it is the key."""
+    meaning = KEY_CODES.get(reply.code or "")
+    return f"{reply.message.rstrip('.')}: {meaning}" if meaning else reply.message
 
 
 def _is_error(reply: Reply) -> bool:

@@ -329,6 +329,7 @@ def test_a_revoked_key_stops_reads_and_orders_with_a_sentence():
                 await trading.account()
             refused = await trading.create_order(buy("late"))
             assert (type(refused), refused.code) == (NotPlaced, "-2015")
+            assert "Invalid API-key" in refused.reason and "wrong, revoked, lacks the permission" in refused.reason
             assert isinstance(await trading.cancel_order("BTCUSDT", "late"), NotCancelled)
 
     run(trade())
