@@ -98,7 +98,7 @@ class Run:
     @contextmanager
     def _showing(self, path):
         """The market takes its next step when nothing of the last is left to do."""
-
+        self.pace = path.venue.pace
         market = path.venue._ports.market if hasattr(path.venue, "_ports") else path.venue._quotes
         is_parked, pulse = watched(path.loop.hub), Pulse(path.loop.loop)
 
@@ -214,6 +214,7 @@ def test_paper_fills_at_the_real_markets_prices_and_sends_it_no_order(tmp_path):
         run = Run(config_of(tmp_path, desk.url, "binance_paper"), desk, until=ms_to_datetime(market.source.end_ms))
         result = run.result()
         orders = desk.ask(lambda exchange: exchange.venue.fills)
+    assert run.pace == f"at the prices of the exchange at {desk.url}"
     assert_same_trades(result, expected)
     assert run.alarms == []
     assert orders == []
