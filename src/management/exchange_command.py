@@ -11,10 +11,11 @@ import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from brokers.desk.api_key import DEMO_KEY
 from brokers.desk.desk import Desk
 from brokers.desk.tls import CA_FILE, throwaway_tls
 from brokers.desk.wire_kinds import WIRE_KINDS
@@ -119,6 +120,7 @@ def _desk(options: argparse.Namespace, faults: Faults) -> Desk:
             now_ms=_wall_ms() if is_real_time(options) else None,
             terms=terms,
             server_terms={
+                "keys": [replace(DEMO_KEY, permissions=options.key_may)],
                 "backend_timeout_ms": options.backend_timeout_ms,
                 "faults": faults.wire,
                 "fault_seed": options.seed,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
+from brokers.desk.api_key import DEMO_KEY, PERMISSIONS
 from brokers.desk.server import DIALECTS
 from ccxt_bt_bridge.series import INTERVALS
 from pairs.symbols import compact_symbol
@@ -111,6 +112,13 @@ def _add_account(parser: argparse.ArgumentParser) -> None:
     account.add_argument(
         "--latency-ms", type=_from_to(0, 600_000), default=Decimal(0), metavar="N", help="added to every answer"
     )
+    account.add_argument(
+        "--key-may",
+        type=_permissions,
+        default=DEMO_KEY.permissions,
+        metavar="A,B",
+        help=f"what the key may do, of {', '.join(PERMISSIONS)} (default: read, futures and spot)",
+    )
     account.add_argument("--state", type=Path, metavar="FILE", help="keep the account in this file and go on from it")
 
 
@@ -146,6 +154,13 @@ def _from_to(least: Decimal | int, most: Decimal | int) -> Callable[[str], Decim
 
 def _speed(text: str) -> float:
     return float(_from_to(1, 10**9)(text))
+
+
+def _permissions(text: str) -> frozenset[str]:
+    named = frozenset(word.strip() for word in text.split(","))
+    if not named <= {*PERMISSIONS}:
+        raise argparse.ArgumentTypeError(f"{text!r}: wanted some of {','.join(PERMISSIONS)}")
+    return named
 
 
 def _symbols(text: str) -> tuple[str, ...]:

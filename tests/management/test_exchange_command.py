@@ -80,6 +80,16 @@ def test_it_serves_tls_that_its_own_authority_vouches_for(tmp_path: Path) -> Non
         assert [path.name for path in (tmp_path / "tls").iterdir()] == ["ca.pem"]
 
 
+def test_its_key_may_do_what_it_is_told() -> None:
+    with running("--key-may", "read,withdraw") as (_, ready):
+        query = signed({})
+        request = Request(
+            f"{ready['rest']}/sapi/v1/account/apiRestrictions?{query}", headers={"X-MBX-APIKEY": "desk-key"}
+        )
+        may = read(request)
+    assert (may["enableWithdrawals"], may["enableFutures"]) == (True, False)
+
+
 def test_an_account_in_a_file_is_there_again_after_a_restart(tmp_path: Path) -> None:
     state = str(tmp_path / "exchange.sqlite")
     with running("--state", state) as (_, ready):
@@ -138,6 +148,7 @@ def test_what_cannot_be_started_is_told_in_a_sentence(
         ("--latency-ms=-1", "'-1' is no number from 0 to 600000"),
         ("--latency-ms=1e9", "'1e9' is no number from 0 to 600000"),
         ("--balance=1e400", "'1e400' is no number from 0 to 1000000000000"),
+        ("--key-may=trade", "wanted some of read,futures,spot,withdraw,transfer"),
         ("--symbols=,", "wanted symbols such as"),
         ("--symbols=BTCUSDT,BTC/USDT", "each once"),
         ("--pairs=ETHUSDT/ETHUSDT", "pairs of two symbols, each pair once"),
