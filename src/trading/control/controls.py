@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ class Controls:
         """Trade again, measuring drawdown from here. Raises ``CommandRefused``."""
         stops = self._stops
         floor, guard = self._floor, self._floor.guard
-        await self._refuse_a_difference()
+        foreign = await self._refuse_a_difference()
         if self.nobody_decides:
             raise CommandRefused(self.nobody_decides)
         if self.is_flagged:
@@ -109,8 +110,10 @@ class Controls:
             with floor.journal.transaction():
                 floor.journal.save_risk_state(STOP_KEY, {})
                 self._save({})
+                floor.engine.foreign.add(foreign)
         except JournalUnwritable as error:
             guard.restore(before)
+            floor.engine.foreign.restore()
             raise CommandRefused(f"a restart would not know of it: {error}") from None
         floor.kill_switch.rearm()
         self._tell(f"resumed by {by}: {reason} (it was {before['breaker']}: {before['breaker_reason']})")
@@ -137,15 +140,18 @@ class Controls:
 
     # the parts
 
-    async def _refuse_a_difference(self) -> None:
+    async def _refuse_a_difference(self) -> dict[str, Decimal]:
+        """By how much the foreign book is wrong, by symbol, where only that differs."""
         symbols = dict.fromkeys(symbol for pair in self._pairs.values() for symbol in pair.symbols)
         try:
             mismatches = self._floor.reconciler.differences(await self._floor.trading.account(), symbols)
         except ExchangeUnreachable as error:
             raise CommandRefused(f"the exchange cannot be asked what it holds ({error}); try again") from None
-        if mismatches:
-            text = "; ".join(map(str, mismatches))
-            raise CommandRefused(f"{text}: close the difference by hand first")
+        left = [m for m in mismatches if m.exchange != m.ledger]
+        if left:
+            raise CommandRefused(f"{'; '.join(map(str, left))}: close the difference by hand first")
+        # The exchange holds what the pairs do: what else it was said to hold has gone without a word.
+        return {m.symbol: -m.foreign for m in mismatches}
 
     def _finish_what_was_left(self) -> None:
         """Pairs that nothing was done for while ledger and exchange differed, or that would not close."""

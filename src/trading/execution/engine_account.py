@@ -274,7 +274,7 @@ def _open_journal(terms: AccountTerms, ports: ExchangePorts, closing: ExitStack)
         folder = Path(closing.enter_context(TemporaryDirectory(prefix="tandem-")))
     path = folder / f"{terms.bot_id}_{terms.name}_{terms.mode}.journal.sqlite"
     account = f"{terms.name} {ports.network}"
-    return Journal.open(path, bot_id=terms.bot_id, mode=terms.mode, account=account)
+    return Journal.open(path, bot_id=terms.bot_id, mode=terms.mode, account=account, login=ports.login)
 
 
 def _begin_run(journal: Journal, ports: ExchangePorts, wallet: Decimal) -> Decimal:

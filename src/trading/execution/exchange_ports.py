@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from brokers.binance import WirePorts
@@ -22,7 +22,7 @@ class ExchangePorts:
     """``network``: "simulated", "desk", "testnet" or "live". ``run``: the exchange's own run, 1 where it has none.
 
     ``remembers``: what was traded there is still known when this process is gone. ``doubts``: why it is not fit for
-    anything new just now. ``emergency``, ``withdraw_unsent``: see ``KillSwitch``.
+    anything new just now. ``emergency``, ``withdraw_unsent``: see ``KillSwitch``. ``login``: see ``Journal.open``.
     """
 
     market: MarketPort
@@ -34,6 +34,7 @@ class ExchangePorts:
     doubts: Callable[[], tuple[str, ...]] = tuple
     run: int = 1
     remembers: bool = True
+    login: str = field(default="", repr=False)
 
 
 def ports_of(exchange: Any) -> ExchangePorts:
@@ -47,7 +48,9 @@ def ports_of(exchange: Any) -> ExchangePorts:
         case SimulatedTrading():
             return _simulated(exchange)
         case WirePorts(market=market, trading=trading, emergency=emergency, session=session):
-            network = network_reached(session.settings)
+            settings = session.settings
+            network = network_reached(settings)
+            key = settings.credentials.api_key if settings.credentials else ""
             return ExchangePorts(
                 market=market,
                 trading=trading,
@@ -56,6 +59,7 @@ def ports_of(exchange: Any) -> ExchangePorts:
                 network=network,
                 withdraw_unsent=trading.withdraw_unsent,
                 doubts=lambda: doubts_about(session),
+                login=f"{settings.exchange_id} {network} {settings.url or ''} {key}",
             )
     if all(hasattr(exchange, name) for name in VENUE):
         return _of_venue(exchange)

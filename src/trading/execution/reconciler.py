@@ -23,9 +23,7 @@ from trading.journal.writer import Journal
 
 SECOND_LOOK_S = 2.0
 OVERLAP_MS = 60_000
-LOOK_BACK_MS = (
-    7 * 86_400_000
-)  # for whose trades a position came from, where no journal knows; what Binance gives at once
+LOOK_BACK_MS = 7 * 86_400_000  # for whose trades made a position that no journal knows; what Binance gives at once
 UNREACHABLE_ALARM_S = 120.0
 ZERO = Decimal(0)
 
@@ -101,6 +99,7 @@ class Reconciler:
             await self._adopt_fills()
             account = await self._trading.account()
             differing = self._mismatches(account, symbols)
+        self._note_unexplained(symbols, differing)
         if not differing:
             self._note(account, symbols)
         for symbol in self._foreign.symbols():
@@ -174,6 +173,7 @@ class Reconciler:
         if repeated:
             await self._explain(repeated)
         elif not differing:
+            self._note_unexplained(idle, ())
             self._note(account, idle)
             self.on_agreed()
 
@@ -198,6 +198,7 @@ class Reconciler:
         symbols = [m.symbol for m in differing if m.symbol not in self._orders.working_symbols()]
         left = self._mismatches(account, symbols)
         self._suspects = {s: d for s, d in self._suspects.items() if s in {m.symbol for m in left}}
+        self._note_unexplained(symbols, left)
         text = "; ".join(map(str, left))
         if text and text != self._told:
             self._told = text
@@ -216,6 +217,10 @@ class Reconciler:
         held = account.amounts()
         rows = ((s, self._book.ledger.net(s), held.get(s, ZERO)) for s in symbols)
         return tuple(Mismatch(*row, self._foreign.amount(row[0])) for row in rows if self._foreign.difference(*row))
+
+    def _note_unexplained(self, symbols: Iterable[str], differing: Iterable[Mismatch]) -> None:
+        found = {m.symbol: m.exchange - m.foreign - m.ledger for m in differing}
+        self._foreign.note_unexplained(dict.fromkeys(symbols, ZERO) | found)
 
     def _note(self, account: Account, symbols: Iterable[str]) -> None:
         now_ms = self._clock.now_ms()

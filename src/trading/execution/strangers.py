@@ -1,7 +1,8 @@
 """Trades that no order under way explains: the exchange's own closing, a person's, or a late one of ours.
 
 What takes away from a pair is booked to it, so that the ledger stays true, and the rest of that pair is closed: one leg
-is never left alone. What is beside our pairs goes to the foreign book and is never traded.
+is never left alone. What is beside our pairs goes to the foreign book and is never traded. What takes away from a
+difference that nobody could explain only mends it.
 """
 
 from __future__ import annotations
@@ -44,20 +45,22 @@ class Strangers:
         """Book a fill of nobody's order, once."""
         if self._journal.has_fill(fill):
             return
-        parts = self._parts(fill)
+        parts, mended = self._parts(fill)
+        beside = sum((part.signed_amount for pair_id, part in parts if not pair_id), ZERO) - mended
         try:
             with self._journal.transaction():
                 for pair_id, part in parts:
                     ref = self._book.entry(pair_id).ref if pair_id else NOBODY
                     self._journal.record_fill(part, pair_id, ref)
-                beside = sum((part.signed_amount for pair_id, part in parts if not pair_id), ZERO)
                 if beside:
                     self._foreign.add({fill.symbol: beside})
         except JournalUnwritable as error:
             self._foreign.restore()
             self._on_unwritable(error)
             return
-        self._tell(fill, [pair_id for pair_id, _ in parts if pair_id])
+        if mended:
+            self._foreign.note_unexplained({fill.symbol: self._foreign.unexplained(fill.symbol) + mended})
+        self._tell(fill, [pair_id for pair_id, _ in parts if pair_id], is_mending=bool(mended) and not beside)
         for pair_id, part in parts:
             if pair_id:
                 self._apply(pair_id, part)
@@ -65,13 +68,18 @@ class Strangers:
     def is_ours(self, fill: Fill) -> bool:
         return fill.client_order_id.startswith(self._own_prefix)
 
-    def _parts(self, fill: Fill) -> list[tuple[str, Fill]]:
-        """By pair, as far as it takes away from what pairs hold; the rest is nobody's.
+    def _parts(self, fill: Fill) -> tuple[list[tuple[str, Fill]], Decimal]:
+        """By pair, as far as it takes away from what pairs hold; the rest is nobody's. Beside them, what of it mends an
+        unexplained difference.
 
-        A person's trade closes what is a person's first, the exchange's what is ours: then the other leg is closed too.
+        A person's trade closes what nobody could explain, then what is a person's; the exchange's what is ours: then
+        the other leg is closed too.
         """
         left, sign = fill.amount, fill.side.sign
-        if not fill.client_order_id.startswith(EXCHANGE_IDS):
+        mended, by_exchange = ZERO, fill.client_order_id.startswith(EXCHANGE_IDS)
+        if not by_exchange:
+            mended = min(left, max(ZERO, -sign * self._foreign.unexplained(fill.symbol)))
+            left -= mended
             left -= min(left, max(ZERO, -sign * self._foreign.amount(fill.symbol)))
         parts: list[tuple[str, Fill]] = []
         for pair_id, held in self._book.ledger.pairs_of(fill.symbol).items():
@@ -79,8 +87,12 @@ class Strangers:
             if share:
                 parts.append((pair_id, _part(fill, share, len(parts))))
                 left -= share
+        if by_exchange:
+            mended = min(left, max(ZERO, -sign * self._foreign.unexplained(fill.symbol)))
         beside = fill.amount - sum((part.amount for _, part in parts), ZERO)
-        return [*parts, (NOBODY, _part(fill, beside, len(parts)))] if beside else parts
+        if beside:
+            parts.append((NOBODY, _part(fill, beside, len(parts))))
+        return parts, sign * mended
 
     def _apply(self, pair_id: str, part: Fill) -> None:
         self._book.ledger.apply_fill(
@@ -89,11 +101,12 @@ class Strangers:
         self._book.bus.publish(LegFilled(pair_id, self._book.entry(pair_id).ref, part, part.price))
         self._close_rest(pair_id, f"closed_elsewhere:{part.symbol}")
 
-    def _tell(self, fill: Fill, pairs: list[str]) -> None:
+    def _tell(self, fill: Fill, pairs: list[str], *, is_mending: bool) -> None:
         what = f"{fill.symbol}: {fill.signed_amount} was traded at {fill.price} by "
         if self.is_ours(fill) and not self._journal.has_intent(fill.client_order_id):
             self._book.halt("journal_outdated")
-            what += f"order {fill.client_order_id} of this bot, which this journal does not know: it is an older copy"
+            what += f"order {fill.client_order_id} of this bot, which this journal does not know: it is an older copy, "
+            what += "or a second bot of this name trades the account"
         elif self.is_ours(fill):
             self._book.halt(f"late_fill:{fill.symbol}")
             what += f"our own order {fill.client_order_id}, after the exchange had said that it was over"
@@ -105,6 +118,8 @@ class Strangers:
             self._book.halt(f"closed_elsewhere:{fill.symbol}")
             what += f". It closed what {', '.join(pairs)} held: the rest of it is closed too, and nothing is opened"
             what += " until a person has looked"
+        elif is_mending:
+            what += ". It closed what nobody could explain: `tandem resume` when all of that is gone"
         else:
             what += f". It is left alone; nothing is opened in {fill.symbol} until it is gone"
         self._book.alarm(what, pairs[0] if pairs else None, critical=True)

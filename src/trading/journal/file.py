@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import sqlite3
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -52,17 +54,18 @@ class Meta:
 
 
 class WriterLock:
-    """The right to write one journal, held until ``release`` or the end of the process."""
+    """The right to write one journal, or to trade one account as one bot, until ``release`` or the end of the process.
 
-    def __init__(self, path: Path) -> None:
+    ``rule``: what a second one is told. Raises ``JournalBusy``.
+    """
+
+    def __init__(self, path: Path, rule: str = "one bot writes one journal; stop the other one first") -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file: IO[str] = open(path, "a+", encoding="ascii")  # closing it gives the lock up
         if not self._acquired():
             holder = self._holder()
             self._file.close()
-            raise JournalBusy(
-                f"{path} is held by another process{holder}: one bot writes one journal; stop the other one first"
-            )
+            raise JournalBusy(f"{path} is held by another process{holder}: {rule}")
         self._file.truncate(0)
         self._file.write(f"{os.getpid()}\n")
         self._file.flush()
@@ -90,6 +93,15 @@ def lock_path(journal: Path) -> Path:
     return journal.with_name(journal.name + ".lock")
 
 
+def account_lock(bot_id: str, account: str) -> WriterLock:
+    """The right to trade ``account`` as ``bot_id`` on this machine, whatever folder the journal lies in. Of the account
+    the name of the lock's file has only a fingerprint."""
+    place = Path(tempfile.gettempdir()) / f"tandem-{os.getuid()}"
+    name = hashlib.sha256(f"{bot_id} {account}".encode()).hexdigest()[:16]
+    rule = f"it trades this account as bot '{bot_id}' already; stop it first, or give this bot a bot_id of its own"
+    return WriterLock(place / f"{name}.lock", rule)
+
+
 def is_held(lock_path: Path) -> bool:
     """True while some process holds the writer's lock. Several may ask at once."""
     if not lock_path.exists():
@@ -100,6 +112,15 @@ def is_held(lock_path: Path) -> bool:
         except OSError:
             return True
     return False
+
+
+def file_identity(path: Path) -> tuple[int, int] | None:
+    """Which file a path leads to; None: to none, or it cannot be told."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def connect(path: Path, *, access: str, pragmas: tuple[str, ...]) -> Connection:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -24,7 +24,7 @@ from ccxt_bt_bridge.words import Fill, FundingPayment, OrderReport
 from pairs.words import PairState
 from trading.journal import schema as tables
 from trading.journal.errors import IntentConflict, JournalUnwritable
-from trading.journal.file import Meta, Owner, WriterLock, lock_path, open_writable
+from trading.journal.file import Meta, Owner, WriterLock, account_lock, file_identity, lock_path, open_writable
 from trading.journal.reads import JournalReads
 from trading.journal.words import (
     Intent,
@@ -81,9 +81,10 @@ class Journal(JournalReads):
     ``JournalUnwritable`` when nothing was written. Any thread may call, one at a time.
     """
 
-    def __init__(self, connection: Connection, meta: Meta, lock: WriterLock) -> None:
+    def __init__(self, connection: Connection, meta: Meta, locks: ExitStack, path: Path) -> None:
         super().__init__(connection, meta)
-        self._lock = lock
+        self._locks = locks
+        self._path, self._identity = path, file_identity(path)
         self._depth = 0
         self._failure: str | None = None
         self._waiting: list[tuple[Table, dict[str, Any]]] = []
@@ -98,23 +99,25 @@ class Journal(JournalReads):
         bot_id: str,
         mode: str,
         account: str,
+        login: str = "",
         nonce: Callable[[], str] = fresh_epoch,
         clock: Callable[[], datetime] = _now,
     ) -> Self:
         """Create or open; of ``account`` only a fingerprint is stored. ``nonce`` makes the epoch of this opening.
 
-        Raises ``JournalBusy`` when another process writes it, ``JournalRefused`` when it is not a whole journal of
-        this bot, mode and account.
+        ``login``: what the exchange knows the account by; two processes never trade the same one as the same bot.
+        Raises ``JournalBusy`` when another process writes the journal or trades so, ``JournalRefused`` when it is not
+        a whole journal of this bot, mode and account.
         """
         path = Path(path)
         owner = Owner(bot_id, mode, account_fingerprint(account))
         try:
-            lock = WriterLock(lock_path(path))
-            try:
-                return cls(*open_writable(path, owner, nonce=nonce, clock=clock), lock)
-            except BaseException:
-                lock.release()
-                raise
+            with ExitStack() as locks:
+                locks.callback(WriterLock(lock_path(path)).release)
+                if login:
+                    locks.callback(account_lock(bot_id, login).release)
+                connection, found = open_writable(path, owner, nonce=nonce, clock=clock)
+                return cls(connection, found, locks.pop_all(), path)
         except (DatabaseError, OSError) as error:
             raise JournalUnwritable(f"{path} cannot be opened for writing ({error})") from None
 
@@ -131,7 +134,7 @@ class Journal(JournalReads):
             self.flush()
         finally:
             self._connection.close()
-            self._lock.release()
+            self._locks.close()
 
     def __enter__(self) -> Self:
         return self
@@ -146,6 +149,7 @@ class Journal(JournalReads):
             if self._depth:
                 yield
                 return
+            self._require_its_file()
             self._depth, self._failure = 1, None
             try:
                 waiting = len(self._waiting)
@@ -350,6 +354,14 @@ class Journal(JournalReads):
         except DatabaseError as error:
             self._failure = str(error.orig)
             raise JournalUnwritable(f"the journal could not be written ({error.orig}): nothing was stored") from None
+
+    def _require_its_file(self) -> None:
+        """What is written to a file that was deleted or replaced is on no disk that a restart would look at."""
+        if file_identity(self._path) != self._identity:
+            raise JournalUnwritable(
+                f"{self._path} is not the file any more that this bot opened: it was deleted, moved or replaced. Bring "
+                "it back, and writing goes on; if it is lost, stop the bot and close by hand what the account holds"
+            )
 
     def _roll_back(self) -> None:
         raw = self._connection.connection.dbapi_connection

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,15 @@ from trading.venues.venue import NETWORKS, Venue, network_of
 class VenuePlan:
     """``speed`` of the loop, ``account``: whose journal it is, ``open(loop)``: to be awaited on the loop.
 
-    ``exchange_file``: where a simulated exchange keeps its state, None for a real one.
+    ``exchange_file``: where a simulated exchange keeps its state, None for a real one. ``login``: what a real one knows
+    the account by, in which no secret is.
     """
 
     speed: str | float
     account: str
     open: Callable[[LoopThread], Coroutine[Any, Any, Venue]]
     exchange_file: Path | None = None
+    login: str = field(default="", repr=False)
 
 
 def venue_plan(config: LoadedConfig, choice: DataChoice, environ: Mapping[str, str]) -> VenuePlan:
@@ -62,8 +64,9 @@ def open_journal(config: LoadedConfig, plan: VenuePlan) -> Journal:
         path.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise JournalRefused(f"state.dir: {path.parent} is, or lies in, a file; a folder was wanted") from None
+    mode = config.model.broker.type
     with _own_words(path, plan.account):
-        journal = Journal.open(path, bot_id=config.bot_id, mode=config.model.broker.type, account=plan.account)
+        journal = Journal.open(path, bot_id=config.bot_id, mode=mode, account=plan.account, login=plan.login)
     # A new exchange would give the ids of the old one again, and the journal would take new fills for known ones.
     if plan.exchange_file is not None and journal.runs() and not plan.exchange_file.exists():
         journal.close()
@@ -133,4 +136,5 @@ def _wire_plan(config: LoadedConfig, key: ApiKey) -> VenuePlan:
     async def opened(loop: LoopThread) -> Venue:
         return await WireVenue.open(config, key)
 
-    return VenuePlan(1.0, account_of(config.model), opened)
+    account = account_of(config.model)
+    return VenuePlan(1.0, account, opened, login=f"{account} {config.model.broker.exchange_url or ''} {key.key}")

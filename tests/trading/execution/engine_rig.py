@@ -136,7 +136,7 @@ class MortalJournal(Journal):
     def die(self) -> None:
         """Let go of the file as a killed process does: what waited in memory is gone."""
         self._connection.close()
-        self._lock.release()
+        self._locks.close()
 
 
 class WatchedPort:

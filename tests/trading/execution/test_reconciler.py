@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from ccxt_bt_bridge.errors import ExchangeUnreachable
 from ccxt_bt_bridge.words import Placed
 from pairs.words import PairState
 from tests.brokers.markets import market_order
-from tests.trading.execution.engine_rig import ENTRY, Rig, World, assert_sound, open_world, start_rig
+from tests.trading.execution.engine_rig import ENTRY, PAIR, Rig, World, assert_sound, open_world, start_rig
 from tests.virtual_time import run_virtual
+from trading.control.controls import Controls
 from trading.events import EntryRefused
 from trading.risk_guard import Breaker
 
@@ -180,6 +182,80 @@ def test_what_a_lost_journal_held_is_known_as_this_bots_and_halts(tmp_path):
     assert rig.guard.state.breaker_reason == "ledger_mismatch"
     assert rig.port.sent == [] and not rig.engine.foreign.symbols()
     assert held(rig) == ENTRY, "left as it is for a person"
+
+
+async def resume(rig: Rig) -> None:
+    """As a person does, after having looked."""
+    controls = Controls(
+        rig.floor,
+        (PAIR,),
+        halt_flag=rig.world.journal_path.with_suffix(".halt"),
+        prices={},
+        leave=rig.engine.execute,
+        keep=lambda work, name: asyncio.ensure_future(work),
+    )
+    await controls.resume("looked at", "a person")
+    assert rig.guard.breaker is Breaker.CLOSED
+
+
+def test_what_a_lost_journal_held_is_closed_by_hand_and_trading_goes_on(tmp_path):
+    async def main() -> Rig:
+        world = open_world(tmp_path)
+        try:
+
+            async def first(rig: Rig) -> None:
+                await rig.engine.execute(rig.enter())
+
+            async def second(rig: Rig) -> None:
+                await asyncio.sleep(5 * LOOK_S)
+                for symbol, amount in ENTRY.items():
+                    await order(rig, symbol, str(-amount), f"somebody-{symbol}")
+                await asyncio.sleep(5 * LOOK_S)
+                await resume(rig)
+                await rig.engine.execute(rig.enter())
+
+            (await live(world, first)).journal.close()
+            for file in world.journal_path.parent.glob(world.journal_path.name + "*"):
+                file.unlink()
+            await asyncio.sleep(300)
+            return await live(world, second)
+        finally:
+            world.close()
+
+    rig = run_virtual(main())
+    assert held(rig) == ENTRY and rig.state() is PairState.OPEN
+    assert any("It closed what nobody could explain" in alarm for alarm in rig.alarms)
+    assert_ledger_is_the_exchange(rig)
+
+
+def test_what_nobody_can_explain_is_closed_by_hand_and_the_pair_beside_it_stays(tmp_path):
+    async def script(rig: Rig) -> None:
+        await rig.engine.execute(rig.enter())
+        positions = rig.world.exchange.venue.account.ledger._positions
+        positions["A"] = replace(positions["A"], amount=positions["A"].amount + D("0.5"))
+        await asyncio.sleep(5 * LOOK_S)
+        assert rig.guard.state.breaker_reason == "ledger_mismatch"
+        await order(rig, "A", "-0.5")
+        await asyncio.sleep(5 * LOOK_S)
+        await resume(rig)
+
+    rig = play(tmp_path, script)
+    assert rig.state() is PairState.OPEN and held(rig) == ENTRY
+    assert_ledger_is_the_exchange(rig)
+
+
+def test_a_strangers_position_that_has_gone_without_a_word_is_forgotten_when_a_person_resumes(tmp_path):
+    async def script(rig: Rig) -> None:
+        await order(rig, "A", "1")
+        del rig.world.exchange.venue.account.ledger._positions["A"]
+        await asyncio.sleep(5 * LOOK_S)
+        assert rig.guard.state.breaker_reason == "ledger_mismatch"
+        await resume(rig)
+        await rig.engine.execute(rig.enter())
+
+    rig = play(tmp_path, script)
+    assert rig.state() is PairState.OPEN and held(rig) == ENTRY
+    assert_ledger_is_the_exchange(rig)
 
 
 # one leg closed by somebody else

@@ -143,6 +143,22 @@ def test_a_journal_that_became_read_only_refuses_an_intent(tmp_path: Path) -> No
         journal._connection.exec_driver_sql("PRAGMA query_only = OFF")
 
 
+@pytest.mark.parametrize("another", [False, True])
+def test_a_journal_that_is_not_in_its_place_refuses_an_intent_until_it_is_back(another: bool, tmp_path: Path) -> None:
+    path, away = tmp_path / "journal.db", tmp_path / "away.db"
+    with open_journal(path) as journal:
+        journal.write_intent(an_intent(1))
+        path.rename(away)
+        if another:
+            path.touch()
+        with pytest.raises(JournalUnwritable, match="deleted, moved or replaced"):
+            journal.write_intent(an_intent(2))
+        away.replace(path)
+        journal.write_intent(an_intent(2))
+    with open_journal(path) as journal:
+        assert len(journal.unresolved_intents()) == 2
+
+
 def test_a_writer_that_cannot_get_its_turn_says_so(tmp_path: Path) -> None:
     with open_journal(tmp_path / "j.db") as journal:
         pragma(journal, "busy_timeout = 10")

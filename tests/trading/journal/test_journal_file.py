@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -192,6 +193,19 @@ def test_a_second_writer_is_told_who_writes(tmp_path: Path) -> None:
     with open_journal(path), pytest.raises(JournalBusy, match=r"held by another process \(process \d+\)"):
         open_journal(path)
     open_journal(path).close()
+
+
+def test_one_account_is_traded_once_by_one_bot_whatever_the_folder(tmp_path: Path) -> None:
+    def opened(folder: str, bot_id: str, login: str = "binance live a-key") -> Journal:
+        return Journal.open(tmp_path / folder / "j.db", bot_id=bot_id, mode="live", account="binance", login=login)
+
+    bot_id = tmp_path.name + str(os.getpid())
+    with opened("a", bot_id):
+        with pytest.raises(JournalBusy, match=rf"process {os.getpid()}.*bot_id of its own"):
+            opened("b", bot_id)
+        opened("c", bot_id + "2").close()
+        opened("d", bot_id, "binance live another-key").close()
+    opened("b", bot_id).close()
 
 
 def test_a_refused_journal_is_not_left_locked(tmp_path: Path) -> None:
