@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from ccxt_bt_bridge.backfill import CandlePages, known_interval
@@ -33,10 +34,14 @@ AGAIN_MS = (200, 400, 800)  # a candle may be listed a moment after it has close
 class CcxtMarket:
     """A ``MarketPort`` of ``symbols`` (in the caller's spelling) at ``interval``. Nothing streams before ``start``.
 
-    Raises ``MarketUnknown`` for a symbol or interval that the exchange lacks, and for two names of one market.
+    ``tell`` hears which symbol has stopped trading. Raises ``MarketUnknown`` for a symbol or interval that the exchange
+    lacks, and for two names of one market.
     """
 
-    def __init__(self, session: CcxtSession, symbols: Sequence[str], interval: str) -> None:
+    def __init__(
+        self, session: CcxtSession, symbols: Sequence[str], interval: str, *, tell: Callable[[str], None] | None = None
+    ) -> None:
+        self._say = tell
         self._session, self._symbols, self._interval = session, tuple(symbols), interval
         self._length_ms = known_interval(session, interval)
         self._client = session.new_client()
@@ -50,7 +55,9 @@ class CcxtMarket:
         self._prices: Stream[Quote] = Stream()
         self._connections: Stream[Connection] = Stream()
         self._background = Background(log)
-        self._down: set[int] = set()
+        self._down: set[object] = set()  # connections by number, and what has to be done again
+        self._asked_ms: dict[str, int] = {}
+        self._over: set[str] = set()
 
     async def start(self) -> None:
         """Begin the streams. What closes from now on comes through ``bars``; after ``history``, what closed since."""
@@ -178,7 +185,7 @@ class CcxtMarket:
         elif kind == "message":
             lifeline.opened()
         elif kind == "heartbeat" and "E" in message:
-            self._session.clock.observe(int(message["E"]))
+            self._session.hear_event(int(message["E"]))
             self._repeat_price(message)
 
     def _hear_candle(self, message: dict[str, Any]) -> None:
@@ -187,7 +194,7 @@ class CcxtMarket:
         if name is None or candle["i"] != self._interval:
             return
         event_ms, bar = int(message["E"]), _bar_of(name, candle, self._length_ms)
-        self._session.clock.observe(event_ms)
+        self._session.hear_event(event_ms)
         # What is not a price, or closed before its time is over, is left out: it is asked for instead.
         if not is_sane(bar):
             return
@@ -230,10 +237,10 @@ class CcxtMarket:
         for time_ms in sorted(moments):
             self._bars.publish(tuple(moments[time_ms]))
 
-    def _tell(self, number: int, connection: Connection) -> None:
-        """One market is up when all its connections are."""
+    def _tell(self, part: object, connection: Connection) -> None:
+        """One market is up when all its parts are."""
         was_up = not self._down
-        self._down = self._down - {number} if connection.is_up else self._down | {number}
+        self._down = self._down - {part} if connection.is_up else self._down | {part}
         is_first = not connection.is_up and was_up
         if is_first or (connection.is_up and not self._down):
             self._flush()
@@ -249,6 +256,9 @@ class CcxtMarket:
 
     async def _close_gap(self, name: str) -> None:
         """Ask, and again when the newest bar is not there yet; then let go what has come meanwhile."""
+        await self._unbroken(f"bars of {name}", partial(self._ask_for_gap, name))
+
+    async def _ask_for_gap(self, name: str) -> None:
         clock, newest_ms = self._session.clock, self._newest_ms()
         bars = await self._answered(name)
         for pause_ms in AGAIN_MS:
@@ -289,27 +299,64 @@ class CcxtMarket:
 
     async def _watch_for_late_bars(self) -> None:
         """A stream may live and one of its channels not: what should have closed is asked for, once a bar."""
-        asked_ms: dict[str, int] = {}
         while True:
             await asyncio.sleep(LATE_LOOK_S)
-            due_ms = (self._session.clock.now_ms() - LATE_MS) // self._length_ms * self._length_ms
-            for name in self._symbols:
-                if (self._closed.last_ms(name) or due_ms) >= due_ms or asked_ms.get(name) == due_ms:
-                    continue
-                asked_ms[name] = due_ms
+            await self._unbroken("late bars", self._look_for_late_bars)
+
+    async def _look_for_late_bars(self) -> None:
+        due_ms = (self._session.clock.now_ms() - LATE_MS) // self._length_ms * self._length_ms
+        for name in self._symbols:
+            if (self._closed.last_ms(name) or due_ms) >= due_ms:
+                self._over.discard(name)
+            elif self._asked_ms.get(name) != due_ms:
+                self._asked_ms[name] = due_ms
                 if name not in self._held:
                     self._held[name] = []
-                    self._background.keep(self._close_gap(name))
+                    self._background.keep(self._ask_for_late_bar(name, due_ms))
+
+    async def _ask_for_late_bar(self, name: str, due_ms: int) -> None:
+        """There may be none, for want of a trade or for good: the latter is told, once."""
+        await self._close_gap(name)
+        if (self._closed.last_ms(name) or due_ms) < due_ms and name not in self._over:
+            try:
+                await self._ask_for_quote(name)
+            except MarketClosed as error:
+                self._over.add(name)
+                self._tell_over(f"no bars of {name} any more: {error}")
+            except ExchangeUnreachable as error:
+                log.warning("late_bar_not_explained symbol=%s reason=%r", name, str(error))
+
+    def _tell_over(self, sentence: str) -> None:
+        log.warning("market_over %s", sentence)
+        if self._say is not None:
+            self._say(sentence)
+
+    async def _unbroken(self, part: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Do it. What nobody foresaw would end the bars for good: it is told as a broken connection, and done again."""
+        clock = self._session.clock
+        while True:
+            try:
+                await work()
+                break
+            except Exception as error:
+                log.exception("market_broken part=%s", part)
+                self._tell(part, Connection("market", False, clock.now_ms(), f"{part}: {error!r}"))
+                await asyncio.sleep(GAP_PAUSE_S)
+        if part in self._down:
+            self._tell(part, Connection("market", True, clock.now_ms()))
 
     # exchanges without a closed flag
 
     async def _poll(self) -> None:
         """Ask for each bar when it should have closed, until it is there."""
         while True:
-            now_ms = self._session.clock.now_ms()
-            boundary_ms = (now_ms // self._length_ms + 1) * self._length_ms
-            await self._session.clock.sleep_until(boundary_ms + min(POLL_LAG_MS, self._length_ms // 4))
-            await asyncio.gather(*(self._await_bar(name) for name in self._symbols))
+            await self._unbroken("polled bars", self._poll_once)
+
+    async def _poll_once(self) -> None:
+        now_ms = self._session.clock.now_ms()
+        boundary_ms = (now_ms // self._length_ms + 1) * self._length_ms
+        await self._session.clock.sleep_until(boundary_ms + min(POLL_LAG_MS, self._length_ms // 4))
+        await asyncio.gather(*(self._await_bar(name) for name in self._symbols))
 
     async def _await_bar(self, name: str) -> None:
         newest_ms = self._newest_ms()

@@ -184,7 +184,7 @@ class CcxtTrading:
             self._lifeline.opened()
         elif kind in ("order", "account"):
             self._lifeline.heard()
-            self._session.clock.observe(int(message.get("E") or 0))
+            self._session.hear_event(int(message.get("E") or 0))
             self._take(kind, message)
 
     def _take(self, kind: str, message: dict[str, Any]) -> None:

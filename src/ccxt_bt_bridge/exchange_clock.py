@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+DRIFT_MS = 500.0  # how far two clocks may come apart between measurements
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +30,23 @@ class TimeSample:
 
 
 class ExchangeClock:
-    """A ``Clock``. Between measurements it runs as ``loop_time`` (seconds) does; it jumps forward when the exchange
-    is seen to have said a later time, since an exchange on the desk may skip the idle rest of a bar.
+    """A ``Clock``. Between measurements it runs as ``loop_time`` (seconds) does; it is put forward when the exchange is
+    seen to have said a later time, but no further from what was measured than drift and the way there explain.
 
+    ``may_skip``: any later time is believed, for an exchange on the desk that skips the idle rest of a bar.
     ``correction_ms``: by how much the last measurement differed from what had been believed; ``round_trip_s``: of the
     quickest of the latest questions, 0 before the first.
     """
 
     def __init__(self, loop_time: Callable[[], float]) -> None:
         self._loop_time = loop_time
-        self._offset_ms = 0.0
+        self._offset_ms = self._measured_ms = 0.0
         self._last_ms = 0
         self._said_ms = 0  # by the exchange, since the last measurement
         self._sleepers: set[asyncio.Event] = set()
         self._is_measured = False
+        self._most_ahead_ms = math.inf  # before the first measurement
+        self.may_skip = False
         self.correction_ms = 0.0
         self.round_trip_s = 0.0
 
@@ -59,18 +65,22 @@ class ExchangeClock:
         offset_ms = statistics.median(quick)
         self.correction_ms = offset_ms - self._offset_ms if self._is_measured else 0.0
         self._offset_ms, self._is_measured, self.round_trip_s = offset_ms, True, quickest_s
+        self._measured_ms, self._most_ahead_ms = offset_ms, quickest_s * 1000.0 + DRIFT_MS
         self._said_ms = 0
         self._wake()
 
-    def observe(self, event_ms: int) -> None:
-        """The exchange has said this time."""
+    def observe(self, event_ms: int) -> bool:
+        """The exchange has said this time. False: it cannot be believed, and changes nothing before a measurement."""
         if event_ms <= self._said_ms:
-            return
+            return True
+        if not self.may_skip and event_ms - self._loop_time() * 1000.0 - self._measured_ms > self._most_ahead_ms:
+            return False
         self._said_ms = event_ms
         ahead_ms = event_ms - self.signing_ms()
         if ahead_ms > 0:
             self._offset_ms += ahead_ms
             self._wake()
+        return True
 
     async def sleep_until(self, when_ms: int) -> None:
         await asyncio.sleep(0)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
-from ccxt_bt_bridge.errors import NotSupported
+from ccxt_bt_bridge.errors import MarketClosed, NotSupported
 from ccxt_bt_bridge.words import Market
 
 ZERO = Decimal(0)
@@ -16,6 +17,16 @@ def market_from(raw: dict[str, Any], *, kind: str, symbol: str) -> Market:
     info = raw.get("info") or {}
     filters = {f["filterType"]: f for f in info.get("filters", [])} if isinstance(info, dict) else {}
     return _from_filters(raw, filters, kind, symbol) if filters else _from_unified(raw, kind, symbol)
+
+
+def require_open(markets: Iterable[Market]) -> None:
+    """Raises ``MarketClosed`` that names those which do not trade: neither a bar nor a fill would ever come."""
+    closed = [market.symbol for market in markets if not market.is_open]
+    if closed:
+        raise MarketClosed(
+            f"the exchange lists {', '.join(closed)}, but nothing trades there (halted, delisted, or the market is "
+            "over): wait until it does, or leave what is closed out"
+        )
 
 
 def _from_filters(raw: dict[str, Any], filters: dict[str, dict[str, Any]], kind: str, symbol: str) -> Market:

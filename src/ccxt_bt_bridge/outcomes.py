@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from ccxt_bt_bridge.refusals import reason_of
 from ccxt_bt_bridge.wire import Reply
 from ccxt_bt_bridge.words import (
     Ambiguous,
@@ -61,7 +62,7 @@ def create_outcome(reply: Reply, kind: str, read: Reader, doubt: Callable[[Order
     if is_duplicate(reply):
         return Ambiguous(f"an order of this id exists ({reply})")
     if _is_refusal(reply, REFUSED_REQUEST | REFUSED_ORDER[kind]):
-        return NotPlaced(str(reply.code), reply.message)
+        return NotPlaced(str(reply.code), reason_of(reply))
     report = _validated(reply, read)
     if isinstance(report, str):
         return Ambiguous(report)
@@ -74,7 +75,7 @@ def cancel_outcome(reply: Reply, cid: str, read: Reader) -> CancelOutcome:
     if not reply.was_sent:
         return NotCancelled("local", reply.problem)
     if _is_refusal(reply, REFUSED_REQUEST | {UNKNOWN_TO_CANCEL, NO_SUCH_ORDER}):
-        return NotCancelled(str(reply.code), reply.message)
+        return NotCancelled(str(reply.code), reason_of(reply))
     report = _validated(reply, read)
     if isinstance(report, str):
         return Ambiguous(report)

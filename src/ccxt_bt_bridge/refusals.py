@@ -1,4 +1,4 @@
-"""What a failed read means, in words that say what to do."""
+"""What a failed read or a refused order means, in words that say what to do."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ KEY_CODES = {
     "-1022": "the signature was refused: the secret does not belong to the key; copy both again",
     "-1002": "the API key lacks a permission; switch on reading and trading for it at the exchange",
 }
+LOST = ("-2015", "-1002")  # what may become of a key while it is used
 CLOCK = "the exchange refuses the time stamp: its clock and ours disagree; it is being measured anew"
 
 
@@ -47,6 +48,11 @@ def refusal(reply: Reply, what: str) -> ExchangeUnreachable | MarketUnknown:
     if code == "-1021":
         return ExchangeUnreachable(f"{what}: {CLOCK}")
     return ExchangeUnreachable(f"{what}: {reply}")
+
+
+def reason_of(reply: Reply) -> str:
+    """The exchange's own words for a refused order, and what they mean where it is a key that was good before."""
+    return f"{reply.message.rstrip('.')}: {KEY_CODES[reply.code]}" if reply.code in LOST else reply.message
 
 
 def _is_error(reply: Reply) -> bool:

@@ -2,40 +2,19 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
-import ssl
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from ccxt_bt_bridge.local_address import loopback_address, trust
 from ccxt_bt_bridge.wire import current_attempt
 
 # An order after a quiet hour should not pay a new handshake; the session's pings keep connections younger than this.
 KEEP_ALIVE_S = 30.0
 CLOSE_HANDSHAKE_S = 0.2
-
-
-def loopback_address(url: str, ca_file: str | None) -> SplitResult:
-    """The parts of an address on this machine. Raises ``ValueError`` for any other, and for https without CA."""
-    parts = urlsplit(url)
-    host, port = parts.hostname or "", parts.port
-    if parts.scheme not in ("http", "https") or not port or parts.path.strip("/") or parts.query or parts.username:
-        raise ValueError("an exchange url is http://127.0.0.1:PORT or https://127.0.0.1:PORT, and nothing more")
-    if not _is_loopback(host):
-        raise ValueError(f"an exchange url must be on this machine (127.0.0.1, ::1, localhost), not {host}")
-    if (parts.scheme == "https") != (ca_file is not None):
-        raise ValueError("ca_file and an https url belong together: the file says which certificates are trusted")
-    return parts
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class PinnedResolver(AbstractResolver):
@@ -68,21 +47,14 @@ def open_session(url: str | None, ca_file: str | None, hosts: frozenset[str]) ->
     # No limit of connections: an order or a cancel would stand behind slow answers, below every limiter.
     settings: dict[str, Any] = {"keepalive_timeout": KEEP_ALIVE_S, "limit": 0}
     if url is not None:
-        parts = loopback_address(url, ca_file)
+        parts = urlsplit(loopback_address(url, ca_file))
         pinned = hosts if parts.scheme == "https" else frozenset({"localhost"})
         settings["resolver"] = PinnedResolver(pinned, parts.port or 0)
         settings["use_dns_cache"] = False
     if ca_file is not None:
-        settings["ssl"] = _trust(ca_file)
+        settings["ssl"] = trust(ca_file)
     connector = aiohttp.TCPConnector(**settings)
     return GuardedSession(aiohttp.ClientSession(connector=connector, trust_env=False))
-
-
-def _trust(ca_file: str) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=ca_file)
-    except (OSError, ssl.SSLError) as error:
-        raise ValueError(f"the CA file {ca_file} cannot be read: {type(error).__name__}") from None
 
 
 class GuardedSession:

@@ -15,10 +15,11 @@ from ccxt_bt_bridge.capabilities import CapabilityReport, report_on
 from ccxt_bt_bridge.clients import KEEP_ALIVE_MS, Wiring, client_class
 from ccxt_bt_bridge.errors import ExchangeUnreachable, MarketUnknown, NotSupported
 from ccxt_bt_bridge.exchange_clock import ExchangeClock, TimeSample
+from ccxt_bt_bridge.local_address import loopback_address, trust
 from ccxt_bt_bridge.market_rules import market_from
 from ccxt_bt_bridge.rate_gate import RateGate
 from ccxt_bt_bridge.refusals import answer_of, refusal
-from ccxt_bt_bridge.resolver import GuardedSession, loopback_address, open_session
+from ccxt_bt_bridge.resolver import GuardedSession, open_session
 from ccxt_bt_bridge.sent_orders import SentOrders
 from ccxt_bt_bridge.wire import Reply, ask, ask_unified
 from ccxt_bt_bridge.words import Market
@@ -29,6 +30,7 @@ REAL_KEY_LENGTH = 64
 
 BACKEND_TIMEOUT_MS, MARGIN_MS = 10_000, 2_000  # Binance's own, and what a query may lag behind
 RESYNC_S, PING_S, TIME_SAMPLES = 600.0, 10.0, 5
+DOUBT_S = 10.0  # a clock that is doubted is measured once in so long
 DOUBTFUL_MS = 500.0
 WINDOW_MS, USDM_WEIGHT = 60_000, 2_400  # a minute, and what futures allow in it; ccxt assumes half
 
@@ -69,9 +71,11 @@ class SessionSettings:
 
     def __post_init__(self) -> None:
         if self.url is not None:
-            loopback_address(self.url, self.ca_file)
+            object.__setattr__(self, "url", loopback_address(self.url, self.ca_file))
         elif self.ca_file is not None:
             raise ValueError("ca_file is for an https url on this machine; the real exchange needs none")
+        if self.ca_file is not None:
+            trust(self.ca_file)
         if self.url is not None and self.testnet:
             raise ValueError("testnet and url exclude each other: one exchange at a time")
         if self.url is not None and self.credentials is not None and _is_real(self.credentials.api_key):
@@ -99,6 +103,7 @@ class CcxtSession:
         self.sent = SentOrders(loop_time)
         self._clients: list[Any] = []
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._doubt: asyncio.Task[Any] | None = None
         self._http: GuardedSession | None = None
 
     @classmethod
@@ -202,7 +207,7 @@ class CcxtSession:
         """An exchange on this machine says what it is; a real one is never asked."""
         if self.settings.url is None or self.endpoints is None:
             return
-        base = self.endpoints.prefix if self.settings.ca_file else self.settings.url.rstrip("/")
+        base = self.endpoints.prefix if self.settings.ca_file else self.settings.url
         reply = await ask(client.fetch, f"{base}/desk")
         if reply.status == 0:
             raise ExchangeUnreachable(
@@ -215,6 +220,7 @@ class CcxtSession:
                 f"the exchange at {self.settings.url} speaks {dialect}, wanted {self.settings.exchange_id}: "
                 "start it with that dialect, or choose the other market"
             )
+        self.clock.may_skip = float(declared.get("speed", 1.0)) > 1.0
         timeout_ms = int(declared.get("backend_timeout_ms", BACKEND_TIMEOUT_MS))
         margin_ms = min(int(declared.get("query_lag_ms", MARGIN_MS)), MARGIN_MS)
         self.horizon_ms = self.settings.recv_window_ms + timeout_ms + margin_ms
@@ -246,7 +252,17 @@ class CcxtSession:
         """Ask once what time it is there: what decides which candle is closed. Raises ``ExchangeUnreachable``."""
         if self.endpoints is not None:
             reply = await ask(getattr(self.public, self.endpoints.time), {})
-            self.clock.observe(_sample(answer_of(reply, "the exchange's time"), reply).server_ms)
+            if not self.clock.observe(_sample(answer_of(reply, "the exchange's time"), reply).server_ms):
+                await self.synchronise()
+
+    def hear_event(self, event_ms: int) -> None:
+        """A stream has said this time. What cannot be believed moves nothing: the clock is measured instead."""
+        if not self.clock.observe(event_ms) and (self._doubt is None or self._doubt.done()):
+            self._doubt = self._keep(self._settle_doubt())
+
+    async def _settle_doubt(self) -> None:
+        await self.synchronise_quietly()
+        await asyncio.sleep(DOUBT_S)
 
     def synchronise_soon(self) -> None:
         """The exchange has refused a time stamp."""
@@ -289,10 +305,11 @@ class CcxtSession:
 
     # the end
 
-    def _keep(self, work: Coroutine[Any, Any, Any]) -> None:
+    def _keep(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def close(self) -> None:
         """Leaves no socket and no task. May be called again, also after a failed ``open``."""

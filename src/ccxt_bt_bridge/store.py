@@ -83,7 +83,7 @@ class CcxtPorts:
         self._trading: CcxtTrading | None = None
 
     async def market(self, symbols: Sequence[str], interval: str) -> MarketPort:
-        market = CcxtMarket(self._session, symbols, interval)
+        market = CcxtMarket(self._session, symbols, interval, tell=self._say)
         self._markets.append(market)
         return market
 

@@ -14,6 +14,7 @@ from ccxt_bt_bridge.bt_time import ms_to_datetime
 from ccxt_bt_bridge.clock import Clock
 from ccxt_bt_bridge.feed import CONNBROKEN, DELAYED, FeedBoard
 from ccxt_bt_bridge.loop import LoopThread
+from ccxt_bt_bridge.market_rules import require_open
 from ccxt_bt_bridge.port import MarketPort, TradingPort
 from ccxt_bt_bridge.series import interval_ms
 from ccxt_bt_bridge.single_orders import SingleOrderGateway
@@ -121,7 +122,9 @@ class StoreRun:
         groups = [group for group in self._groups if group.interval == interval]
         symbols = tuple(dict.fromkeys(symbol for group in groups for symbol in group.symbols))
         market = await ports.market(symbols, interval)
-        self._rules |= await market.markets()
+        rules = await market.markets()
+        require_open(rules.values())
+        self._rules |= rules
         driver = self._drivers[interval] = StepDriver(
             market,
             {group: group.symbols for group in groups},

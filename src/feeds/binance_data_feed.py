@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Self
 
 from ccxt_bt_bridge.ccxt_market import CcxtMarket
+from ccxt_bt_bridge.market_rules import require_open
 from ccxt_bt_bridge.port import MarketPort
 from ccxt_bt_bridge.session import CcxtSession, SessionSettings
 from ccxt_bt_bridge.words import BINANCE_IDS
@@ -31,7 +32,7 @@ class BinanceDataFeed(BaseLiveDataFeed):
             BINANCE_IDS[self.p.market], testnet=self.p.testnet, url=self.p.url, ca_file=self.p.ca_file
         )
         self._session = await CcxtSession.open(settings)
-        self._session.market_of(self.p.symbol)
+        require_open([self._session.market_of(self.p.symbol)])
         self._streams = CcxtMarket(self._session, [self.p.symbol], self.p.interval)
         await self._streams.start()
         return self._streams

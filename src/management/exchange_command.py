@@ -11,10 +11,11 @@ import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from brokers.desk.api_key import DEMO_KEY
 from brokers.desk.desk import Desk
 from brokers.desk.tls import CA_FILE, throwaway_tls
 from brokers.desk.wire_kinds import WIRE_KINDS
@@ -26,6 +27,7 @@ from brokers.simulated.store import ExchangeStore, StoreError
 from feeds.history import HistoryError
 from management.exchange_market import account_terms, is_real_time, market_source
 from management.exchange_options import exchange_parser
+from pairs.symbols import quote_currency
 
 OK, BAD_USAGE = 0, 2
 DEFAULT_PAIRS = (("ETHUSDT", "BTCUSDT"),)
@@ -68,12 +70,20 @@ def _complete(options: argparse.Namespace) -> None:
     """Fill in what one option's default takes from another. Raises UsageError."""
     if not 0 <= options.port <= 65_535:
         raise UsageError(f"--port {options.port} is no port; expected 0 (any) to 65535")
-    if options.speed < 1.0:
-        raise UsageError(f"--speed {options.speed:g} is below real time; expected 1 or more")
     if options.pairs is None:
         options.pairs = () if options.symbols or options.data else DEFAULT_PAIRS
+    if not options.data:
+        _require_quotes(options)
     if options.wait_for_client is None:
         options.wait_for_client = options.speed > 1.0
+
+
+def _require_quotes(options: argparse.Namespace) -> None:
+    """What is made up has a name that says what it is paid in."""
+    symbols = (*options.symbols, *(leg for pair in options.pairs for leg in pair))
+    nameless = [symbol for symbol in symbols if quote_currency(symbol) is None]
+    if nameless:
+        raise UsageError(f"{', '.join(nameless)}: ends in no quote currency; expected names such as BTCUSDT")
 
 
 async def _serve(options: argparse.Namespace) -> None:
@@ -110,6 +120,7 @@ def _desk(options: argparse.Namespace, faults: Faults) -> Desk:
             now_ms=_wall_ms() if is_real_time(options) else None,
             terms=terms,
             server_terms={
+                "keys": [replace(DEMO_KEY, permissions=options.key_may)],
                 "backend_timeout_ms": options.backend_timeout_ms,
                 "faults": faults.wire,
                 "fault_seed": options.seed,

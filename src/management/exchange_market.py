@@ -43,7 +43,7 @@ def account_terms(options: argparse.Namespace, source: MarketSource) -> dict[str
         "taker_fee": options.fee,
         "slippage_bps": options.slippage_bps,
         "leverage": options.leverage,
-        "latency_ms": options.latency_ms,
+        "latency_ms": float(options.latency_ms),
         "warmup_bars": options.history,
         "markets": rules,
         "funding": {symbol: FundingSchedule(None, rate) for symbol in source.symbols},

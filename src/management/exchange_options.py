@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
+from brokers.desk.api_key import DEMO_KEY, PERMISSIONS
 from brokers.desk.server import DIALECTS
 from ccxt_bt_bridge.series import INTERVALS
+from pairs.symbols import compact_symbol
 
 EXAMPLE = """\
 A bot trades here when its config's exchange_url is the printed "rest" address. The key pair is public, "desk-key" and
@@ -82,7 +85,7 @@ def _add_market(parser: argparse.ArgumentParser) -> None:
     market.add_argument(
         "--bars", type=_whole, default=2_000, metavar="N", help="made up: bars from the start on (default: %(default)s)"
     )
-    market.add_argument("--speed", type=float, default=1.0, metavar="X", help="bars come X times as fast (default: 1)")
+    market.add_argument("--speed", type=_speed, default=1.0, metavar="X", help="bars come X times as fast (default: 1)")
     market.add_argument(
         "--wait-for-client",
         action=argparse.BooleanOptionalAction,
@@ -93,17 +96,29 @@ def _add_market(parser: argparse.ArgumentParser) -> None:
 
 def _add_account(parser: argparse.ArgumentParser) -> None:
     account = parser.add_argument_group("account")
-    account.add_argument("--balance", type=_amount, default=Decimal(10_000), metavar="M", help="(default: %(default)s)")
-    account.add_argument("--leverage", type=_amount, default=Decimal(2), metavar="L", help="(default: %(default)s)")
+    money, leverage, fee = _from_to(0, 10**12), _from_to(1, 125), _from_to(0, Decimal("0.1"))
+    account.add_argument("--balance", type=money, default=Decimal(10_000), metavar="M", help="(default: %(default)s)")
+    account.add_argument("--leverage", type=leverage, default=Decimal(2), metavar="L", help="(default: %(default)s)")
     account.add_argument(
         "--fee",
-        type=_amount,
+        type=fee,
         default=Decimal("0.0005"),
         metavar="F",
         help="of a taker, as a fraction (default: %(default)s)",
     )
-    account.add_argument("--slippage-bps", type=_amount, default=Decimal(1), metavar="B", help="(default: %(default)s)")
-    account.add_argument("--latency-ms", type=float, default=0.0, metavar="N", help="added to every answer")
+    account.add_argument(
+        "--slippage-bps", type=_from_to(0, 1_000), default=Decimal(1), metavar="B", help="(default: %(default)s)"
+    )
+    account.add_argument(
+        "--latency-ms", type=_from_to(0, 600_000), default=Decimal(0), metavar="N", help="added to every answer"
+    )
+    account.add_argument(
+        "--key-may",
+        type=_permissions,
+        default=DEMO_KEY.permissions,
+        metavar="A,B",
+        help=f"what the key may do, of {', '.join(PERMISSIONS)} (default: read, futures and spot)",
+    )
     account.add_argument("--state", type=Path, metavar="FILE", help="keep the account in this file and go on from it")
 
 
@@ -124,22 +139,41 @@ def _whole(text: str) -> int:
     return int(text)
 
 
-def _amount(text: str) -> Decimal:
-    try:
-        amount = Decimal(text)
-    except InvalidOperation:
-        amount = Decimal("NaN")
-    if not amount.is_finite() or amount < 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of 0 or more")
-    return amount
+def _from_to(least: Decimal | int, most: Decimal | int) -> Callable[[str], Decimal]:
+    def number(text: str) -> Decimal:
+        try:
+            value = Decimal(text)
+        except InvalidOperation:
+            value = Decimal("NaN")
+        if not value.is_finite() or not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is no number from {least} to {most}")
+        return value
+
+    return number
+
+
+def _speed(text: str) -> float:
+    return float(_from_to(1, 10**9)(text))
+
+
+def _permissions(text: str) -> frozenset[str]:
+    named = frozenset(word.strip() for word in text.split(","))
+    if not named <= {*PERMISSIONS}:
+        raise argparse.ArgumentTypeError(f"{text!r}: wanted some of {','.join(PERMISSIONS)}")
+    return named
 
 
 def _symbols(text: str) -> tuple[str, ...]:
-    return tuple(symbol.strip().upper() for symbol in text.split(",") if symbol.strip())
+    symbols = tuple(symbol.strip().upper() for symbol in text.split(","))
+    if not all(symbols) or len({*map(compact_symbol, symbols)}) < len(symbols):
+        raise argparse.ArgumentTypeError(f"{text!r}: wanted symbols such as ETHUSDT,BTCUSDT, each once")
+    return symbols
 
 
 def _pairs(text: str) -> tuple[tuple[str, str], ...]:
     pairs = [tuple(leg.strip().upper() for leg in pair.split("/")) for pair in text.split(",")]
     if any(len(pair) != 2 or not all(pair) for pair in pairs):
         raise argparse.ArgumentTypeError(f"{text!r} are no pairs; wanted such as ETHUSDT/BTCUSDT,LTCUSDT/BCHUSDT")
+    if any(len({*pair}) < 2 for pair in pairs) or len({*map(frozenset, pairs)}) < len(pairs):
+        raise argparse.ArgumentTypeError(f"{text!r}: wanted pairs of two symbols, each pair once")
     return tuple((pair[0], pair[1]) for pair in pairs)

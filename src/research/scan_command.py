@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ScanError, BarFileError) as error:
         return ended(f"{error}; {_left_behind(written)}" if written else str(error), BAD_INPUT)
     except ExchangeUnreachable as error:
-        return ended(f"{error}. What came is kept: the same call goes on from there", FAILURE)
+        return ended(f"{error}. The same call goes on from what is on disk", FAILURE)
     except EXPECTED as error:
         return ended(str(error), BAD_INPUT)
     except KeyboardInterrupt:

@@ -43,13 +43,18 @@ def write_pairs(journal: Journal, pairs: tuple[Pair, ...]) -> None:
     journal.save_risk_state(PAIRS_KEY, {pair.pair_id: _as_json(pair) for pair in pairs})
 
 
+def open_trades(journal: JournalReads) -> list[str]:
+    """The pairs of an unfinished run's open trades."""
+    runs = journal.runs()
+    if not runs or runs[-1].ended is not None:
+        return []
+    return [stored.pair_id for stored in journal.positions().values() if stored.state is not PairState.FLAT]
+
+
 def _open_pairs(journal: JournalReads) -> dict[str, Pair]:
     """As an unfinished run's open trades were opened; those of one symbol are not kept."""
-    runs, known = journal.runs(), journal.risk_state(PAIRS_KEY) or {}
-    if not runs or runs[-1].ended is not None:
-        return {}
-    is_open = [stored.pair_id for stored in journal.positions().values() if stored.state is not PairState.FLAT]
-    former = (_pair(known[pair_id]) for pair_id in is_open if pair_id in known)
+    known = journal.risk_state(PAIRS_KEY) or {}
+    former = (_pair(known[pair_id]) for pair_id in open_trades(journal) if pair_id in known)
     return {pair.pair_id: pair for pair in former if pair.leg_b is not None}
 
 

@@ -19,6 +19,7 @@ import backtrader as bt
 
 from ccxt_bt_bridge.errors import BridgeClosed
 from ccxt_bt_bridge.loop import LoopThread
+from trading.closed_markets import tell_closed, without_closed
 from trading.config.confirmation import confirm
 from trading.config.credentials import known_secrets
 from trading.config.environment import process_environment
@@ -121,7 +122,7 @@ class LiveTradingBot:
         venue = loop.call(plan.open(loop), START_TIMEOUT_S)
         closing.callback(_let_go, loop, venue)
         closing.push(_log_failure)
-        return build_live_path(config, journal, venue, loop, queue)
+        return build_live_path(without_closed(config, venue, journal), journal, venue, loop, queue)
 
     def stop(self) -> None:
         """Ask a running bot to stop; open pairs are kept or closed as ``trading.on_shutdown`` says."""
@@ -139,6 +140,7 @@ class LiveTradingBot:
         path.loop.call(begin_run(path, self._choice), START_TIMEOUT_S)
         telling.begin()
         with emergency.heard_by(path.loop, lambda: path.session.stop_everything(WHY, WHO)):
+            path.loop.call(tell_closed(path), START_TIMEOUT_S)
             path.loop.call(load_history(path), START_TIMEOUT_S)
             self._cerebro = build_cerebro(path)
             if not path.loop.is_virtual:  # virtual time comes to the next bar at once, and must not be disturbed

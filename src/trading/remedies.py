@@ -8,6 +8,7 @@ from ccxt_bt_bridge.errors import (
     BridgeError,
     ExchangeUnreachable,
     KeyRefused,
+    MarketClosed,
     MarketUnknown,
     NotSupported,
     RateBanned,
@@ -20,6 +21,7 @@ from trading.market_input import InputError
 REMEDIES: tuple[tuple[type[Exception], str], ...] = (
     (KeyRefused, "check that the key is right, enabled, and of this exchange and network"),
     (RateBanned, "leave the exchange alone until then, and find out what asks so much"),
+    (MarketClosed, "start it once they trade, or take the pairs with them out of the config"),
     (ExchangeUnreachable, "check the network and the exchange's status page, then run this again"),
     (MarketUnknown, "mend the symbol or the interval in the config"),
     (AccountRefused, "make the account as the config says, or the other way round"),

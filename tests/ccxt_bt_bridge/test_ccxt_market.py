@@ -306,7 +306,8 @@ def test_without_a_dialect_of_ours_bars_are_polled_by_unified_methods(monkeypatc
                 async with started(market) as heard:
                     desk.walk()
                     # Nothing streams, so nobody says that the exchange has skipped the idle rest of a minute.
-                    await until(lambda: session.clock.observe(desk.clock.now_ms()) or len(heard.of(Bar)) >= 6)
+                    session.clock.may_skip = True
+                    await until(lambda: session.clock.observe(desk.clock.now_ms()) and len(heard.of(Bar)) >= 6)
             assert all(is_every_minute_once(heard.of(Bar), symbol) for symbol in PAIR)
             assert heard.of(Bar)[0].time_ms == history["BTCUSDT"][-1].time_ms + MINUTE_MS
 
@@ -333,3 +334,70 @@ def test_a_channel_that_falls_silent_while_the_stream_lives_is_asked_for(monkeyp
                 assert [connection.is_up for connection in heard.of(Connection)] == [True]
 
     run(main())
+
+
+def test_a_symbol_that_stops_trading_is_told_once_and_the_other_goes_on(monkeypatch):
+    monkeypatch.setattr("ccxt_bt_bridge.ccxt_market.LATE_MS", 200)
+    monkeypatch.setattr("ccxt_bt_bridge.ccxt_market.LATE_LOOK_S", 0.05)
+    series, said = minutes(80).series, []
+    source = MarketSource({**series, "ETHUSDT": series["ETHUSDT"].take(range(60))})
+
+    async def main() -> None:
+        async with desk_session(source=source, speed=60.0) as (desk, session):
+            async with started(CcxtMarket(session, PAIR, "1m", tell=said.append)) as heard:
+                await until(lambda: heard.of(Connection))
+                desk.walk()
+                await until(lambda: heard.of(Bar) and len(said) == 1)
+                seen = len(heard.of(Bar))
+                await until(lambda: len(heard.of(Bar)) >= seen + 3)
+        assert heard.of(Bar)[-1].symbol == "BTCUSDT"
+
+    run(main())
+    assert len(said) == 1 and said[0].startswith("no bars of ETHUSDT any more: ")
+
+
+def test_what_nobody_foresaw_is_told_as_a_broken_connection_and_done_again(monkeypatch):
+    """Else the symbol's bars would be held for good."""
+    pages, troubles = CandlePages._rows, [TypeError("no rows"), KeyError("no rows")]
+
+    async def listen():
+        faults = [{"kind": "bar_missing", "on": "bars", "at": 9}]
+        async with desk_session(source=minutes(90), speed=FAST, faults=faults) as (desk, session):
+            async with started(CcxtMarket(session, PAIR, "1m")) as heard:
+                await until(lambda: heard.of(Connection))
+
+                async def rows(*arguments):
+                    if troubles:
+                        raise troubles.pop()
+                    return await pages(*arguments)
+
+                monkeypatch.setattr(CandlePages, "_rows", rows)
+                desk.walk()
+                await until(lambda: len(heard.of(Bar)) == 80)
+            assert all(is_every_minute_once(heard.of(Bar), symbol) for symbol in PAIR)
+            states = heard.of(Connection)
+            assert [state.is_up for state in states] == [True, False, True]
+            assert "KeyError" in states[1].reason
+
+    run(listen())
+
+
+def test_a_wrong_time_stamp_moves_no_clock_and_has_it_measured_once(monkeypatch):
+    async def listen():
+        async with desk_session(source=minutes(60)) as (desk, session):
+            async with started(CcxtMarket(session, PAIR, "1m")) as heard:
+                await until(lambda: heard.of(Connection))
+                desk.walk()
+                measured, measure = [], session.clock.measure
+                monkeypatch.setattr(session.clock, "measure", lambda samples: measured.append(1) or measure(samples))
+                told = desk.server.market.publish
+                monkeypatch.setattr(
+                    desk.server.market, "publish", lambda name, event: told(name, event | {"E": event["E"] + 90_000})
+                )
+                seen = len(heard)
+                await until(lambda: measured)
+                await asyncio.sleep(1.5)
+                assert measured == [1] and len(heard) == seen
+                assert abs(session.clock.now_ms() - desk.clock.now_ms()) < 1_000
+
+    run(listen())

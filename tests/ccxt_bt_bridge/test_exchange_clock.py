@@ -43,7 +43,8 @@ def test_it_never_goes_back_but_signs_with_the_best_estimate():
     loop = Loop()
     clock = ExchangeClock(loop.time)
     clock.measure([sample(100.0, 0.0, 5_000)])
-    clock.observe(9_000)
+    clock.may_skip = True
+    assert clock.observe(9_000)
     assert clock.now_ms() == 9_000
     clock.measure([sample(100.0, 0.0, 5_000)])
     assert (clock.now_ms(), clock.signing_ms()) == (9_000, 5_000)
@@ -57,10 +58,24 @@ def test_what_the_exchange_said_earlier_moves_nothing():
     assert clock.now_ms() == 5_000
 
 
-@given(st.lists(st.tuples(st.floats(0.0, 5.0), st.integers(0, 10**7)), max_size=30))
-def test_whatever_is_heard_time_is_monotonic(heard):
+def test_no_number_of_messages_puts_it_further_forward_than_drift_and_the_way_explain():
     loop = Loop()
     clock = ExchangeClock(loop.time)
+    clock.measure([sample(100.0, 0.2, 5_000)])
+    assert not clock.observe(95_000)
+    assert clock.now_ms() == 4_900
+    believed = [clock.observe(5_000 + step) for step in range(0, 2_000, 100)]
+    assert believed == [True] * 7 + [False] * 13  # 200 ms of the way and 500 ms of drift
+    assert clock.now_ms() == 5_600
+    clock.measure([sample(100.0, 0.2, 95_000)])
+    assert clock.observe(95_000) and clock.now_ms() == 95_000
+
+
+@given(st.booleans(), st.lists(st.tuples(st.floats(0.0, 5.0), st.integers(0, 10**7)), max_size=30))
+def test_whatever_is_heard_time_is_monotonic(may_skip, heard):
+    loop = Loop()
+    clock = ExchangeClock(loop.time)
+    clock.may_skip = may_skip
     clock.measure([sample(100.0, 0.0, 5_000_000)])
     times = []
     for step_s, event_ms in heard:
@@ -75,6 +90,7 @@ def test_a_sleeper_wakes_when_its_time_has_come_or_the_exchange_jumps():
         loop = asyncio.get_running_loop()
         clock = ExchangeClock(loop.time)
         clock.measure([sample(0.0, 0.0, 0)])
+        clock.may_skip = True
         woke = []
         await clock.sleep_until(2_000)
         woke.append(loop.time())

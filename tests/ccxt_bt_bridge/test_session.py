@@ -59,6 +59,14 @@ def free_port() -> int:
         ({"url": "http://127.0.0.1"}, "and nothing more"),
         ({"url": "http://127.0.0.1:80/api"}, "and nothing more"),
         ({"url": "ftp://127.0.0.1:80"}, "and nothing more"),
+        ({"url": "http://127.0.0.1:abc"}, "and nothing more"),
+        ({"url": "http://127.0.0.1:99999"}, "and nothing more"),
+        ({"url": "http://[::1"}, "and nothing more"),
+        ({"url": "http://127.0.0.1:80//"}, "and nothing more"),
+        ({"url": "http://127.0.0.1:80?a=1"}, "and nothing more"),
+        ({"url": "http://127.0.0.1:80/#a"}, "and nothing more"),
+        ({"url": "http://:secret@127.0.0.1:80"}, "and nothing more"),
+        ({"url": "https://127.0.0.1:80", "ca_file": "no/such.pem"}, "the CA file no/such.pem cannot be read"),
         ({"url": "https://127.0.0.1:80"}, "belong together"),
         ({"url": "http://127.0.0.1:80", "ca_file": "ca.pem"}, "belong together"),
         ({"ca_file": "ca.pem"}, "needs none"),
@@ -70,6 +78,16 @@ def free_port() -> int:
 def test_settings_that_could_lead_elsewhere_are_refused(settings, said):
     with pytest.raises(ValueError, match=said):
         SessionSettings("binanceusdm", **settings)
+
+
+def test_a_slash_at_the_end_of_an_address_is_none():
+    async def ask():
+        async with open_desk() as desk:
+            async with open_session(desk_settings(desk, url=f"{desk.url}/")) as session:
+                assert session.settings.url == desk.url
+                assert session.market_of("BTCUSDT").is_open
+
+    run(ask())
 
 
 @every_kind

@@ -23,8 +23,15 @@ from brokers.mock_market import MockMarket
 from brokers.simulated.source import MarketSource
 from ccxt_bt_bridge import CcxtStore
 from ccxt_bt_bridge.bt_time import num_to_ms
-from ccxt_bt_bridge.errors import AccountRefused, BridgeError, ExchangeUnreachable, KeyRefused, MarketUnknown
-from tests.brokers.desk.desks import BTC, ETH
+from ccxt_bt_bridge.errors import (
+    AccountRefused,
+    BridgeError,
+    ExchangeUnreachable,
+    KeyRefused,
+    MarketClosed,
+    MarketUnknown,
+)
+from tests.brokers.desk.desks import BTC, ETH, halt
 from tests.brokers.desk.markets import spot_rules
 from tests.ccxt_bt_bridge.desk_thread import DeskThread
 
@@ -188,6 +195,13 @@ def test_a_symbol_that_does_not_exist_is_named_with_those_that_are_near():
         refused(MarketUnknown, "no market BTX/USDT:USDT; did you mean BTCUSDT", desk, "BTX/USDT:USDT")
 
 
+@pytest.mark.parametrize("exchange", ["binanceusdm", "binance"])
+def test_a_market_that_does_not_trade_is_refused_by_name(exchange):
+    with DeskThread(dialects={exchange: 0}) as desk:
+        desk.do(lambda opened: halt(opened, "ETHUSDT"))
+        refused(MarketClosed, "lists ETHUSDT, but nothing trades there", desk, "BTCUSDT", "ETHUSDT", exchange=exchange)
+
+
 @pytest.mark.parametrize("groups", [(None, None), ("one", "other")])
 def test_two_names_of_one_market_are_refused(groups):
     with DeskThread() as desk, store_at(desk) as store:
@@ -325,6 +339,7 @@ def test_the_example_trades_on_an_exchange_in_another_process():
     [
         (["--url", "http://127.0.0.1:9"], "desk-key", "no exchange answers at http://127.0.0.1:9"),
         (["--symbol", "BTCUSD"], "desk-key", "has no market BTCUSD; did you mean BTCUSDT"),
+        (["--url", "http://127.0.0.1:99999"], "desk-key", "an exchange url is http://127.0.0.1:PORT"),
         (["--interval", "7m"], "desk-key", "unknown interval '7m'"),
         ([], "wrong", "does not accept this API key"),
         ([], "", "the API key is empty"),

@@ -15,7 +15,7 @@ from feeds.array_feed import ArrayFeed
 from feeds.binance_data_feed import BinanceDataFeed
 from feeds.data_feed_factory import SOURCES, DataFeedFactory, DataSourceUnavailable
 from feeds.history import HistoryError
-from tests.brokers.desk.desks import minutes, open_desk
+from tests.brokers.desk.desks import halt, minutes, open_desk
 from tests.desk_thread import DeskThread, desk_thread
 from tests.feeds.test_live_data_feed import Recorder, ScriptedFeed, run
 from trading.commands.feed import main
@@ -79,6 +79,13 @@ def test_an_unknown_symbol_is_refused_with_near_misses(spot: DeskThread) -> None
         run(feed)
 
 
+def test_a_market_that_does_not_trade_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with desk_thread(lambda: open_desk(dialects={"binance": 0})) as desk:
+        desk.do(lambda opened: halt(opened, "BTCUSDT"))
+        assert main(["binance", "BTCUSDT", "1m", "--exchange-url", desk.url]) == 2
+    assert "lists BTCUSDT, but nothing trades there" in capsys.readouterr().err
+
+
 def test_no_exchange_at_the_address_is_an_error() -> None:
     feed = DataFeedFactory().create("binance", "BTCUSDT", "1m", url="http://127.0.0.1:9")
     assert isinstance(feed, BinanceDataFeed)
@@ -111,6 +118,28 @@ def test_a_source_that_is_not_there_says_what_is(source: str, words: str, capsys
         DataFeedFactory().create(source, "BTCUSDT", "1m")
     assert main([source, "BTCUSDT", "1m"]) == 2
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (("--bars", "0"), "'0' is no whole number of 1 or more"),
+        (("--bars=-1",), "'-1' is no whole number of 1 or more"),
+        (("--lookback=-5",), "'-5' is no whole number of 0 or more"),
+    ],
+)
+def test_a_number_of_bars_that_cannot_be_is_refused(
+    option: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["binance", "BTCUSDT", "1m", *option])
+    assert ended.value.code == 2 and words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:abc", "http://127.0.0.1:1?x=1"])
+def test_an_address_that_is_none_is_a_sentence(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["binance", "BTCUSDT", "1m", "--exchange-url", address]) == 2
+    assert "an exchange url is http://127.0.0.1:PORT" in capsys.readouterr().err
 
 
 def test_an_unknown_interval_is_refused() -> None:

@@ -80,6 +80,16 @@ def test_it_serves_tls_that_its_own_authority_vouches_for(tmp_path: Path) -> Non
         assert [path.name for path in (tmp_path / "tls").iterdir()] == ["ca.pem"]
 
 
+def test_its_key_may_do_what_it_is_told() -> None:
+    with running("--key-may", "read,withdraw") as (_, ready):
+        query = signed({})
+        request = Request(
+            f"{ready['rest']}/sapi/v1/account/apiRestrictions?{query}", headers={"X-MBX-APIKEY": "desk-key"}
+        )
+        may = read(request)
+    assert (may["enableWithdrawals"], may["enableFutures"]) == (True, False)
+
+
 def test_an_account_in_a_file_is_there_again_after_a_restart(tmp_path: Path) -> None:
     state = str(tmp_path / "exchange.sqlite")
     with running("--state", state) as (_, ready):
@@ -109,7 +119,7 @@ def test_a_port_in_use_is_told_in_a_sentence(capsys: pytest.CaptureFixture[str])
 
 BAD = [
     (["--port", "70000"], "expected 0 (any) to 65535"),
-    (["--speed", "0.5"], "expected 1 or more"),
+    (["--symbols", "FOO"], "FOO: ends in no quote currency"),
     (["--data", "nowhere"], "no folder nowhere"),
     (["--faults", "nowhere.json"], "nowhere.json: cannot be read"),
     (["--symbols", "BTCUSDT", "--bars", "0", "--history", "5"], "leaves none to trade"),
@@ -123,6 +133,32 @@ def test_what_cannot_be_started_is_told_in_a_sentence(
     assert main(arguments) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert said in line
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--speed=0.5", "'0.5' is no number from 1 to 1000000000"),
+        ("--speed=nan", "'nan' is no number from 1"),
+        ("--speed=inf", "'inf' is no number from 1"),
+        ("--leverage=0", "'0' is no number from 1 to 125"),
+        ("--leverage=1000", "'1000' is no number from 1 to 125"),
+        ("--fee=5", "'5' is no number from 0 to 0.1"),
+        ("--slippage-bps=20000", "'20000' is no number from 0 to 1000"),
+        ("--latency-ms=-1", "'-1' is no number from 0 to 600000"),
+        ("--latency-ms=1e9", "'1e9' is no number from 0 to 600000"),
+        ("--balance=1e400", "'1e400' is no number from 0 to 1000000000000"),
+        ("--key-may=trade", "wanted some of read,futures,spot,withdraw,transfer"),
+        ("--symbols=,", "wanted symbols such as"),
+        ("--symbols=BTCUSDT,BTC/USDT", "each once"),
+        ("--pairs=ETHUSDT/ETHUSDT", "pairs of two symbols, each pair once"),
+        ("--pairs=ETHUSDT/BTCUSDT,BTCUSDT/ETHUSDT", "pairs of two symbols, each pair once"),
+    ],
+)
+def test_an_option_that_cannot_be_is_refused(option: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([option])
+    assert ended.value.code == 2 and said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import Any
 from brokers.desk.desk import Desk
 from brokers.simulated.source import MarketSource
 from brokers.simulated.store import ExchangeStore
+from tests.brokers.desk.desks import halt
 from tests.desk_thread import DeskThread, desk_thread
 
 LOOK_S, QUIET_LOOKS = 0.01, 4
@@ -38,6 +39,10 @@ class PatientDesk:
     def ask(self, question: Callable[[Any], Any]) -> Any:
         """The answer of a function of the exchange, asked on the desk's own thread."""
         return self._thread.do(lambda desk: question(desk.exchange))
+
+    def halt(self, symbol: str) -> None:
+        """From now on nothing trades in this symbol, though it is listed."""
+        self._thread.do(lambda desk: halt(desk, symbol))
 
     def _slow_down(self, desk: Desk) -> None:
         go_on = desk.clock.sleep_until

@@ -98,7 +98,7 @@ class Run:
     @contextmanager
     def _showing(self, path):
         """The market takes its next step when nothing of the last is left to do."""
-
+        self.pace = path.venue.pace
         market = path.venue._ports.market if hasattr(path.venue, "_ports") else path.venue._quotes
         is_parked, pulse = watched(path.loop.hub), Pulse(path.loop.loop)
 
@@ -214,6 +214,7 @@ def test_paper_fills_at_the_real_markets_prices_and_sends_it_no_order(tmp_path):
         run = Run(config_of(tmp_path, desk.url, "binance_paper"), desk, until=ms_to_datetime(market.source.end_ms))
         result = run.result()
         orders = desk.ask(lambda exchange: exchange.venue.fills)
+    assert run.pace == f"at the prices of the exchange at {desk.url}"
     assert_same_trades(result, expected)
     assert run.alarms == []
     assert orders == []
@@ -265,6 +266,32 @@ def test_a_wrong_key_and_a_closed_door_are_told_in_a_sentence(tmp_path):
             LiveTradingBot(path, environ={"BINANCE_API_KEY": "wrong", "BINANCE_API_SECRET": "wrong"}).run()
     with pytest.raises(ExchangeUnreachable, match="no exchange answers at http://127.0.0.1"):
         LiveTradingBot(path, environ={}).run()
+
+
+@pytest.mark.parametrize("broker", ["binance", "binance_paper"])
+def test_a_market_that_does_not_trade_is_refused_by_name_and_leaves_nothing(broker, tmp_path, capsys):
+    with desk_for(market_of(config_of(tmp_path, None))) as desk:
+        desk.halt("LTCUSDT")
+        assert main([str(config_of(tmp_path, desk.url, broker))]) == 2
+    said = capsys.readouterr()
+    assert "lists LTCUSDT, but nothing trades there" in said.err and "take the pairs with them out" in said.err
+    assert "run 1 starts" not in said.out
+    assert not [thread for thread in threading.enumerate() if thread.name == "exchange-loop"]
+
+
+def test_a_bot_with_an_open_pair_starts_though_a_market_is_closed_and_says_so(tmp_path):
+    plan = config_of(tmp_path, None)
+    entry, market = backtest(plan).trades[0], market_of(plan)
+    with desk_for(market) as desk:
+        config = config_of(tmp_path, desk.url)
+        held = Run(config, desk, until=entry.entry_time + timedelta(hours=1)).result().open
+        symbol = held[0].legs[0].symbol
+        desk.halt(symbol)
+        run = Run(config, desk, until=entry.entry_time + timedelta(hours=3))
+        run.result()
+    (alarm,) = [event for event in run.events if isinstance(event, Alarm) and "does not trade" in event.message]
+    assert (alarm.pair_id, alarm.critical) == (held[0].pair_id, True)
+    assert alarm.message.startswith(f"{symbol} does not trade, {alarm.pair_id} is close-only until a later start")
 
 
 def test_a_run_and_its_preflight_tell_a_short_history_in_the_same_words(tmp_path):

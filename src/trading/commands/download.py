@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (MarketUnknown, NotSupported, BarFileError, UsageError) as error:
         return ended(str(error), FAILURE if isinstance(error, DiskFull) else BAD_INPUT)
     except ExchangeUnreachable as error:
-        return ended(f"{error}. What came is kept: the same call goes on from there", FAILURE)
+        return ended(f"{error}. The same call goes on from what is on disk", FAILURE)
     except EXPECTED as error:
         return ended(str(error), BAD_INPUT)
     except KeyboardInterrupt:

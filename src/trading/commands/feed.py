@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import backtrader as bt
@@ -84,10 +84,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("data_source", help="binance, or replay for files; yahoo and ibkr come later")
     parser.add_argument("symbol", help="in any notation, such as BTCUSDT")
     parser.add_argument("interval", choices=tuple(INTERVALS), help="length of a bar")
-    parser.add_argument("--bars", type=int, default=1, help="how many live bars to wait for; default: 1")
-    parser.add_argument("--lookback", type=int, default=100, help="bars of the past to ask for; default: 100")
+    parser.add_argument("--bars", type=_at_least(1), default=1, help="how many live bars to wait for; default: 1")
+    parser.add_argument("--lookback", type=_at_least(0), default=100, help="bars of the past to ask for; default: 100")
     parser.add_argument("--market", choices=("spot", "usdm"), default="spot", help="default: spot")
     parser.add_argument("--testnet", action="store_true", help="the exchange's test network")
     parser.add_argument("--exchange-url", metavar="URL", help="an exchange on this machine instead of the real one")
     parser.add_argument("--dir", metavar="DIR", default="data", help="replay: the folder of the files; default: data")
     return parser
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    def whole(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number of {least} or more")
+        return int(text)
+
+    return whole

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from brokers.simulated.fault_kinds import KINDS, PARAMETERS, misuse
+from ccxt_bt_bridge.local_address import loopback_address, trust
 from pairs.symbols import compact_symbol
 from trading.config.check import Check, PairFacts
 from trading.config.notifiers import NOTIFIERS, missing_names
@@ -156,10 +157,25 @@ def exchange_address(check: Check) -> Iterator[Problem]:
         yield check.source.problem(
             path, "https needs broker.ca_file, the certificate to trust", expected="http, or both"
         )
+    elif parts.scheme in ("http", "https"):
+        yield from _address_and_trust(check, address, check.facts.text("broker", "ca_file"))
     if check.facts.flag("broker", "testnet") or check.facts.flag("broker", "use_testnet"):
         yield check.source.problem(
             path, "stands beside testnet, which has an address of its own", expected="one of the two"
         )
+
+
+def _address_and_trust(check: Check, address: str, ca_file: str | None) -> Iterator[Problem]:
+    try:
+        loopback_address(address, ca_file)
+    except ValueError as error:
+        yield check.source.problem(("broker", "exchange_url"), str(error), expected="such as http://127.0.0.1:8787")
+        return
+    try:
+        if ca_file is not None:
+            trust(ca_file)
+    except ValueError as error:
+        yield check.source.problem(("broker", "ca_file"), str(error), expected="the ca.pem of that exchange")
 
 
 def faults(check: Check) -> Iterator[Problem]:

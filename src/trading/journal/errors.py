@@ -2,7 +2,8 @@
 
 JournalError
 ├── JournalRefused      not a journal that this bot may use (corrupt, newer, another's): stop and tell the person
-│   └── JournalOlder    whoever looks on may not migrate it: the bot's next start does
+│   ├── JournalOlder    whoever looks on may not migrate it: the bot's next start does
+│   └── JournalElsewhere  written at another exchange, market or network, and something is in it
 ├── JournalGone         its bot runs, but the file is no longer there: tell whoever looks on what to do
 ├── JournalBusy         another process is writing it: stop and tell the person
 ├── JournalUnwritable   a commit failed (disk full, read-only, I/O): send nothing that adds risk, keep trying
@@ -22,6 +23,14 @@ class JournalRefused(JournalError):
 
 class JournalOlder(JournalRefused):
     """An earlier program wrote it: a start of its bot brings it forward."""
+
+
+class JournalElsewhere(JournalRefused):
+    """It was written for another account; ``account`` is the fingerprint of that one."""
+
+    def __init__(self, message: str, account: str) -> None:
+        super().__init__(message)
+        self.account = account
 
 
 class JournalGone(JournalError):

@@ -19,7 +19,7 @@ from urllib.parse import quote
 from sqlalchemy import Connection, NullPool, create_engine, insert, select, update
 from sqlalchemy.exc import DatabaseError
 
-from trading.journal.errors import JournalBusy, JournalRefused, JournalUnwritable
+from trading.journal.errors import JournalBusy, JournalElsewhere, JournalRefused, JournalUnwritable
 from trading.journal.schema import MIGRATIONS, SCHEMA_VERSION, meta, metadata
 
 BUSY_TIMEOUT_MS = 5000
@@ -45,12 +45,13 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Meta:
-    """The one row that says what a file is."""
+    """The one row that says what a file is; ``is_used``: whether anything was ever done for its owner."""
 
     schema_version: int
     owner: Owner
     epoch: str
     created_at: datetime
+    is_used: bool
 
 
 class WriterLock:
@@ -166,15 +167,15 @@ def open_writable(
     if not path.exists():
         _create(path, owner, epoch=nonce(), created_at=clock())
     found = inspect(path)
-    require_owner(path, found.owner, owner)
+    require_owner(path, found, owner)
     if found.schema_version < SCHEMA_VERSION:
         _back_up(path, found.schema_version)
     connection = connect(path, access="rw", pragmas=PRAGMAS)
     try:
         _migrate(connection, found.schema_version)
         # Anew at each opening: a copy that was put back counts its orders from where it was, under other ids.
-        opened = replace(found, epoch=nonce())
-        connection.execute(update(meta).values(epoch=opened.epoch))
+        opened = replace(found, epoch=nonce(), owner=owner)
+        connection.execute(update(meta).values(epoch=opened.epoch, account=owner.account))
     except BaseException:
         connection.close()
         raise
@@ -245,11 +246,18 @@ def _inspected(path: Path, connection: Connection) -> Meta:
         )
     if row.schema_version < min(MIGRATIONS):
         raise JournalRefused(f"{path} has schema {row.schema_version}, which no migration starts from: {_WHAT_TO_DO}")
-    return Meta(row.schema_version, Owner(row.bot_id, row.mode, row.account), row.epoch, row.created_at)
+    owner = Owner(row.bot_id, row.mode, row.account)
+    return Meta(row.schema_version, owner, row.epoch, row.created_at, is_used=_is_used(connection))
 
 
-def require_owner(path: Path, found: Owner, wanted: Owner) -> None:
-    """Raises ``JournalRefused`` for somebody else's journal."""
+def _is_used(connection: Connection) -> bool:
+    tables = ("runs", "intents", "fills")
+    return any(connection.exec_driver_sql(f"SELECT EXISTS (SELECT 1 FROM {name})").scalar_one() for name in tables)
+
+
+def require_owner(path: Path, journal: Meta, wanted: Owner) -> None:
+    """Raises ``JournalRefused`` for another's. One in which nothing was ever done binds to no account."""
+    found = journal.owner
     if found.bot_id != wanted.bot_id:
         raise JournalRefused(
             f"{path} belongs to bot '{found.bot_id}', not to '{wanted.bot_id}': give each bot a journal of its own"
@@ -259,10 +267,11 @@ def require_owner(path: Path, found: Owner, wanted: Owner) -> None:
             f"{path} was written in mode '{found.mode}', this run is '{wanted.mode}': "
             "positions of one mode mean nothing in another, use a journal per mode"
         )
-    if found.account != wanted.account:
-        raise JournalRefused(
-            f"{path} was written for another account (fingerprint {found.account}, now {wanted.account}): "
-            "use the keys it was written with, or a new journal"
+    if journal.is_used and found.account != wanted.account:
+        raise JournalElsewhere(
+            f"{path} was written for another account (fingerprint {found.account}, now {wanted.account}): go back to "
+            "its exchange, market and network, or move it away to begin anew",
+            found.account,
         )
 
 

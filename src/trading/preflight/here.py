@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from trading.config.confirmation import CONFIRMED, moves_money
-from trading.config.credentials import KEY, SECRET, CredentialsError, api_key
+from trading.config.credentials import KEY, SECRET, CredentialsError, api_key, secret_value
 from trading.config.model import LoadedConfig
 from trading.journal.errors import JournalOlder, JournalRefused
 from trading.journal.file import is_held, lock_path
 from trading.journal.reads import JournalReader
 from trading.preflight.finding import Finding, fails, ok, warning
-from trading.venues.opening import state_paths
+from trading.venues.opening import require_own, state_paths
 
 LOW_SPACE_BYTES = 200 * 2**20
 # What validation can only guess at without the exchange and the keys; the checks below know.
@@ -57,7 +57,11 @@ def check_keys(config: LoadedConfig, environ: Mapping[str, str]) -> Iterator[Fin
         sentence, _, remedy = str(error).rpartition(": ")
         yield fails("keys", sentence or remedy, remedy if sentence else f"mend {KEY} and {SECRET}")
         return
-    yield ok("keys", f"{KEY} and {SECRET} are there")
+    lacking = [name for name in (KEY, SECRET) if not secret_value(environ, name)]
+    if lacking:  # which passes for an exchange on this machine only
+        yield ok("keys", f"{' and '.join(lacking)} not set: that exchange's own public pair stands in")
+    else:
+        yield ok("keys", f"{KEY} and {SECRET} are there")
 
 
 def check_disk(config: LoadedConfig, environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -76,7 +80,7 @@ def check_journal(config: LoadedConfig, environ: Mapping[str, str]) -> Iterator[
     elif not path.exists():
         yield ok("journal", f"{path} begins with the first run")
     else:
-        yield _readable(path)
+        yield _readable(config, path)
 
 
 CHECKS = (check_config, check_money, check_keys, check_disk, check_journal)
@@ -99,9 +103,10 @@ def _writable(folder: Path) -> Finding:
     return ok("disk", f"{folder} can be written to")
 
 
-def _readable(path: Path) -> Finding:
+def _readable(config: LoadedConfig, path: Path) -> Finding:
     try:
-        with JournalReader.open(path):
+        with JournalReader.open(path) as journal:
+            require_own(config, path, journal.meta)
             return ok("journal", f"{path} is there and free")
     except JournalOlder:
         return ok("journal", f"{path} is of an earlier program: the start brings it forward and keeps a copy")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,16 @@ from typing import Any
 from brokers.broker_factory import check_broker
 from brokers.simulated.store import StoreError
 from ccxt_bt_bridge.loop import LoopThread
+from ccxt_bt_bridge.words import BINANCE_IDS
 from trading.config.credentials import ApiKey, api_key
-from trading.config.model import LoadedConfig
-from trading.journal.errors import JournalRefused
-from trading.journal.file import Owner, require_owner
+from trading.config.model import Config, LoadedConfig
+from trading.journal.errors import JournalElsewhere, JournalRefused
+from trading.journal.file import Meta, Owner, require_owner
 from trading.journal.reads import JournalReader
 from trading.journal.words import account_fingerprint
 from trading.journal.writer import Journal
 from trading.market_input import DataChoice, MarketInput, market_input, require_pairs
-from trading.venues.venue import Venue, network_of
+from trading.venues.venue import NETWORKS, Venue, network_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,8 @@ def open_journal(config: LoadedConfig, plan: VenuePlan) -> Journal:
     except (FileExistsError, NotADirectoryError):
         raise JournalRefused(f"state.dir: {path.parent} is, or lies in, a file; a folder was wanted") from None
     mode = config.model.broker.type
-    journal = Journal.open(path, bot_id=config.bot_id, mode=mode, account=plan.account, login=plan.login)
+    with _own_words(path, plan.account):
+        journal = Journal.open(path, bot_id=config.bot_id, mode=mode, account=plan.account, login=plan.login)
     # A new exchange would give the ids of the old one again, and the journal would take new fills for known ones.
     if plan.exchange_file is not None and journal.runs() and not plan.exchange_file.exists():
         journal.close()
@@ -83,8 +86,7 @@ def read_journal(config: LoadedConfig) -> JournalReader | None:
         return None
     reader = JournalReader.open(path)
     try:
-        owner = Owner(config.bot_id, config.model.broker.type, account_fingerprint(_account(config)))
-        require_owner(path, reader.meta.owner, owner)
+        require_own(config, path, reader.meta)
     except JournalRefused:
         reader.close()
         raise
@@ -100,14 +102,34 @@ def never_ran(config: LoadedConfig) -> str:
     )
 
 
-def _account(config: LoadedConfig) -> str:
-    """Not the key: keys are renewed. Another account's positions are found when both ledgers are compared."""
-    match config.model.broker.type:
-        case "mock":
-            return "simulated"
-        case "binance_paper":
-            return "paper"
-    return f"binance {config.model.market} {network_of(config.model)}"
+def require_own(config: LoadedConfig, path: Path, journal: Meta) -> None:
+    """Raises JournalRefused for a journal that ``open_journal`` would refuse as another's."""
+    account = account_of(config.model)
+    with _own_words(path, account):
+        require_owner(path, journal, Owner(config.bot_id, config.model.broker.type, account_fingerprint(account)))
+
+
+def account_of(model: Config) -> str:
+    """Whose journal it is. Not the key: keys are renewed. Another account's positions are found when both ledgers are
+    compared."""
+    names = {"mock": "simulated", "binance_paper": "paper"}
+    return names.get(model.broker.type) or f"{model.broker.type} {model.market} {network_of(model)}"
+
+
+@contextmanager
+def _own_words(path: Path, account: str) -> Iterator[None]:
+    """An account of Binance's is told by its name."""
+    try:
+        yield
+    except JournalElsewhere as error:
+        places = [f"binance {market} {network}" for market in BINANCE_IDS for network in NETWORKS]
+        found = next((place for place in places if account_fingerprint(place) == error.account), None)
+        if found is None:
+            raise
+        raise JournalRefused(
+            f"{path} was written at {found}, this run is at {account}: set the config's market, testnet and "
+            "exchange_url back, or move the journal away to begin anew"
+        ) from None
 
 
 def _mock_plan(config: LoadedConfig, bars: MarketInput) -> VenuePlan:
@@ -119,7 +141,7 @@ def _mock_plan(config: LoadedConfig, bars: MarketInput) -> VenuePlan:
         return MockVenue(model, bars, file, loop, config.pairs)
 
     speed = "max" if math.isinf(model.mock.speed) else model.mock.speed
-    return VenuePlan(speed, _account(config), opened, file)
+    return VenuePlan(speed, account_of(model), opened, file)
 
 
 def _paper_plan(config: LoadedConfig) -> VenuePlan:
@@ -130,7 +152,7 @@ def _paper_plan(config: LoadedConfig) -> VenuePlan:
     async def opened(loop: LoopThread) -> Venue:
         return await PaperVenue.open(config, file)
 
-    return VenuePlan(1.0, _account(config), opened, file)
+    return VenuePlan(1.0, account_of(config.model), opened, file)
 
 
 def _wire_plan(config: LoadedConfig, key: ApiKey) -> VenuePlan:
@@ -139,5 +161,5 @@ def _wire_plan(config: LoadedConfig, key: ApiKey) -> VenuePlan:
     async def opened(loop: LoopThread) -> Venue:
         return await WireVenue.open(config, key)
 
-    account = _account(config)
+    account = account_of(config.model)
     return VenuePlan(1.0, account, opened, login=f"{account} {config.model.broker.exchange_url or ''} {key.key}")

@@ -38,7 +38,7 @@ class PaperVenue(EndlessMarket):
         self.rules: Mapping[str, Market] = rules_for(exchange.venue.markets, model)
         self.warmup_bars = model.data.lookback_bars
         self.notes: tuple[str, ...] = ()
-        self.pace = "at the real market's prices"
+        self.pace = _pace(model)
 
     @classmethod
     async def open(cls, config: LoadedConfig, path: Path) -> Self:
@@ -93,6 +93,11 @@ class PaperVenue(EndlessMarket):
         self._exchange.close()
         await self._quotes.close()
         await self._session.close()
+
+
+def _pace(model: Config) -> str:
+    url = model.broker.exchange_url
+    return "at the real market's prices" if url is None else f"at the prices of the exchange at {url}"
 
 
 def _terms(model: Config, symbols: tuple[str, ...]) -> VenueTerms:

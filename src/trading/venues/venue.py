@@ -15,6 +15,8 @@ from ccxt_bt_bridge.port import MarketPort, TradingPort
 from ccxt_bt_bridge.words import Market
 from trading.config.model import Config
 
+NETWORKS = ("desk", "testnet", "live")  # of real orders
+
 
 def network_of(model: Config) -> str:
     """Where the config wants orders to go: "simulated", "desk" (an exchange on this machine), "testnet" or "live"."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -49,6 +50,12 @@ async def open_desk(
     )
     async with desk:
         yield desk
+
+
+def halt(desk: Desk, symbol: str) -> None:
+    """From now on nothing trades in this symbol, though it is listed."""
+    markets = desk.exchange.venue.markets
+    markets[symbol] = replace(markets[symbol], is_open=False)
 
 
 def usdm_urls(base: str) -> dict[str, Any]:

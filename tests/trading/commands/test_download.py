@@ -171,10 +171,13 @@ def test_no_exchange_at_the_address_is_a_failure_that_says_so(
 ) -> None:
     wanted = ["--symbols", "BTC/USDT", "--interval", "1h", "--dir", str(tmp_path), "--from", "2024-01-01"]
     assert main(["download", "--exchange", "binanceusdm", "--exchange-url", "http://127.0.0.1:9", *wanted]) == 1
-    assert "no exchange answers" in refused(capsys)
+    said = refused(capsys)
+    assert "no exchange answers" in said and "What came" not in said
+    assert said.endswith("The same call goes on from what is on disk")
 
 
-def test_an_address_elsewhere_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("address", ["http://example.com", "http://127.0.0.1:abc", "http://127.0.0.1:99999"])
+def test_an_address_elsewhere_is_refused(address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wanted = ["--symbols", "BTC/USDT", "--interval", "1h", "--dir", str(tmp_path), "--from", "2024-01-01"]
-    assert main(["download", "--exchange", "binanceusdm", "--exchange-url", "http://example.com", *wanted]) == 2
+    assert main(["download", "--exchange", "binanceusdm", "--exchange-url", address, *wanted]) == 2
     assert "127.0.0.1" in refused(capsys)

@@ -14,10 +14,16 @@ from ccxt_bt_bridge.errors import ExchangeUnreachable, KeyRefused, NotSupported
 from ccxt_bt_bridge.words import KeyPermissions
 from tests.notifications.mail_server import PASSWORD, USER, mail_server
 from tests.notifications.web_server import WebServer
+from tests.trading.journal.journal_samples import an_intent
 from tests.trading.preflight.sides import KEYS, SYMBOLS, FakeSide, FakeSides, market, write_config
+from trading.config.loader import load_config
+from trading.config.model import LoadedConfig
+from trading.journal.errors import JournalRefused
 from trading.journal.file import WriterLock, lock_path
+from trading.market_input import DataChoice
 from trading.preflight.finding import Finding, Grade, PreflightReport
 from trading.preflight.run import Preflight, Sides
+from trading.venues.opening import open_journal, venue_plan
 
 
 @pytest.fixture(autouse=True)
@@ -153,6 +159,33 @@ def test_a_running_bot_is_noticed(tmp_path: Path) -> None:
 def test_a_file_that_is_no_journal_is_noticed(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / "0001_binance.journal.sqlite").write_text("not a database, though as long as one may be" * 9)
+    assert only(examine(write_config(tmp_path)), "journal", Grade.FAILS)
+
+
+def stamped(config: LoadedConfig, *, used: bool) -> None:
+    """A journal as a run of this config leaves it; unused: as one that was refused before it began."""
+    with open_journal(config, venue_plan(config, DataChoice(), KEYS)) as journal:
+        if used:
+            journal.write_intent(an_intent())
+
+
+def test_a_journal_of_another_network_is_refused_alike_by_preflight_and_start(tmp_path: Path) -> None:
+    stamped(load_config(write_config(tmp_path), environ={}), used=True)
+    path = write_config(tmp_path, broker={"testnet": False, "exchange_url": "http://127.0.0.1:9"})
+    finding = only(examine(path, environ={}), "journal", Grade.FAILS)
+    assert "was written at binance usdm testnet, this run is at binance usdm desk: set the config" in finding.message
+    config = load_config(path, environ={})
+    with pytest.raises(JournalRefused) as refused:
+        open_journal(config, venue_plan(config, DataChoice(), {}))
+    assert str(refused.value) == finding.message
+
+
+def test_a_journal_in_which_nothing_was_done_is_anybodys(tmp_path: Path) -> None:
+    stamped(load_config(write_config(tmp_path), environ={}), used=False)
+    path = write_config(tmp_path, broker={"testnet": False, "exchange_url": "http://127.0.0.1:9"})
+    assert only(examine(path, environ={}), "journal", Grade.OK)
+    stamped(load_config(path, environ={}), used=True)
+    assert only(examine(path, environ={}), "journal", Grade.OK)
     assert only(examine(write_config(tmp_path)), "journal", Grade.FAILS)
 
 

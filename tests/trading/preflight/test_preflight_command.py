@@ -42,7 +42,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def examine(
-    capsys: pytest.CaptureFixture[str], url: str, *, keys: tuple[str, str] | None = None, **sections: Any
+    capsys: pytest.CaptureFixture[str], url: str, *, keys: tuple[str, ...] | None = None, **sections: Any
 ) -> tuple[int, dict[str, Any]]:
     """Exit code and report of the shipped config on this exchange."""
     sections["broker"] = {"testnet": False, "exchange_url": url} | sections.get("broker", {})
@@ -73,6 +73,21 @@ def test_a_good_setup_over_the_wire_is_ready(desk: DeskThread, capsys: pytest.Ca
     assert (code, failed(report)) == (0, {}), report
     passed = {check["check"] for check in report["checks"] if check["grade"] == "ok"}
     assert {"permissions", "account", "funds", "clock", "symbols", "history", "sizes", "rate limit"} <= passed
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        (None, "BINANCE_API_KEY and BINANCE_API_SECRET not set: that exchange's own public pair stands in"),
+        (("desk-key",), "BINANCE_API_SECRET not set: that exchange's own public pair stands in"),
+        (("desk-key", "desk-secret"), "BINANCE_API_KEY and BINANCE_API_SECRET are there"),
+    ],
+)
+def test_whose_keys_are_used_is_told(
+    keys: tuple[str, ...] | None, said: str, desk: DeskThread, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, report = examine(capsys, desk.url, keys=keys)
+    assert [check["message"] for check in report["checks"] if check["check"] == "keys"] == [said]
 
 
 def test_a_wrong_key_is_refused_and_the_rest_is_checked(desk: DeskThread, capsys: pytest.CaptureFixture[str]) -> None:
