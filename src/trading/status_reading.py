@@ -37,8 +37,8 @@ def bot_status(config: LoadedConfig, now: datetime | None = None) -> dict[str, A
     is_running, reader = is_held(lock), read_journal(config)
     if reader is None and is_running:
         raise JournalGone(
-            f"{config.bot_id} runs (process {holder_of(lock)}), but its journal {path} is gone: bring the file back "
-            "if it was moved; if it was deleted, `tandem flatten CONFIG`, stop the bot and start it anew"
+            f"{config.bot_id} runs (process {holder_of(lock)}), but its journal {path} is gone. It writes it anew "
+            "with its next change; where that cannot be, its log says why"
         )
     if reader is None:
         return None

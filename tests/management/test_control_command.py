@@ -17,7 +17,7 @@ import pytest
 from management import cli
 from tests.trading.runs import write_config
 from trading.events import Event, PairClosed, PairOpened
-from trading.journal.file import WriterLock
+from trading.journal.file import WriterLock, lock_path
 from trading.live_trading_bot import LiveTradingBot
 
 PATIENCE_S = 60.0
@@ -152,19 +152,33 @@ def remove(*files: Path) -> None:
         file.unlink()
 
 
-def test_a_running_bot_takes_commands_when_its_journal_is_gone(config, capsys):
+def test_a_running_bot_writes_its_journal_anew_and_takes_commands(config, capsys):
+    journal = Path("state/0001_mock.journal.sqlite")
     with running(config):
-        remove(*Path("state").glob("0001_mock.journal.sqlite"), *Path("state").glob("0001_mock.journal.sqlite-*"))
-        capsys.readouterr()
-        for words in (["status"], ["status", "--json"]):
-            assert call(words[0], config, *words[1:]) == 1
-            told = capsys.readouterr().err
-            assert f"0001 runs (process {os.getpid()}), but its journal" in told and "bring the file back" in told
+        remove(*journal.parent.glob(f"{journal.name}*"))
+        deadline = time.monotonic() + PATIENCE_S
+        while not journal.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert call("status", config) == 0
         assert call("halt", config, "--wait", "30") == 0
         assert call("close", config, "ETH_BTC") == 0
         assert call("flatten", config, "--yes") == 0
         assert "was given to 0001" in capsys.readouterr().out
         assert call("resume", config, "--reason", "back") == 0
+
+
+def test_a_bot_that_cannot_write_its_journal_anew_is_told_of_and_takes_commands(config, capsys):
+    run_until_open(config)
+    journal = Path("state/0001_mock.journal.sqlite")
+    lock = WriterLock(lock_path(journal))
+    remove(journal)
+    capsys.readouterr()
+    for words in (["status"], ["status", "--json"]):
+        assert call(words[0], config, *words[1:]) == 1
+        told = capsys.readouterr().err
+        assert f"0001 runs (process {os.getpid()}), but its journal" in told and "writes it anew" in told
+    assert call("halt", config) == 0
+    lock.release()
 
 
 def test_where_the_lock_is_gone_too_the_signal_is_named(config, capsys):

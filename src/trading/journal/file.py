@@ -303,6 +303,27 @@ def _create(path: Path, owner: Owner, *, epoch: str, created_at: datetime) -> No
     _sync_folder(path.parent)
 
 
+def write_anew(path: Path, connection: Connection) -> Connection:
+    """A journal whose file was deleted or moved away, from the connection that still has all of it. It is whole and in
+    its place before this returns; ``connection`` is closed then."""
+    draft = _beside(path, ".new")
+    _remove(draft)
+    draft.touch(0o600)
+    with closing(sqlite3.connect(draft)) as target:
+        _raw(connection).backup(target)
+    connection.close()  # before the new file is there: SQLite removes a log by its name
+    _remove(path)
+    os.replace(draft, path)
+    _sync_folder(path.parent)
+    return connect(path, access="rw", pragmas=PRAGMAS)
+
+
+def _raw(connection: Connection) -> sqlite3.Connection:
+    raw = connection.connection.dbapi_connection
+    assert isinstance(raw, sqlite3.Connection)
+    return raw
+
+
 def _back_up(path: Path, version: int) -> None:
     """A whole copy at ``NAME.bak-vN``, taken through SQLite so that it includes what is still in the WAL."""
     draft = _beside(path, ".bak-new")

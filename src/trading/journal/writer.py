@@ -7,6 +7,7 @@ that an intent is on disk before its order is on the wire. Written synchronously
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
@@ -18,13 +19,29 @@ from typing import Any, Self
 
 from sqlalchemy import Connection, CursorResult, Executable, Table, bindparam, insert, update
 from sqlalchemy.dialects.sqlite import insert as upsert
-from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, ProgrammingError, StatementError
+from sqlalchemy.exc import (
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    ProgrammingError,
+    SQLAlchemyError,
+    StatementError,
+)
 
 from ccxt_bt_bridge.words import Fill, FundingPayment, OrderReport
 from pairs.words import PairState
 from trading.journal import schema as tables
-from trading.journal.errors import IntentConflict, JournalUnwritable
-from trading.journal.file import Meta, Owner, WriterLock, account_lock, file_identity, lock_path, open_writable
+from trading.journal.errors import IntentConflict, JournalBusy, JournalUnwritable
+from trading.journal.file import (
+    Meta,
+    Owner,
+    WriterLock,
+    account_lock,
+    file_identity,
+    lock_path,
+    open_writable,
+    write_anew,
+)
 from trading.journal.reads import JournalReads
 from trading.journal.words import (
     Intent,
@@ -356,12 +373,23 @@ class Journal(JournalReads):
             raise JournalUnwritable(f"the journal could not be written ({error.orig}): nothing was stored") from None
 
     def _require_its_file(self) -> None:
-        """What is written to a file that was deleted or replaced is on no disk that a restart would look at."""
-        if file_identity(self._path) != self._identity:
+        """A file that was deleted or moved away is written anew, with all that was in it; one that stands in its place
+        is not this bot's to write."""
+        if file_identity(self._path) == self._identity:
+            return
+        if self._path.exists():
             raise JournalUnwritable(
-                f"{self._path} is not the file any more that this bot opened: it was deleted, moved or replaced. Bring "
-                "it back, and writing goes on; if it is lost, stop the bot and close by hand what the account holds"
+                f"{self._path} is not the file any more that this bot opened: take it away, and the bot writes its own "
+                "again"
             )
+        try:
+            if not lock_path(self._path).exists():
+                self._locks.callback(WriterLock(lock_path(self._path)).release)
+            self._connection = write_anew(self._path, self._connection)
+        except (OSError, sqlite3.Error, SQLAlchemyError, JournalBusy) as error:
+            raise JournalUnwritable(f"{self._path} is gone and cannot be written anew ({error})") from None
+        self._identity = file_identity(self._path)
+        log.error("journal_written_anew path=%s reason=it was deleted or moved away", self._path)
 
     def _roll_back(self) -> None:
         raw = self._connection.connection.dbapi_connection

@@ -15,7 +15,7 @@ import pytest
 
 from pairs.words import PairState
 from tests.trading.journal.journal_samples import START, a_decision, an_intent, open_journal
-from trading.journal.errors import JournalUnwritable
+from trading.journal.errors import JournalBusy, JournalUnwritable
 from trading.journal.words import IntentState
 from trading.journal.writer import Journal
 
@@ -143,19 +143,52 @@ def test_a_journal_that_became_read_only_refuses_an_intent(tmp_path: Path) -> No
         journal._connection.exec_driver_sql("PRAGMA query_only = OFF")
 
 
-@pytest.mark.parametrize("another", [False, True])
-def test_a_journal_that_is_not_in_its_place_refuses_an_intent_until_it_is_back(another: bool, tmp_path: Path) -> None:
-    path, away = tmp_path / "journal.db", tmp_path / "away.db"
+def test_a_journal_that_was_replaced_refuses_an_intent_until_the_other_file_is_gone(tmp_path: Path) -> None:
+    path, other = tmp_path / "j.db", tmp_path / "other.db"
+    open_journal(other).close()
     with open_journal(path) as journal:
         journal.write_intent(an_intent(1))
-        path.rename(away)
-        if another:
-            path.touch()
-        with pytest.raises(JournalUnwritable, match="deleted, moved or replaced"):
+        other.replace(path)
+        with pytest.raises(JournalUnwritable, match="not the file any more that this bot opened"):
             journal.write_intent(an_intent(2))
-        away.replace(path)
+        path.unlink()
         journal.write_intent(an_intent(2))
     with open_journal(path) as journal:
+        assert len(journal.unresolved_intents()) == 2
+
+
+@pytest.mark.parametrize("lost", ["j.db", "j.db*"], ids=["the file", "the lock too"])
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_journal_that_was_deleted_is_written_anew_whole(lost: str, moved: bool, tmp_path: Path) -> None:
+    path, away = tmp_path / "j.db", tmp_path / "away"
+    away.mkdir()
+    with open_journal(path) as journal:
+        journal.write_intent(an_intent(1))
+        for file in tmp_path.glob(lost):
+            file.rename(away / file.name) if moved else file.unlink()
+        journal.write_intent(an_intent(2))
+        seen = sqlite3.connect(path)
+        assert seen.execute("SELECT count(*) FROM intents").fetchone() == (2,), "durable when it returns"
+        seen.close()
+        with pytest.raises(JournalBusy):
+            open_journal(path)
+        journal.write_intent(an_intent(3))
+        assert pragma(journal, "synchronous") == 2 and pragma(journal, "journal_mode") == "wal"
+    with open_journal(path) as journal:
+        assert len(journal.unresolved_intents()) == 3
+
+
+def test_a_journal_whose_folder_was_deleted_is_written_anew_where_that_can_be(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    with open_journal(folder / "j.db") as journal:
+        journal.write_intent(an_intent(1))
+        shutil.rmtree(folder)
+        folder.touch()
+        with pytest.raises(JournalUnwritable, match="is gone and cannot be written anew"):
+            journal.write_intent(an_intent(2))
+        folder.unlink()
+        journal.write_intent(an_intent(2))
+    with open_journal(folder / "j.db") as journal:
         assert len(journal.unresolved_intents()) == 2
 
 
