@@ -21,6 +21,7 @@ from tests.brokers.contract.rig import BTC, ETH, Adapter, Rig, World
 TIMEOUTS = ("timeout_before_execution", "timeout_after_execution")
 DIALECTS = {"usdm": "binanceusdm", "spot": "binance"}
 BACKEND_TIMEOUT_MS = 100
+SPEED = 3_600.0  # its time skips as the tests want it
 TICK_S = 10.0  # between bars the streams say little: what is asked for is asked for
 KEY = Credentials("desk-key", "desk-secret")
 
@@ -87,6 +88,7 @@ class OverTheWire(Adapter):
                 dialect=DIALECTS[self.kind],
                 backend_timeout_ms=BACKEND_TIMEOUT_MS,
                 tick_s=TICK_S,
+                speed=SPEED,
                 faults=lost,
             )
             rig = WireRig(world, stage, self.kind, await server.start())
