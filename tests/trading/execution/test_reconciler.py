@@ -157,27 +157,32 @@ def test_strangers_survive_a_restart(tmp_path):
     assert rig.of(EntryRefused)[0].reasons == ("foreign_position:B",)
 
 
-def test_what_a_lost_journal_held_is_known_as_this_bots_and_halts(tmp_path):
+def without_its_journal(folder: Path, script: Script) -> Rig:
+    """The second life, in which ``script`` is played: the first has entered, and its journal was deleted."""
+
+    async def first(rig: Rig) -> None:
+        await rig.engine.execute(rig.enter())
+
     async def main() -> Rig:
-        world = open_world(tmp_path)
+        world = open_world(folder)
         try:
-
-            async def first(rig: Rig) -> None:
-                await rig.engine.execute(rig.enter())
-
-            async def second(rig: Rig) -> None:
-                await asyncio.sleep(5 * LOOK_S)
-                await rig.engine.execute(rig.enter())
-
             (await live(world, first)).journal.close()
             for file in world.journal_path.parent.glob(world.journal_path.name + "*"):
                 file.unlink()
             await asyncio.sleep(300)
-            return await live(world, second)
+            return await live(world, script)
         finally:
             world.close()
 
-    rig = run_virtual(main())
+    return run_virtual(main())
+
+
+def test_what_a_lost_journal_held_is_known_as_this_bots_and_halts(tmp_path):
+    async def script(rig: Rig) -> None:
+        await asyncio.sleep(5 * LOOK_S)
+        await rig.engine.execute(rig.enter())
+
+    rig = without_its_journal(tmp_path, script)
     assert "the account holds A 2, B -4, which orders of this bot have made" in rig.alarms[0]
     assert rig.guard.state.breaker_reason == "ledger_mismatch"
     assert rig.port.sent == [] and not rig.engine.foreign.symbols()
@@ -199,30 +204,15 @@ async def resume(rig: Rig) -> None:
 
 
 def test_what_a_lost_journal_held_is_closed_by_hand_and_trading_goes_on(tmp_path):
-    async def main() -> Rig:
-        world = open_world(tmp_path)
-        try:
+    async def script(rig: Rig) -> None:
+        await asyncio.sleep(5 * LOOK_S)
+        for symbol, amount in ENTRY.items():
+            await order(rig, symbol, str(-amount), f"somebody-{symbol}")
+        await asyncio.sleep(5 * LOOK_S)
+        await resume(rig)
+        await rig.engine.execute(rig.enter())
 
-            async def first(rig: Rig) -> None:
-                await rig.engine.execute(rig.enter())
-
-            async def second(rig: Rig) -> None:
-                await asyncio.sleep(5 * LOOK_S)
-                for symbol, amount in ENTRY.items():
-                    await order(rig, symbol, str(-amount), f"somebody-{symbol}")
-                await asyncio.sleep(5 * LOOK_S)
-                await resume(rig)
-                await rig.engine.execute(rig.enter())
-
-            (await live(world, first)).journal.close()
-            for file in world.journal_path.parent.glob(world.journal_path.name + "*"):
-                file.unlink()
-            await asyncio.sleep(300)
-            return await live(world, second)
-        finally:
-            world.close()
-
-    rig = run_virtual(main())
+    rig = without_its_journal(tmp_path, script)
     assert held(rig) == ENTRY and rig.state() is PairState.OPEN
     assert any("It closed what nobody could explain" in alarm for alarm in rig.alarms)
     assert_ledger_is_the_exchange(rig)
