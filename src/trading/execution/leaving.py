@@ -18,36 +18,38 @@ from trading.execution.slicing import Slicing
 from trading.execution.urgency import Urgency
 
 ZERO = Decimal(0)
-FLATTEN_TRIES = 80  # within four minutes
-FLATTEN_WAIT_S = (0.0, 1.0, 2.0, 3.0)
+FLATTEN_TRIES = 120  # within four minutes
+FLATTEN_WAIT_S = (0.0, 1.0, 2.0)
 HALTED_POLL_S = 30.0
 # What the exchange refused to look at was not tried: our own silence, a ban, too many orders, maintenance.
 UNSENT = ("local not sent", "-1003", "-1015", "-1016")
 NOTHING_TO_REDUCE = "-2022"
 MOST_DENIALS = 3
-TRIM_TRIES = 4
+TRIM_WAIT_S = (0.0, 1.0, 2.0, 3.0)
 # Decided by a rule that has time. A stop, a risk limit and a person have none: those close at once.
 PATIENT = ("reversion", "half_life_timeout", "time", "take_profit", "rsi_reversal", "band_touch")
 
 
 class Patience:
     """How long to wait before the next try to close: longer with every refusal, shortly when something has filled or
-    the exchange takes orders again. A lost order has had the exchange's horizon: that was wait enough."""
+    the exchange takes orders again, and not at all after a lost order: it has had the exchange's horizon."""
 
     def __init__(self) -> None:
         self._waits = 0
+        self._was_lost = False
         self.was_unsent = False
 
     @property
     def wait_s(self) -> float:
-        return FLATTEN_WAIT_S[self._waits]
+        return 0.0 if self._was_lost else FLATTEN_WAIT_S[self._waits]
 
     def note(self, outcomes: Sequence[LegOutcome]) -> None:
         """What the last try came to."""
         was_unsent, self.was_unsent = self.was_unsent, _is_unsent(outcomes)
+        self._was_lost = bool(outcomes) and all(outcome.reason == LOST for outcome in outcomes)
         if any(outcome.filled for outcome in outcomes) or was_unsent > self.was_unsent:
             self._waits = 1
-        elif not outcomes or any(outcome.reason != LOST for outcome in outcomes):
+        elif not self._was_lost:
             self._waits = min(self._waits + 1, len(FLATTEN_WAIT_S) - 1)
 
 
@@ -133,7 +135,7 @@ class Leaving:
         """Close what of the lead is more than the hedge matches, and nothing else. Whether that is done."""
         text = f"{order.pair_id} is entered no further ({reason}): what is not hedged is closed, the rest stays"
         self._book.alarm(text, order.pair_id)
-        for wait_s in FLATTEN_WAIT_S[:TRIM_TRIES]:
+        for wait_s in TRIM_WAIT_S:
             await asyncio.sleep(wait_s)
             reference = await self._closing_reference(lead, None)
             excess = self._evenness.excess(order, lead, hedge)

@@ -38,7 +38,7 @@ from trading.journal.writer import Journal
 ZERO = Decimal(0)
 POLL_S = (1.0, 2.0, 5.0, 10.0)
 LOST = "absent"  # why an order was not placed that never reached the exchange
-RESOLVE_S = (0.5, 1.0, 2.0, 5.0)
+RESOLVE_S = (0.5, 1.0, 2.0)
 FILLS_OVERLAP_MS = 60_000
 KEY_REFUSED = ("-2014", "-2015", "-1022", "-1002")
 

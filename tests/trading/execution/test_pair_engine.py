@@ -257,7 +257,7 @@ def test_a_close_that_never_succeeds_halts_and_calls_for_a_person(tmp_path):
         await round_trip(rig)
         await rig.engine.execute(replace(rig.enter(), pair_id="A_B2"))
 
-    rig = play(tmp_path, script, faults=[fault("reject", "B", at=2, times=99)])
+    rig = play(tmp_path, script, faults=[fault("reject", "B", at=2, times=999)])
     assert rig.state() is PairState.HALTED
     assert (rig.guard.breaker, rig.guard.state.breaker_reason) == (Breaker.HALTED, "cannot_close:A_B")
     assert rig.alarms == [
