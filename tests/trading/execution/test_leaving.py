@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 
@@ -188,6 +189,26 @@ def test_an_uncertain_hedge_is_an_alarm_at_once_and_another_when_the_time_is_up(
     assert [event.reason for event in rig.of(OrderFailed)] == ["unwound:hedge_failed"]
     (told,) = rig.of(LegsEven)
     assert 5.0 < told.unhedged_s < 30.0
+
+
+def test_a_lost_close_is_followed_as_soon_as_it_is_known_to_be_lost(tmp_path):
+    """The horizon of 14 s counts from the send; it is asked every 2 s, and then not waited any longer, as it is after a
+    refusal."""
+    sent_ms = []
+
+    async def script(rig: Rig) -> None:
+        await enter(rig)
+        rig.port.before = lambda request: sent_ms.append(rig.world.clock.now_ms()) if request.symbol == "B" else None
+        await rig.engine.execute(rig.leave())
+
+    refused = fault("B", 2) | {"times": 3}
+    lost = fault("B", 5, "timeout_before_execution") | {"times": 3}
+    rig = play(tmp_path, script, faults=[refused, lost])
+    gaps_s = [(after - before) / 1000 for before, after in pairwise(sent_ms)]
+    assert gaps_s[:3] == [1.0, 2.0, 2.0]
+    assert len(gaps_s) == 6
+    assert max(gaps_s) < 16.0
+    assert rig.state() is PairState.FLAT
 
 
 def test_a_hedge_within_its_time_is_no_alarm(tmp_path):
