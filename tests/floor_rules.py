@@ -57,7 +57,7 @@ ALLOWED = {
         "trading/control/stop_signal.py",
         "datetime.datetime.now",
     ): "since when a bot without venue is halted: told",
-    ("trading/journal/file.py", "time.sleep"): "before the run: an onlooker may touch the writer's lock for a moment",
+    ("trading/journal/locks.py", "time.sleep"): "before the run: an onlooker may touch the writer's lock for a moment",
     ("trading/journal/words.py", "secrets.choice"): "a lost journal's order ids must never come again, seed or not",
 }
 

@@ -17,7 +17,7 @@ from trading.control.command_desk import STALE_AFTER_S
 from trading.control.command_queue import Command, CommandQueue, CommandState, CommandsUnreadable, Verb
 from trading.control.paths import control_paths
 from trading.journal.errors import JournalError
-from trading.journal.file import holder_of, is_held, lock_path
+from trading.journal.locks import holder_of, is_held, lock_path
 from trading.kept_pairs import with_kept_pairs
 from trading.saying import say
 from trading.venues.opening import never_ran, read_journal, state_paths

@@ -13,7 +13,7 @@ from typing import Any
 from pairs.words import Pair, PairState
 from trading.config.model import LoadedConfig
 from trading.journal.errors import JournalGone
-from trading.journal.file import holder_of, is_held, lock_path
+from trading.journal.locks import holder_of, is_held, lock_path
 from trading.journal.reads import JournalReader
 from trading.journal.words import StoredPosition
 from trading.kept_pairs import with_kept_pairs

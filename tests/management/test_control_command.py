@@ -17,7 +17,7 @@ import pytest
 from management import cli
 from tests.trading.runs import write_config
 from trading.events import Event, PairClosed, PairOpened
-from trading.journal.file import WriterLock, lock_path
+from trading.journal.locks import WriterLock, lock_path
 from trading.live_trading_bot import LiveTradingBot
 
 PATIENCE_S = 60.0

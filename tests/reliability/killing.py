@@ -19,7 +19,7 @@ from tests.conftest import PROJECT
 from tests.reliability.files import differences, rows
 from tests.reliability.places import Violation
 from tests.trading.runs import CONFIGS, write_config
-from trading.journal.file import is_held, lock_path
+from trading.journal.locks import is_held, lock_path
 
 PATIENCE_S = 120.0
 LOOK_S = 0.005

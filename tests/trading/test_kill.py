@@ -17,7 +17,7 @@ import pytest
 
 from tests.conftest import PROJECT
 from tests.trading.runs import write_config
-from trading.journal.file import is_held, lock_path
+from trading.journal.locks import is_held, lock_path
 
 D = Decimal
 BUSY = ("entering", "hedging", "exiting", "unwinding")

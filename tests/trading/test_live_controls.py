@@ -24,7 +24,7 @@ from trading.control.command_queue import CommandQueue, CommandState, Verb
 from trading.control.paths import control_paths
 from trading.control.stop_signal import emergency_signal
 from trading.events import Alarm, BarMarked, Event, PairClosed, PairOpened
-from trading.journal.file import is_held, lock_path
+from trading.journal.locks import is_held, lock_path
 from trading.live_trading_bot import LiveTradingBot
 from trading.records import RunResult
 from trading.utc_text import utc_text

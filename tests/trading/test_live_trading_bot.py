@@ -18,7 +18,7 @@ from tests.trading.runs import CONFIGS, backtest, write_config
 from trading.config.loader import ConfigError
 from trading.events import Alarm, BarMarked, Event, OrderFailed, PairClosed, PairOpened
 from trading.journal.errors import JournalBusy
-from trading.journal.file import WriterLock, is_held, lock_path
+from trading.journal.locks import WriterLock, is_held, lock_path
 from trading.journal.reads import JournalReader
 from trading.live_trading_bot import LiveTradingBot
 from trading.market_input import InputError

@@ -12,7 +12,7 @@ from ccxt_bt_bridge.words import Side
 from management.bots.finding import BotFiles
 from management.bots.reading import BotReader, Row
 from pairs.words import PairState
-from trading.journal.file import is_held, lock_path
+from trading.journal.locks import is_held, lock_path
 from trading.kept_config import CONFIG_KEY
 from trading.live.spreads import LIVE_KEY
 from trading.risk.state import GUARD_KEY

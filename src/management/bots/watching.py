@@ -14,7 +14,7 @@ from management.bots.finding import BotFiles, find_bots
 from management.bots.log_lines import ERRORS_BYTES, TAIL_BYTES, LogLine, Troubles, log_tail, troubles_of
 from management.bots.reading import DAMAGED, BotReader, Row, Unreadable
 from management.bots.views import BotView, bot_view
-from trading.journal.file import is_held, lock_path
+from trading.journal.locks import is_held, lock_path
 
 SAMPLED_POINTS = 120
 LISTED_ERRORS = 200

@@ -32,16 +32,8 @@ from ccxt_bt_bridge.words import Fill, FundingPayment, OrderReport
 from pairs.words import PairState
 from trading.journal import schema as tables
 from trading.journal.errors import IntentConflict, JournalBusy, JournalUnwritable
-from trading.journal.file import (
-    Meta,
-    Owner,
-    WriterLock,
-    account_lock,
-    file_identity,
-    lock_path,
-    open_writable,
-    write_anew,
-)
+from trading.journal.file import Meta, Owner, file_identity, open_writable, write_anew
+from trading.journal.locks import WriterLock, account_lock, lock_path
 from trading.journal.reads import JournalReads
 from trading.journal.words import (
     Intent,

@@ -11,7 +11,7 @@ from trading.config.confirmation import CONFIRMED, moves_money
 from trading.config.credentials import KEY, SECRET, CredentialsError, api_key, secret_value
 from trading.config.model import LoadedConfig
 from trading.journal.errors import JournalOlder, JournalRefused
-from trading.journal.file import is_held, lock_path
+from trading.journal.locks import is_held, lock_path
 from trading.journal.reads import JournalReader
 from trading.preflight.finding import Finding, fails, ok, warning
 from trading.venues.opening import require_own, state_paths

@@ -21,7 +21,7 @@ from trading.control.command_desk import STALE_AFTER_S
 from trading.control.command_queue import CommandQueue, CommandState, CommandsUnreadable, Verb
 from trading.control.paths import control_paths
 from trading.journal.errors import JournalError
-from trading.journal.file import is_held, lock_path
+from trading.journal.locks import is_held, lock_path
 from trading.journal.reads import JournalReader
 from trading.kept_pairs import with_kept_pairs
 from trading.reports.attempts import LAST, NoSuchTrade

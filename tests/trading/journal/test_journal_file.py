@@ -11,7 +11,8 @@ import pytest
 
 from tests.trading.journal.journal_samples import a_decision, a_fill, an_intent, open_journal
 from trading.journal.errors import JournalBusy, JournalError, JournalRefused, JournalUnwritable
-from trading.journal.file import WriterLock, bring_forward, holder_of, is_held, lock_path
+from trading.journal.file import bring_forward
+from trading.journal.locks import WriterLock, holder_of, is_held, lock_path
 from trading.journal.reads import JournalReader
 from trading.journal.schema import SCHEMA_VERSION
 from trading.journal.writer import Journal

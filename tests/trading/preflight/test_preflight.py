@@ -19,7 +19,7 @@ from tests.trading.preflight.sides import KEYS, SYMBOLS, FakeSide, FakeSides, ma
 from trading.config.loader import load_config
 from trading.config.model import LoadedConfig
 from trading.journal.errors import JournalRefused
-from trading.journal.file import WriterLock, lock_path
+from trading.journal.locks import WriterLock, lock_path
 from trading.market_input import DataChoice
 from trading.preflight.finding import Finding, Grade, PreflightReport
 from trading.preflight.run import Preflight, Sides
