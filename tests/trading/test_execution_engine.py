@@ -20,7 +20,7 @@ from trading.events import Alarm
 from trading.execution.price_watch import PriceWatch
 from trading.execution_engine import ExecutionEngine, ExecutionMode, SignalAction, SignalType, TradingSignal
 from trading.execution_models import ExecutionOrder, ExecutionStatus
-from trading.risk_guard import RiskGuard
+from trading.risk_guard import Breaker, RiskGuard
 
 STILL = [50_000.0] * 30
 BUY = TradingSignal(symbol=BTC, action=SignalAction.BUY, quantity=0.01)
@@ -422,6 +422,24 @@ def test_the_limits_of_the_risk_guard_are_watched(tmp_path):
             assert metrics["risk"]["current_drawdown_pct"] == pytest.approx(2.5, abs=0.1)
             assert metrics["risk"]["risk_violations"] == ["max_drawdown", "max_daily_loss_pct"][:1]
             assert (await engine.execute_signal(BUY)).error.startswith("breaker_reduce_only")
+
+    run_virtual(main())
+
+
+def test_a_disk_that_refuses_the_guard_holds_up_no_exit_that_it_demands(tmp_path):
+    async def main():
+        exchange = open_exchange(market(STILL))
+        guard = RiskGuard(WIDE, max_drawdown_pct=1.0, stop_loss_pct=4.0)
+        async with started(exchange, tmp_path, risk_guard=guard) as engine:
+            await engine.execute_signal(replace(BUY, quantity=0.1))
+            engine.position_tracker.update_position_pnl(BTC, 47_000.0, exchange="mock")
+            disk = engine._accounts["mock"].floor.journal._connection
+            disk.exec_driver_sql("PRAGMA query_only = ON")
+            engine._watch.check_risk()
+            disk.exec_driver_sql("PRAGMA query_only = OFF")
+            await asyncio.sleep(60.0)
+            assert guard.breaker is not Breaker.CLOSED and held(exchange) == 0
+            assert engine.position_tracker.position_history[0].close_reason == "stop_loss"
 
     run_virtual(main())
 

@@ -63,12 +63,12 @@ class PriceWatch:
         held = {p: q for account in self._accounts.values() for p, q in account.floor.ledger.positions().items()}
         now = max(account.now for account in self._accounts.values())
         exits = guard.on_bar(now, self.equity(), held, self._last_prices())
+        for risk_exit in exits:  # first: a disk that refuses holds none of them up
+            account = next(one for one in self._accounts.values() if risk_exit.pair_id in one.pairs)
+            self._close(account, risk_exit.pair_id, risk_exit.reason)
         if guard.breaker is not before:
             for account in self._accounts.values():
                 account.save_guard()
-        for risk_exit in exits:
-            account = next(one for one in self._accounts.values() if risk_exit.pair_id in one.pairs)
-            self._close(account, risk_exit.pair_id, risk_exit.reason)
 
     def _look_at(self, account: EngineAccount, position: PairPosition, prices: Mapping[str, float]) -> None:
         tracked = self._tracker.get_position(name_of(position.pair_id), account.name)
