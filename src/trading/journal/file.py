@@ -48,10 +48,10 @@ class Meta:
 
 
 def file_identity(path: Path) -> tuple[int, int] | None:
-    """Which file a path leads to; None: to none, or it cannot be told."""
+    """Which file a path leads to; None: to none. Raises ``OSError`` when it cannot be told."""
     try:
         found = os.stat(path)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return found.st_dev, found.st_ino
 

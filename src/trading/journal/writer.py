@@ -366,10 +366,14 @@ class Journal(JournalReads):
 
     def _require_its_file(self) -> None:
         """A file that was deleted or moved away is written anew, with all that was in it; one that stands in its place
-        is not this bot's to write."""
-        if file_identity(self._path) == self._identity:
+        is not this bot's to write. While nobody can tell, SQLite writes the one that it has open."""
+        try:
+            found = file_identity(self._path)
+        except OSError:
             return
-        if self._path.exists():
+        if found == self._identity:
+            return
+        if found is not None:
             raise JournalUnwritable(
                 f"{self._path} is not the file any more that this bot opened: take it away, and the bot writes its own "
                 "again"

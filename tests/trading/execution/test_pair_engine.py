@@ -20,6 +20,7 @@ from tests.trading.execution.engine_rig import (
     fast_files,
     is_hedged_or_flat,
 )
+from tests.trading.journal.journal_samples import cannot_look_at
 from tests.trading.plays import SHARING, play, round_trip, run_market, shared_market
 from trading.events import Alarm, EntryRefused, OrderFailed, OrderFinished, PairClosed, PairOpened
 from trading.execution.settings import ExecutionSettings
@@ -404,6 +405,27 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_trade_delays_it_and_loses_nothi
     assert len(rig.port.sent) == 4
     assert len(rig.ledger.trades) == 1
     assert rig.world.clock.now_ms() - hours(1) >= 300_000
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_a_journal_that_cannot_be_looked_at_in_the_middle_of_a_trade_holds_nothing_up(number, tmp_path):
+    patch = pytest.MonkeyPatch()
+
+    async def script(rig: Rig) -> None:
+        def look(request) -> None:
+            if len(rig.port.sent) == number - 1:
+                cannot_look_at(rig.world.journal_path, patch)
+                asyncio.get_running_loop().call_later(10.0, patch.undo)
+
+        rig.port.before = look
+        await round_trip(rig)
+        await asyncio.sleep(10.0)
+
+    rig = play(tmp_path, script)
+    assert rig.state() is PairState.FLAT
+    assert (rig.guard.breaker, rig.alarms) == (Breaker.CLOSED, [])
+    assert len(rig.port.sent) == 4
+    assert len(rig.ledger.trades) == 1
 
 
 # shared symbols

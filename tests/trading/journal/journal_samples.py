@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from ccxt_bt_bridge.words import Fill, Side
 from pairs.words import Direction, LegPosition, PairPosition, PairState, SpreadStatistics
@@ -20,6 +24,18 @@ START = datetime(2024, 1, 1, tzinfo=UTC)
 def open_journal(path: Path, **changes: Any) -> Journal:
     owner = {"bot_id": "0001", "mode": "mock", "account": "mock-account"}
     return Journal.open(path, **(owner | changes))
+
+
+def cannot_look_at(path: Path, patch: pytest.MonkeyPatch, number: int = errno.EACCES) -> None:
+    """Whoever asks which file is there is refused; what is open stays so."""
+    real = os.stat
+
+    def refusing(asked: Any, **terms: Any) -> os.stat_result:
+        if asked == path:
+            raise OSError(number, os.strerror(number), str(path))
+        return real(asked, **terms)
+
+    patch.setattr(os, "stat", refusing)
 
 
 def an_intent(number: int = 1, **changes: Any) -> Intent:

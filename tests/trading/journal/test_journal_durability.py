@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from pairs.words import PairState
-from tests.trading.journal.journal_samples import START, a_decision, an_intent, open_journal
+from tests.trading.journal.journal_samples import START, a_decision, an_intent, cannot_look_at, open_journal
 from trading.journal.errors import JournalBusy, JournalUnwritable
 from trading.journal.words import IntentState
 from trading.journal.writer import Journal
@@ -190,6 +191,21 @@ def test_a_journal_whose_folder_was_deleted_is_written_anew_where_that_can_be(tm
         journal.write_intent(an_intent(2))
     with open_journal(folder / "j.db") as journal:
         assert len(journal.unresolved_intents()) == 2
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE])
+def test_a_path_that_cannot_be_looked_at_is_written_all_the_same(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "j.db"
+    with open_journal(path) as journal:
+        with monkeypatch.context() as patch:
+            cannot_look_at(path, patch, number)
+            journal.write_intent(an_intent(1))
+        journal.write_intent(an_intent(2))
+        seen = sqlite3.connect(path)
+        assert seen.execute("SELECT count(*) FROM intents").fetchone() == (2,)
+        seen.close()
 
 
 def test_a_writer_that_cannot_get_its_turn_says_so(tmp_path: Path) -> None:
