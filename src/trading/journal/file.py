@@ -225,15 +225,19 @@ def _create(path: Path, owner: Owner, *, epoch: str, created_at: datetime) -> No
     _sync_folder(path.parent)
 
 
-def write_anew(path: Path, connection: Connection) -> Connection:
-    """A journal whose file was deleted or moved away, from the connection that still has all of it. It is whole and in
-    its place before this returns; ``connection`` is closed then."""
+def copy_beside(path: Path, connection: Connection) -> Path:
+    """All of a journal whose file was deleted or moved away, from the connection that still has it."""
     draft = _beside(path, ".new")
     _remove(draft)
     draft.touch(0o600)
     with closing(sqlite3.connect(draft)) as target:
         _raw(connection).backup(target)
-    connection.close()  # before the new file is there: SQLite removes a log by its name
+    return draft
+
+
+def put_in_place(draft: Path, path: Path) -> Connection:
+    """The connection to what was copied, durably at ``path`` now. The one it was copied from may be closed after:
+    SQLite leaves the log at its name alone once another file stands there."""
     _remove(path)
     os.replace(draft, path)
     _sync_folder(path.parent)

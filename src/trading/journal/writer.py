@@ -32,7 +32,7 @@ from ccxt_bt_bridge.words import Fill, FundingPayment, OrderReport
 from pairs.words import PairState
 from trading.journal import schema as tables
 from trading.journal.errors import IntentConflict, JournalBusy, JournalUnwritable
-from trading.journal.file import Meta, Owner, file_identity, open_writable, write_anew
+from trading.journal.file import Meta, Owner, copy_beside, file_identity, open_writable, put_in_place
 from trading.journal.locks import WriterLock, account_lock, lock_path
 from trading.journal.reads import JournalReads
 from trading.journal.words import (
@@ -94,6 +94,7 @@ class Journal(JournalReads):
         super().__init__(connection, meta)
         self._locks = locks
         self._path, self._identity = path, file_identity(path)
+        self._anew: tuple[int, int] | None = None  # the copy that is to take its place
         self._depth = 0
         self._failure: str | None = None
         self._waiting: list[tuple[Table, dict[str, Any]]] = []
@@ -373,19 +374,30 @@ class Journal(JournalReads):
             return
         if found == self._identity:
             return
-        if found is not None:
+        if found not in (None, self._anew):
             raise JournalUnwritable(
                 f"{self._path} is not the file any more that this bot opened: take it away, and the bot writes its own "
                 "again"
             )
         try:
-            if not lock_path(self._path).exists():
-                self._locks.callback(WriterLock(lock_path(self._path)).release)
-            self._connection = write_anew(self._path, self._connection)
+            self._write_anew()
         except (OSError, sqlite3.Error, SQLAlchemyError, JournalBusy) as error:
-            raise JournalUnwritable(f"{self._path} is gone and cannot be written anew ({error})") from None
-        self._identity = file_identity(self._path)
+            reason = error.orig if isinstance(error, DatabaseError) else error
+            raise JournalUnwritable(
+                f"{self._path} was deleted or moved away and could not be written anew ({reason}): the next commit "
+                "tries again"
+            ) from None
         log.error("journal_written_anew path=%s reason=it was deleted or moved away", self._path)
+
+    def _write_anew(self) -> None:
+        """The old connection has everything, and is let go of last: whatever fails before may be done again."""
+        if not lock_path(self._path).exists():
+            self._locks.callback(WriterLock(lock_path(self._path)).release)
+        draft = copy_beside(self._path, self._connection)
+        self._anew = file_identity(draft)
+        old, self._connection = self._connection, put_in_place(draft, self._path)
+        self._identity = self._anew
+        old.close()
 
     def _roll_back(self) -> None:
         raw = self._connection.connection.dbapi_connection

@@ -10,7 +10,10 @@ import sqlite3
 import subprocess
 import sys
 from decimal import Decimal
+from itertools import count
 from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
 
 import pytest
 
@@ -185,12 +188,78 @@ def test_a_journal_whose_folder_was_deleted_is_written_anew_where_that_can_be(tm
         journal.write_intent(an_intent(1))
         shutil.rmtree(folder)
         folder.touch()
-        with pytest.raises(JournalUnwritable, match="is gone and cannot be written anew"):
+        with pytest.raises(JournalUnwritable, match="was deleted or moved away and could not be written anew"):
             journal.write_intent(an_intent(2))
         folder.unlink()
         journal.write_intent(an_intent(2))
     with open_journal(folder / "j.db") as journal:
         assert len(journal.unresolved_intents()) == 2
+
+
+STEPS = [
+    ("trading.journal.writer.WriterLock", 1),
+    ("trading.journal.file._remove", 1),
+    ("pathlib.Path.touch", 1),
+    ("trading.journal.file.sqlite3.connect", 1),
+    ("trading.journal.file._raw", 1),
+    ("trading.journal.writer.file_identity", 2),
+    ("trading.journal.file._remove", 2),
+    ("trading.journal.file.os.replace", 1),
+    ("trading.journal.file._sync_folder", 1),
+    ("trading.journal.file.sqlite3.connect", 2),
+]
+
+
+def fail_once(patch: pytest.MonkeyPatch, name: str, at: int) -> None:
+    """The ``at``-th call of it from now on fails."""
+    calls, real = count(1), resolve_name(name)
+
+    def failing(*given: Any, **terms: Any) -> Any:
+        if next(calls) == at:
+            raise sqlite3.OperationalError("disk I/O error") if "sqlite3" in name else OSError(5, "Input/output error")
+        return real(*given, **terms)
+
+    patch.setattr(name, failing)
+
+
+@pytest.mark.parametrize(("name", "at"), STEPS)
+def test_writing_anew_may_fail_at_any_step_and_the_next_commit_has_everything(
+    name: str, at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "j.db"
+    with open_journal(path) as journal:
+        journal.write_intent(an_intent(1))
+        for file in tmp_path.glob("j.db*"):
+            file.unlink()
+        fail_once(monkeypatch, name, at)
+        with pytest.raises(JournalUnwritable, match=r"could not be written anew \(.*error\): .* tries again"):
+            journal.write_intent(an_intent(2))
+        assert journal.unresolved_intents() == (an_intent(1),)
+        journal.write_intent(an_intent(2))
+        assert journal.unresolved_intents() == (an_intent(1), an_intent(2))
+        seen = sqlite3.connect(path)
+        assert seen.execute("SELECT count(*) FROM intents").fetchone() == (2,), "durable when it returns"
+        seen.close()
+        with pytest.raises(JournalBusy):
+            open_journal(path)
+        assert not list(tmp_path.glob("*.new*"))
+    with open_journal(path) as journal:
+        assert journal.unresolved_intents() == (an_intent(1), an_intent(2))
+
+
+def test_a_file_that_came_while_it_was_written_anew_is_not_this_bots(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, other = tmp_path / "j.db", tmp_path / "other.db"
+    open_journal(other).close()
+    with open_journal(path) as journal:
+        path.unlink()
+        fail_once(monkeypatch, "trading.journal.file._sync_folder", 1)
+        with pytest.raises(JournalUnwritable, match="could not be written anew"):
+            journal.write_intent(an_intent(1))
+        other.replace(path)
+        with pytest.raises(JournalUnwritable, match="not the file any more that this bot opened"):
+            journal.write_intent(an_intent(1))
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE])
