@@ -139,6 +139,11 @@ class RiskGuard:
     def halt(self, reason: str, time: datetime) -> None:
         self._breaker.trip(Breaker.HALTED, reason, time)
 
+    @property
+    def halts(self) -> int:
+        """How often something has demanded that nothing be opened, also when it was so already."""
+        return self._breaker.demands
+
     def cool_down(self, reason: str, time: datetime, seconds: float | None = None) -> None:
         """No entries for a while, then one pair tries. For transport causes only: money causes are a person's."""
         self._breaker.cool_down(reason, time, self.limits.cooldown_s if seconds is None else seconds)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ccxt_bt_bridge.words import OrderRequest
+from pairs.words import PairState
 from tests.reliability.judging import judge
 from tests.reliability.places import SETTLE_S, Place, Violation, live, open_place, recover_life, start_life
 from tests.trading.execution.engine_rig import CrashPlan, Rig
@@ -66,14 +67,23 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What is done, what always goes wrong in it, and the two calls whose outcomes are varied."""
+    """What is done, what always goes wrong in it, and the two calls whose outcomes are varied.
+
+    ``loses``: what share of the first leg somebody else closes, and what the id of that order begins with.
+    """
 
     always: tuple[dict[str, Any], ...]
     first: Call
     second: Call
     leaves: bool = False
     stops: bool = False
+    loses: tuple[str, str] | None = None
     first_rests: bool = False
+
+    @property
+    def goes_on(self) -> bool:
+        """After the entry."""
+        return self.leaves or self.stops or self.loses is not None
 
     def faults(self, outcomes: tuple[str, str]) -> list[dict[str, Any]]:
         calls = zip((self.first, self.second), outcomes, strict=True)
@@ -99,6 +109,8 @@ OPERATIONS = {
     "exit_in_parts": Operation((Call(FIRST, 2).struck_by(PARTIAL),), Call(HEDGE, 2), Call(FIRST, 3), leaves=True),
     "emergency_stop": Operation((), Call(FIRST, 2), Call(HEDGE, 2), stops=True),
     "cancel": Operation((), Call(FIRST, 1, "cancel_order"), Call(HEDGE, 1), first_rests=True),
+    "closed_by_hand": Operation((), Call(FIRST, 2), Call(HEDGE, 2), loses=("0.5", "by-hand-")),
+    "deleveraged": Operation((), Call(HEDGE, 2), Call(HEDGE, 3), loses=("1", "adl_autoclose-")),
     "unheard": Operation(({"kind": "event_lost", "rate": 1.0},), Call(FIRST, 2), Call(HEDGE, 2), leaves=True),
     "heard_twice": Operation(({"kind": "event_twice", "rate": 1.0},), Call(FIRST, 2), Call(HEDGE, 2), leaves=True),
 }
@@ -163,7 +175,7 @@ async def _play(folder: Path, cell: Cell) -> Played:
 
 
 async def _trade(rig: Rig, operation: Operation, entered) -> None:
-    """Enter, and leave or stop where the operation says so."""
+    """Enter, and leave, lose a leg or stop where the operation says so."""
     rig.engine.note_liquidity(HEDGE, 2e6)
     rig.engine.note_liquidity(FIRST, 1e6)
     if operation.first_rests:
@@ -172,6 +184,11 @@ async def _trade(rig: Rig, operation: Operation, entered) -> None:
     entered()
     if operation.leaves:
         await rig.engine.execute(rig.leave())
+    if operation.loses:
+        share, prefix = operation.loses
+        rig.world.take_away(rig.enter().ref, FIRST, share, prefix=prefix)
+        while rig.state() is PairState.OPEN or not rig.engine.is_idle:
+            await asyncio.sleep(1.0)
     if operation.stops:
         await rig.kill_switch.trigger("tested", "a person")
 
@@ -193,7 +210,7 @@ def cells(folder: Path, template: Path, operation: str, outcomes: tuple[str, str
     whole = Cell(operation, outcomes)
     played = play(folder, template, whole)
     yield whole, played
-    goes_on = OPERATIONS[operation].leaves or OPERATIONS[operation].stops
+    goes_on = OPERATIONS[operation].goes_on
     begin = played.entry_points + 1 if goes_on else 1
     for first in range(begin, played.points + 1):
         cell = Cell(operation, outcomes, first)

@@ -22,7 +22,7 @@ from ccxt_bt_bridge.clock import Clock
 from ccxt_bt_bridge.words import Bar
 from pairs.words import Direction, Pair, PairOrder, PairState
 from tests.brokers.markets import hours
-from tests.reliability.draws import FIRST_PRICES, TRADED_HOURS, Day, draw
+from tests.reliability.draws import FIRST_PRICES, PAIRS, TRADED_HOURS, Day, draw
 from tests.reliability.judging import judge
 from tests.reliability.places import Place, Violation, live, open_place, reconcile, start_life
 from tests.tasks import end_all
@@ -151,7 +151,7 @@ class Trader:
             return
         for symbol in FIRST_PRICES:
             ours = rig.ledger.net(symbol) + rig.engine.foreign.amount(symbol)
-            theirs = self._place.held(symbol)
+            theirs = self._place.held(symbol) - self._place.unheard(rig, symbol)
             if ours != theirs:
                 self._place.blame("I3", f"{symbol}: at rest the ledger holds {ours}, the exchange {theirs}")
 
@@ -212,6 +212,8 @@ class Lives:
             loop.call_later(at_s, setattr, self._clock, "off_ms", off_ms)
         for at_s, lasts_s in self._day.disk_s:
             loop.call_later(at_s, self._lock_disk, lasts_s)
+        for at_s, *loss in self._day.losses:
+            loop.call_later(at_s, self._lose, *loss)
         place.clock = self._clock
         for dead_s in (*self._day.dead_s, *[60.0] * 500):
             self._crash = CrashPlan(next(points, None))
@@ -237,6 +239,16 @@ class Lives:
         await self._place.exchange.clock.sleep_until(hours(1 + TRADED_HOURS))
         while trader.tasks:
             await asyncio.wait(set(trader.tasks))
+
+    def _lose(self, symbol: str, share: str, prefix: str) -> None:
+        """Somebody closes a part of a leg as soon as the pair that trades it is open and nothing is under way."""
+        rig, place = self._trader.rig, self._place
+        (pair,) = (pair.pair_id for pair in PAIRS if symbol in pair.symbols)
+        is_at_rest = rig is not None and rig.state(pair) is PairState.OPEN and rig.engine.is_idle
+        if is_at_rest and rig.ledger.net(symbol) == place.held(symbol) and place.exchange.tape.price(symbol):
+            place.take_away(rig.engine.book.entry(pair).ref, symbol, share, prefix=prefix)
+        elif place.exchange.clock.now_ms() < hours(1 + TRADED_HOURS):
+            asyncio.get_running_loop().call_later(WATCH_S, self._lose, symbol, share, prefix)
 
     def _lock_disk(self, lasts_s: float) -> None:
         """Every write of the life that is now fails for so long."""

@@ -53,6 +53,7 @@ OUTAGES: dict[str, dict[str, tuple[float, float]]] = {
     "maintenance": {"delay_ms": (10_000, 600_000)},
 }
 LATENCIES_MS = (0, 0, 100, 800)  # at once, too: then nothing of the bot runs between a question and its answer
+STRANGERS = ("by-hand-", "adl_autoclose-")  # what the ids of a person's and of the exchange's own orders begin with
 READS = ("fetch_order", "fills", "account", "quote", "funding")
 
 
@@ -61,7 +62,8 @@ class Day:
     """``crashes``: the point at which each life dies; ``kill_s``: seconds of the day at which one is killed anyhow.
 
     ``dead_s``: how long each stays dead; ``disk_s``: when the disk refuses, and for how long; ``clock_jumps``: when the
-    bot's clock is set, and by how many milliseconds it is off then; ``latency_ms``: there and back.
+    bot's clock is set, and by how many milliseconds it is off then; ``latency_ms``: there and back; ``losses``: from
+    when on somebody else closes a part of a leg, of which symbol, what share, and what that order's id begins with.
     """
 
     seed: int
@@ -74,6 +76,7 @@ class Day:
     disk_s: tuple[tuple[float, float], ...]
     clock_jumps: tuple[tuple[float, int], ...]
     latency_ms: int
+    losses: tuple[tuple[float, str, str, str], ...]
 
 
 def draw(seed: int, *, density: int = 1, latency_ms: int | None = None) -> Day:
@@ -92,7 +95,16 @@ def draw(seed: int, *, density: int = 1, latency_ms: int | None = None) -> Day:
             (float(rng.uniform(0, 80_000)), int(rng.integers(-3_000, 3_000))) for _ in range(rng.integers(0, 3))
         ),
         latency_ms=int(rng.choice(LATENCIES_MS)) if latency_ms is None else latency_ms,
+        losses=tuple(_losses(np.random.default_rng([seed, 13]), density)),
     )
+
+
+def _losses(rng: np.random.Generator, density: int) -> Iterable[tuple[float, str, str, str]]:
+    """Of symbols that one pair alone trades: there it is plain whose it was."""
+    symbols = [symbol for symbol in FIRST_PRICES if sum(symbol in pair.symbols for pair in PAIRS) == 1]
+    for _ in range(density * int(rng.integers(0, 3))):
+        share = str(rng.choice(["0.3", "0.8", "1"]))
+        yield float(rng.uniform(600, 80_000)), str(rng.choice(symbols)), share, str(rng.choice(STRANGERS))
 
 
 def _market(rng: np.random.Generator) -> MarketSource:

@@ -30,7 +30,7 @@ def judge(place: Place, *, pairs: Iterable[str] = ("A_B",), longest_s: float = L
 
 def _no_duplicates(place: Place, rig: Rig) -> None:
     placed = Counter(place.store.placed)
-    known = {intent.client_order_id for intent in rig.intents()}
+    known = {intent.client_order_id for intent in rig.intents()} | set(place.taken_from)
     for client_id in {one for counted in (placed, place.sent) for one, times in counted.items() if times > 1}:
         place.blame("I1", f"{client_id} was sent {place.sent[client_id]} times and placed {placed[client_id]} times")
     for client_id in placed.keys() - known:
@@ -44,7 +44,7 @@ def _no_lost_fill(place: Place, rig: Rig) -> None:
     if booked != traded:
         place.blame("I2", f"booked {sorted(booked.elements())}, traded {sorted(traded.elements())}")
     filled = {intent.client_order_id: intent.filled for intent in rig.intents()}
-    for fill in fills:
+    for fill in (fill for fill in fills if fill.client_order_id not in place.taken_from):
         filled[fill.client_order_id] = filled.get(fill.client_order_id, D(0)) - fill.amount
     if any(filled.values()):
         place.blame("I2", f"intents and trades differ: { {one: left for one, left in filled.items() if left} }")
@@ -85,6 +85,7 @@ def _exits_only_reduce(place: Place, rig: Rig) -> None:
     for fill in place.exchange.venue.fills:
         intent = intents.get(fill.client_order_id)
         if intent is None:
+            held[place.taken_from[fill.client_order_id], fill.symbol] += fill.signed_amount
             continue
         before = held[intent.ref, fill.symbol]
         after = held[intent.ref, fill.symbol] = before + fill.signed_amount

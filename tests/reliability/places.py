@@ -16,6 +16,7 @@ from ccxt_bt_bridge.clock import LoopClock
 from ccxt_bt_bridge.errors import BridgeError
 from ccxt_bt_bridge.words import Fill, OrderRequest
 from pairs.words import PairOrder
+from tests.brokers.markets import market_order
 from tests.reliability.memory_store import MemoryStore
 from tests.reliability.unhedged import Unhedged
 from tests.tasks import end_all
@@ -61,6 +62,7 @@ class Place:
     violations: list[Violation] = field(default_factory=list)
     journals: list[MortalJournal] = field(default_factory=list)
     lives: list[Rig] = field(default_factory=list)
+    taken_from: dict[str, str] = field(default_factory=dict)
     may_trade: bool = False
     _wires: set[asyncio.Task] = field(default_factory=set)
 
@@ -89,7 +91,7 @@ class Place:
         """Before a life sends its first order, its ledger is what the exchange holds, whatever it was told."""
         for symbol in self.exchange.source.symbols:
             ours = rig.ledger.net(symbol) + rig.engine.foreign.amount(symbol)
-            theirs = self.held(symbol)
+            theirs = self.held(symbol) - self.unheard(rig, symbol)
             if ours != theirs:
                 self.blame("I3", f"{symbol}: a life began to trade with {ours}, the exchange holds {theirs}")
 
@@ -102,8 +104,22 @@ class Place:
 
     def on_fill(self, fill: Fill) -> None:
         request = self.requests.get(fill.client_order_id)
-        if request is not None:
-            self.unhedged.traded(request.group, fill.symbol, fill.signed_amount)
+        ref = request.group if request else self.taken_from[fill.client_order_id]
+        self.unhedged.traded(ref, fill.symbol, fill.signed_amount)
+
+    def take_away(self, ref: str, symbol: str, share: str, *, prefix: str) -> None:
+        """Somebody else closes a share of what is held of a symbol, all of which belongs to ``ref``. ``prefix``: by
+        which the exchange's own orders are known from a person's."""
+        venue, rule = self.exchange.venue, self.exchange.venue.markets[symbol]
+        amount = rule.round_amount(-self.held(symbol) * D(share))
+        order = market_order(f"{prefix}{len(self.taken_from)}", symbol, amount, reduce_only=True)
+        self.taken_from[order.client_order_id] = ref
+        venue.place(order, now_ms=self.exchange.clock.now_ms())
+
+    def unheard(self, rig: Rig, symbol: str) -> Decimal:
+        """What somebody else has traded of a symbol and the bot has not booked yet: no order of its own tells of it."""
+        fills = (fill for fill in self.exchange.venue.fills if fill.client_order_id in self.taken_from)
+        return sum((f.signed_amount for f in fills if f.symbol == symbol and not rig.journal.has_fill(f)), D(0))
 
     async def close(self) -> None:
         await end_all(self._wires)
@@ -182,7 +198,7 @@ async def live(
             task.result()
         except TimeoutError:
             rig.world.blame("I11", f"nothing came to an end in {longest_s:.0f} s")
-    await end_all((task, death))
+    await end_all((task, death, *rig.engine._mending))
     await rig.stop()
     if crash.died.is_set():
         rig.journal.die()
@@ -202,6 +218,8 @@ async def recover_life(place: Place, crash: CrashPlan, *, dead_s: float, **terms
         while rig.kill_switch.is_under_way:
             await asyncio.sleep(1.0)
         await asyncio.gather(*(rig.engine.finish_interrupted(pair) for pair in rig.recovery.interrupted()))
+        while not rig.engine.is_idle:
+            await asyncio.sleep(1.0)
 
     return rig, await live(rig, crash, work())
 

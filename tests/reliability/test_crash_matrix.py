@@ -35,6 +35,7 @@ TWICE = {
     "unwind_one": [("timeout_after", "ok")],
     "emergency_stop": [("timeout_after", "ok")],
     "cancel": [("filled_before_cancel", "timeout_after")],
+    "closed_by_hand": [("timeout_after", "ok")],
 }
 ONCE = {
     "enter": [(one, other) for one in ORDER_OUTCOMES for other in (ORDER_OUTCOMES if one in HEDGED else ("ok",))],
@@ -45,6 +46,8 @@ ONCE = {
     "exit_in_parts": EITHER,
     "emergency_stop": [*EITHER[::2], ("reject", "late")],
     "cancel": CANCELS,
+    "closed_by_hand": EITHER[::2],
+    "deleveraged": EITHER[::2],
     "unheard": STREAM,
     "heard_twice": STREAM,
 }

@@ -94,8 +94,8 @@ class Controls:
 
     async def resume(self, reason: str, by: str) -> str:
         """Trade again, measuring drawdown from here. Raises ``CommandRefused``."""
-        stops = self._stops
         floor, guard = self._floor, self._floor.guard
+        stops, halts, bookings = self._stops, guard.halts, floor.orders.bookings
         foreign = await self._refuse_a_difference()
         if self.nobody_decides:
             raise CommandRefused(self.nobody_decides)
@@ -103,6 +103,8 @@ class Controls:
             raise CommandRefused(f"{self._halt_flag} is there: remove it first")
         if floor.kill_switch.is_under_way or self._stops != stops:
             raise CommandRefused("a stop is under way: resume when it is over")
+        if (halts, bookings) != (guard.halts, floor.orders.bookings):
+            raise CommandRefused("something was traded or halted the bot while the exchange was asked: look, try again")
         if guard.breaker is Breaker.CLOSED:
             return "was not halted"
         before = guard.snapshot()
@@ -159,7 +161,7 @@ class Controls:
         """Pairs that nothing was done for while ledger and exchange differed, or that would not close."""
         engine, ledger = self._floor.engine, self._floor.ledger
         for pair_id in ledger.open_pairs:
-            if ledger.state(pair_id).is_busy and pair_id not in engine.half_done | engine.waiting:
+            if engine.is_unfinished(pair_id) and pair_id not in engine.half_done | engine.waiting:
                 self._keep(engine.finish_interrupted(pair_id), f"finish {pair_id}")
 
     def _save(self, halt: Mapping[str, str]) -> None:

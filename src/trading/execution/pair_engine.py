@@ -8,9 +8,11 @@ by what the first really filled. Runs on the exchange loop's thread, which is th
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from decimal import Decimal
+from functools import partial
 
 from ccxt_bt_bridge.clock import Clock
 from ccxt_bt_bridge.port import MarketPort
@@ -37,6 +39,8 @@ from trading.journal.writer import Journal
 from trading.risk_guard import Breaker, RiskGuard
 
 DISK_POLL_S = 5.0
+
+log = logging.getLogger(__name__)
 
 
 class PairEngine:
@@ -112,6 +116,7 @@ class PairEngine:
         bus.add(self._unhedged.on_event)
         self._broken: dict[str, str] = {}
         self._mending: set[asyncio.Task[None]] = set()
+        self.is_recovering = False
         orders.reason_against = self._reason_against
         orders.on_fill = self._on_fill
         orders.on_foreign_fill = self._on_foreign_fill
@@ -204,12 +209,25 @@ class PairEngine:
                 await self._wait_for_disk(entry, error)
 
     def _close_rest(self, pair_id: str, reason: str) -> None:
-        """A pair lost a leg, or a part of one, to somebody else: after what is under way, the rest goes too."""
+        """A pair lost a leg, or a part of one, to somebody else: after what is under way, the rest goes too.
+
+        During a recovery that is for whoever finishes what it found: nothing is sent before ledger and exchange agree.
+        """
         self._broken[pair_id] = reason
-        if pair_id not in self._busy:
+        if pair_id not in self._busy and not self.is_recovering:
             task = asyncio.get_running_loop().create_task(self.finish_interrupted(pair_id))
             self._mending.add(task)
-            task.add_done_callback(self._mending.discard)
+            task.add_done_callback(partial(self._on_mended, pair_id))
+
+    def _on_mended(self, pair_id: str, task: asyncio.Task[None]) -> None:
+        self._mending.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            log.error("mending_failed pair=%s", pair_id, exc_info=error)
+            self._book.halt(f"engine_error:{pair_id}")
+            self._book.alarm(
+                f"the rest of {pair_id} could not be closed: {error!r}; close it by hand", pair_id, critical=True
+            )
 
     async def _close_broken(self, pair_id: str) -> None:
         reason = self._broken.pop(pair_id, None)

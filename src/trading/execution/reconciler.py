@@ -79,21 +79,28 @@ class Reconciler:
         self._wanted = asyncio.Event()
         self._unreachable_since_s: float | None = None
         self._fills_since_ms = 0
+        self._is_new = False
 
     # at the start
 
-    async def begin(self, symbols: Iterable[str]) -> tuple[Mismatch, ...]:
-        """Compare before anything is traded. Raises ExchangeUnreachable when the exchange cannot be asked.
-
-        A journal that has never seen a fill takes what is there for somebody else's, unless this bot's orders made it.
-        """
-        symbols = tuple(symbols)
+    def restore(self) -> None:
+        """From the journal alone, before anything is heard: who holds what beside the pairs, and since when to ask."""
         self._foreign.restore()
         last_fill_ms = self._journal.last_fill_ms()
         self._fills_since_ms = self._clock.now_ms() if last_fill_ms is None else last_fill_ms
+        self._is_new = last_fill_ms is None and not self._foreign.is_known
+
+    async def begin(self, symbols: Iterable[str]) -> tuple[Mismatch, ...]:
+        """Compare before anything is traded, after ``restore``. Raises ExchangeUnreachable when the exchange cannot be
+        asked.
+
+        A journal that had never seen a fill takes what is there for somebody else's, unless this bot's orders made it.
+        """
+        symbols = tuple(symbols)
         account = await self._trading.account()
-        if last_fill_ms is None and not self._foreign.is_known:
+        if self._is_new:
             await self._take_over(account, symbols)
+            self._is_new = False
         differing = self._mismatches(account, symbols)
         if differing:
             await self._adopt_fills()
@@ -107,7 +114,7 @@ class Reconciler:
         return differing
 
     async def _take_over(self, account: Account, symbols: Iterable[str]) -> None:
-        held = {m.symbol: m.exchange - m.ledger for m in self._mismatches(account, symbols)}
+        held = {m.symbol: m.exchange - m.foreign - m.ledger for m in self._mismatches(account, symbols)}
         held = {symbol: amount for symbol, amount in held.items() if self._rules[symbol].kind != "spot"}
         orphans = await self._orphans(held)
         self._foreign.add({symbol: amount for symbol, amount in held.items() if symbol not in orphans})
@@ -173,6 +180,7 @@ class Reconciler:
         if repeated:
             await self._explain(repeated)
         elif not differing:
+            self._told = ""
             self._note_unexplained(idle, ())
             self._note(account, idle)
             self.on_agreed()
@@ -199,11 +207,12 @@ class Reconciler:
         left = self._mismatches(account, symbols)
         self._suspects = {s: d for s, d in self._suspects.items() if s in {m.symbol for m in left}}
         self._note_unexplained(symbols, left)
-        text = "; ".join(map(str, left))
-        if text and text != self._told:
-            self._told = text
+        told, self._told = self._told, "; ".join(map(str, left))
+        if left:
             self._book.halt("ledger_mismatch")
-            self._book.alarm(f"nothing more is opened: {text}. Close the difference by hand.", None, critical=True)
+        if left and self._told != told:
+            text = f"nothing more is opened: {self._told}. Close the difference by hand."
+            self._book.alarm(text, None, critical=True)
 
     async def _adopt_fills(self) -> None:
         since_ms = max(0, self._fills_since_ms - OVERLAP_MS)

@@ -52,11 +52,13 @@ class Recovery:
 
     def restore(self, run: int) -> None:
         """From the journal alone: finished trades, open pairs with their fills and funding, risk state."""
+        self._engine.is_recovering = True
         trades = list(self._journal.trades(run))
         self._ledger.restore_trades(trades, sum((_turnover(trade) for trade in trades), ZERO))
         known = self._journal.risk_state(GUARD_KEY)
         if known is not None:
             self._guard.restore(known)
+        self._reconciler.restore()
         for stored in self._journal.positions().values():
             if stored.state is not PairState.FLAT:
                 self._restore_pair(stored, run)
@@ -66,6 +68,7 @@ class Recovery:
         await self._orders.resume(self._journal.unresolved_intents())
         await self._adopt_funding()
         mismatches = await self._reconciler.begin(symbols)
+        self._engine.is_recovering = False
         self._agrees = not mismatches
         return mismatches
 
@@ -88,7 +91,8 @@ class Recovery:
         intents = self._journal.intents_of(entry.pair_id, entry.ref, run)
         references = {intent.client_order_id: Decimal(repr(intent.reference_price)) for intent in intents}
         for fill in self._journal.fills_of(entry.pair_id, entry.ref, run):
-            self._apply(entry.pair_id, fill, references[fill.client_order_id])
+            # A stranger's, which took away from the pair, was never decided by anyone here.
+            self._apply(entry.pair_id, fill, references.get(fill.client_order_id, fill.price))
         entered_ms = datetime_to_ms(entry.decided_at)
         for payment in self._journal.funding_of(entry.pair_id, run):
             if payment.time_ms >= entered_ms and self._funding.is_of_open_pair(entry.pair_id, payment):

@@ -22,12 +22,14 @@ class CircuitBreaker:
 
     def __init__(self, limits: RiskLimits, state: RiskState, tell: Callable[[RiskNotice], None]) -> None:
         self._limits, self._state, self._tell = limits, state, tell
+        self.demands = 0
 
     @property
     def position(self) -> Breaker:
         return Breaker(self._state.breaker)
 
     def trip(self, breaker: Breaker, reason: str, time: datetime, *, until: datetime | None = None) -> None:
+        self.demands += 1
         if _severity(breaker, latches=until is None) <= self._severity:
             return
         state = self._state

@@ -174,6 +174,22 @@ def test_resuming_is_refused_while_the_exchange_cannot_be_asked_or_a_stop_comes_
     with_desk(tmp_path, script, faults=[unread], terms=LATENCY)
 
 
+def test_resuming_is_refused_when_something_halts_while_the_exchange_is_asked(tmp_path):
+    async def script(desk: Desk) -> None:
+        guard = desk.rig.guard
+        await desk.controls.halt("first", "test")
+        resuming = asyncio.ensure_future(desk.controls.resume("why", "test"))
+        await asyncio.sleep(0.1)
+        guard.halt("key_refused", desk.rig.now)
+        with pytest.raises(CommandRefused, match="try again"):
+            await resuming
+        assert guard.breaker is Breaker.HALTED
+        await desk.controls.resume("why", "test")
+        assert guard.breaker is Breaker.CLOSED
+
+    with_desk(tmp_path, script, terms=LATENCY)
+
+
 def test_one_pair_is_closed_and_the_others_go_on(tmp_path):
     async def script(desk: Desk) -> None:
         rig = desk.rig

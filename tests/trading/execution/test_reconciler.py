@@ -10,13 +10,16 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from brokers.simulated.ledger import Position
 from ccxt_bt_bridge.errors import ExchangeUnreachable
-from ccxt_bt_bridge.words import Placed
+from ccxt_bt_bridge.words import Account, Placed
 from pairs.words import PairState
 from tests.brokers.markets import market_order
 from tests.trading.execution.engine_rig import ENTRY, PAIR, Rig, World, assert_sound, open_world, start_rig
 from tests.virtual_time import run_virtual
-from trading.control.controls import Controls
+from trading.control.controls import CommandRefused, Controls
 from trading.events import EntryRefused
 from trading.risk_guard import Breaker
 
@@ -248,7 +251,131 @@ def test_a_strangers_position_that_has_gone_without_a_word_is_forgotten_when_a_p
     assert_ledger_is_the_exchange(rig)
 
 
+def test_resuming_is_refused_when_a_stranger_trades_while_the_exchange_is_asked(tmp_path):
+    async def script(rig: Rig) -> None:
+        rig.guard.halt("tested", rig.now)
+        read = rig.world.exchange.account
+
+        async def account() -> Account:
+            answer = await read()
+            await order(rig, "A", "1")
+            return answer
+
+        rig.world.exchange.account = account
+        with pytest.raises(CommandRefused, match="try again"):
+            await resume(rig)
+        rig.world.exchange.account = read
+        assert rig.engine.foreign.amount("A") == 1
+        await resume(rig)
+
+    play(tmp_path, script, looking=False)
+
+
 # one leg closed by somebody else
+
+
+def test_the_same_difference_is_told_again_after_it_had_gone(tmp_path):
+    async def script(rig: Rig) -> None:
+        for _ in range(2):
+            rig.world.exchange.venue.account.ledger._positions["A"] = Position("A", D(1), D(100))
+            await asyncio.sleep(5 * LOOK_S)
+            assert rig.guard.state.breaker_reason == "ledger_mismatch"
+            del rig.world.exchange.venue.account.ledger._positions["A"]
+            await asyncio.sleep(5 * LOOK_S)
+            await resume(rig)
+
+    rig = play(tmp_path, script)
+    assert sum("the journal holds 0, the exchange 1" in alarm for alarm in rig.alarms) == 2
+
+
+async def nothing(rig: Rig) -> None:
+    pass
+
+
+def restarted(folder: Path, first: Script, asking: Script, then: Script = nothing) -> Rig:
+    """After ``first`` a second life, in whose start ``asking`` happens before the account is read."""
+
+    async def main() -> Rig:
+        world = open_world(folder)
+        try:
+            (await live(world, first)).journal.die()
+            rig, read = start_rig(world), world.exchange.account
+
+            async def account() -> Account:
+                world.exchange.account = read
+                await asking(rig)
+                return await read()
+
+            world.exchange.account = account
+            await rig.recover()
+            await then(rig)
+            while not rig.engine.is_idle:
+                await asyncio.sleep(1)
+            await rig.stop()
+            return rig
+        finally:
+            world.close()
+
+    return run_virtual(main())
+
+
+def test_a_stranger_who_trades_during_a_start_leaves_what_is_known_of_others(tmp_path):
+    async def first(rig: Rig) -> None:
+        await rig.engine.execute(rig.enter())
+        await order(rig, "B", "-3")
+
+    rig = restarted(tmp_path, first, lambda rig: order(rig, "A", "1", "somebody-else"))
+    assert {symbol: rig.engine.foreign.amount(symbol) for symbol in ("A", "B")} == {"A": 1, "B": -3}
+    assert rig.guard.breaker is Breaker.CLOSED
+
+
+def test_a_stranger_who_trades_during_the_very_first_start_hides_nobody_elses_position(tmp_path):
+    async def first(rig: Rig) -> None:
+        rig.world.exchange.venue.place(market_order("earlier", "B", "5"), now_ms=rig.world.clock.now_ms())
+        rig.journal.close()
+        for file in rig.world.journal_path.parent.glob(rig.world.journal_path.name + "*"):
+            file.unlink()
+        await asyncio.sleep(7_200)
+
+    rig = restarted(tmp_path, first, lambda rig: order(rig, "A", "1"))
+    assert {symbol: rig.engine.foreign.amount(symbol) for symbol in ("A", "B")} == {"A": 1, "B": 5}
+    assert rig.guard.breaker is Breaker.CLOSED
+
+
+def test_what_a_start_finds_closed_is_mended_after_it_has_agreed(tmp_path):
+    async def first(rig: Rig) -> None:
+        await rig.engine.execute(rig.enter())
+
+    sent: list[int] = []
+
+    async def asking(rig: Rig) -> None:
+        deleverage(rig, "B")
+        await asyncio.sleep(30)
+        sent.append(len(rig.port.sent))
+
+    rig = restarted(tmp_path, first, asking)
+    assert sent == [0]
+    assert rig.state() is PairState.FLAT and held(rig) == {"A": 0, "B": 0}
+
+
+def test_what_a_start_finds_closed_beside_a_difference_is_mended_when_a_person_resumes(tmp_path):
+    async def first(rig: Rig) -> None:
+        await rig.engine.execute(rig.enter())
+
+    async def asking(rig: Rig) -> None:
+        deleverage(rig, "B")
+        await asyncio.sleep(1)
+        rig.world.exchange.venue.account.ledger._positions["A"] = Position("A", D(3), D(300))
+
+    async def then(rig: Rig) -> None:
+        await asyncio.sleep(5 * LOOK_S)
+        assert not rig.port.sent and rig.state() is PairState.OPEN, "while ledger and exchange differ nothing is sent"
+        rig.world.exchange.venue.account.ledger._positions["A"] = Position("A", D(2), D(200))
+        await resume(rig)
+        await asyncio.sleep(1)
+
+    rig = restarted(tmp_path, first, asking, then)
+    assert rig.state() is PairState.FLAT and held(rig) == {"A": 0, "B": 0}
 
 
 def test_a_leg_that_the_exchange_closes_takes_the_other_one_along(tmp_path):
@@ -342,6 +469,18 @@ def test_a_leg_closed_while_its_hedge_is_under_way_ends_flat(tmp_path):
     rig = play(tmp_path, script)
     assert held(rig) == {"A": D(0), "B": D(0)}
     assert rig.state() is PairState.FLAT
+
+
+def test_a_rest_that_raises_when_it_is_closed_halts_and_calls_for_a_person(tmp_path, monkeypatch):
+    async def script(rig: Rig) -> None:
+        await rig.engine.execute(rig.enter())
+        monkeypatch.setattr(rig.engine._leaving, "close_rest", lambda pair_id, reason: 1 / 0)
+        await order(rig, "A", "-0.5")
+        await asyncio.sleep(1)
+
+    rig = play(tmp_path, script)
+    assert "the rest of A_B could not be closed: ZeroDivisionError" in rig.alarms[-1]
+    assert rig.guard.breaker is Breaker.HALTED
 
 
 # looking
