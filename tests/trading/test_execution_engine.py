@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from brokers.simulated.exchange import SimulatedExchange
+from ccxt_bt_bridge.errors import ExchangeUnreachable
 from pairs.words import PairPosition, SpreadStatistics
 from tests.trading.engines import BTC, ETH, WIDE, D, market, open_exchange, started
 from tests.trading.runs import write_config
@@ -32,6 +33,17 @@ def held(exchange, symbol: str = BTC):
 
 FAIR = SpreadStatistics(1.0, 0.0, mean=-3.2189, std=0.01)  # at the first prices
 OF_PAIR = {"symbol": None, "action": None, "pair_x": "ETH", "pair_y": "BTC", "signal_type": SignalType.BUY}
+
+
+def alarms_of(engine: ExecutionEngine) -> list[str]:
+    """Those that follow."""
+    told: list[str] = []
+    engine._accounts["mock"].bus.add(lambda event: told.append(event.message) if isinstance(event, Alarm) else None)
+    return told
+
+
+async def unreachable(symbol: str):
+    raise ExchangeUnreachable(f"no quote of {symbol}")
 
 
 class Kind(Enum):
@@ -434,12 +446,35 @@ def test_a_disk_that_refuses_the_guard_holds_up_no_exit_that_it_demands(tmp_path
             await engine.execute_signal(replace(BUY, quantity=0.1))
             engine.position_tracker.update_position_pnl(BTC, 47_000.0, exchange="mock")
             disk = engine._accounts["mock"].floor.journal._connection
+            alarms = alarms_of(engine)
             disk.exec_driver_sql("PRAGMA query_only = ON")
             engine._watch.check_risk()
             disk.exec_driver_sql("PRAGMA query_only = OFF")
             await asyncio.sleep(60.0)
             assert guard.breaker is not Breaker.CLOSED and held(exchange) == 0
             assert engine.position_tracker.position_history[0].close_reason == "stop_loss"
+            assert any(alarm.startswith("nothing more is sent") for alarm in alarms)
+            assert not any("cannot be looked at" in alarm for alarm in alarms)
+
+    run_virtual(main())
+
+
+def test_a_price_that_stays_away_is_told_once_each_time(tmp_path):
+    """The stops of what is held do not work then."""
+
+    async def main():
+        exchange = open_exchange(market(STILL))
+        async with started(exchange, tmp_path, watch_s=1.0) as engine:
+            await engine.execute_signal(replace(BUY, stop_loss=48_000.0))
+            alarms, ask = alarms_of(engine), exchange.quote
+            for _ in range(2):
+                exchange.quote = unreachable
+                await asyncio.sleep(600.0)
+                exchange.quote = ask
+                await asyncio.sleep(10.0)
+            told = "mock: no price of BTCUSDT for two minutes: until there is one, stops of what is held do not work"
+            assert alarms == [told] * 2
+            assert engine.risk_guard.breaker is Breaker.CLOSED
 
     run_virtual(main())
 

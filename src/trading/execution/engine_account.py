@@ -207,6 +207,10 @@ class EngineAccount:
 
     def halt(self, reason: str, message: str) -> None:
         self.floor.guard.halt(reason, self.now)
+        self.tell(message)
+
+    def tell(self, message: str) -> None:
+        """What a person must know at once."""
         self.bus.publish(Alarm(self.now, f"{self.name}: {message}", critical=True))
 
     # the parts

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from pairs.words import PairPosition, PairState
 from trading.execution.engine_account import EngineAccount
 from trading.execution.tracked import name_of
+from trading.journal.errors import JournalUnwritable
 from trading.position_tracker import PositionTracker, TrackedPosition
 from trading.risk_guard import Breaker, RiskGuard
+
+UNSEEN_ALARM_S = 120.0
 
 Leave = Callable[[EngineAccount, str, str], None]
 
@@ -26,6 +30,7 @@ class PriceWatch:
     ) -> None:
         self._accounts, self._tracker, self._guard, self._leave = accounts, tracker, guard, leave
         self._blind: set[tuple[str, str]] = set()  # account and what could not be looked at the last time
+        self._unseen: dict[tuple[str, str], float] = {}  # account and symbol: since when, infinite when it was told
 
     async def run(self, every_s: float) -> None:
         while True:
@@ -42,6 +47,7 @@ class PriceWatch:
             prices |= known
         for symbol, price in prices.items():
             self._tracker.update_position_pnl(symbol, price, exchange=account.name)
+        self._note_unseen(account, symbols - prices.keys())
         self.check_risk()
         for pair_id, position in held.items():
             with self._told(account, name_of(pair_id)):
@@ -68,7 +74,21 @@ class PriceWatch:
             self._close(account, risk_exit.pair_id, risk_exit.reason)
         if guard.breaker is not before:
             for account in self._accounts.values():
-                account.save_guard()
+                try:
+                    account.save_guard()
+                except JournalUnwritable as error:
+                    account.floor.engine.on_unwritable(error)
+
+    def _note_unseen(self, account: EngineAccount, symbols: Iterable[str]) -> None:
+        """A price that stays away is told once: without it no stop works."""
+        now_s, unseen = asyncio.get_running_loop().time(), {(account.name, symbol) for symbol in symbols}
+        others = {key: since for key, since in self._unseen.items() if key[0] != account.name}
+        self._unseen = others | {key: self._unseen.get(key, now_s) for key in unseen}
+        long = sorted(key for key in unseen if now_s - self._unseen[key] >= UNSEEN_ALARM_S)
+        if long:
+            names = ", ".join(symbol for _, symbol in long)
+            account.tell(f"no price of {names} for two minutes: until there is one, stops of what is held do not work")
+            self._unseen |= dict.fromkeys(long, math.inf)
 
     def _look_at(self, account: EngineAccount, position: PairPosition, prices: Mapping[str, float]) -> None:
         tracked = self._tracker.get_position(name_of(position.pair_id), account.name)

@@ -31,9 +31,9 @@ class WriterLock:
             holder = self._holder()
             self._file.close()
             raise JournalBusy(f"{path} is held by another process{holder}: {rule}")
-        self._file.truncate(0)
-        self._file.write(f"{os.getpid()}\n")
-        self._file.flush()
+        with suppress(OSError):  # a courtesy to whoever asks: a full disk is no reason to give the lock up
+            self._file.truncate(0)
+            os.write(self._file.fileno(), f"{os.getpid()}\n".encode("ascii"))
 
     def _acquired(self) -> bool:
         # More than once: whoever asks is_held touches the lock for a moment, which is no reason not to start.
