@@ -202,8 +202,8 @@ class PairPosition:
         )
 
     def frozen_zscore(self, prices: Mapping[str, float]) -> float:
-        """z of the given prices by the statistics of the entry; NaN without them, or for one leg."""
-        if self.statistics is None or len(self.legs) < 2:
+        """z of these prices by the statistics of the entry; NaN for one leg, or where a price or those are missing."""
+        if self.statistics is None or len(self.legs) < 2 or any(leg.symbol not in prices for leg in self.legs):
             return math.nan
         return self.statistics.zscore(*(prices[leg.symbol] for leg in self.legs))
 
@@ -212,14 +212,16 @@ class PairPosition:
         return -self.direction.sign * self.frozen_zscore(prices)
 
     def exit_order(self, prices: Mapping[str, float], when: datetime, reason: str) -> PairOrder:
-        """An order that closes every leg, decided at ``when`` on these closes."""
+        """An order that closes every leg, decided at ``when`` on these closes (entry price where one is missing)."""
         zscore = self.frozen_zscore(prices)
         return PairOrder(
             ref=f"{self.pair_id}:exit:{when:%Y%m%dT%H%M%SZ}",
             pair_id=self.pair_id,
             action=Action.EXIT,
             direction=self.direction,
-            legs=tuple(LegOrder(leg.symbol, -leg.quantity, prices[leg.symbol]) for leg in self.legs),
+            legs=tuple(
+                LegOrder(leg.symbol, -leg.quantity, prices.get(leg.symbol, float(leg.entry_price))) for leg in self.legs
+            ),
             decided_at=when,
             reason=reason,
             zscore=zscore if math.isfinite(zscore) else None,

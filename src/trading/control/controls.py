@@ -134,9 +134,8 @@ class Controls:
             return "was flat already"
         if not position.is_open:
             raise CommandRefused(f"{pair_id} is {position.state.value}: it waits for its markets, or needs a flatten")
-        entry_prices = {leg.symbol: float(leg.entry_price) for leg in position.legs}
         self._tell(f"{pair_id} is closed by {by}: {reason}")
-        await self._leave(position.exit_order(entry_prices | dict(self._prices), self._now(), CLOSE_REASON))
+        await self._leave(position.exit_order(self._prices, self._now(), CLOSE_REASON))
         state = self._floor.ledger.state(pair_id)
         if state is not PairState.FLAT:
             raise CommandRefused(f"{pair_id} is {state.value}: see the log")

@@ -80,8 +80,7 @@ class SignalDesk:
         if position is None or not position.is_open:
             state = account.floor.ledger.state(pair_id).value
             return ExecutionResult(False, error=f"there is nothing to close: it is {state}")
-        known = {leg.symbol: float(leg.entry_price) for leg in position.legs}
-        prices = known | await account.prices(known)
+        prices = await account.prices(leg.symbol for leg in position.legs)
         order = position.exit_order(prices, account.now, given_text(reason) or "closed")
         outcome = await account.execute(order, account.pairs[pair_id])
         return self._result(outcome, account, name_of(pair_id))

@@ -219,3 +219,10 @@ def test_one_leg_has_no_z_and_can_be_left_whatever_statistics_it_was_kept_with()
     alone = replace(pair, legs=pair.legs[:1], statistics=SpreadStatistics(1.0, 0.0, 0.0, 1.0))
     assert math.isnan(alone.frozen_zscore({"A": 500.0})) and math.isnan(alone.losing_zscore({"A": 500.0}))
     assert alone.exit_order({"A": 500.0}, NOON, "closed").zscore is None
+
+
+def test_where_a_price_is_missing_there_is_no_z_and_the_exit_is_measured_against_the_entry():
+    pair = replace(holding(gross=1_000.0), statistics=AROUND_TWO)
+    order = pair.exit_order({"A": 600.0}, NOON, "shutdown")
+    assert [(leg.symbol, leg.reference_price) for leg in order.legs] == [("A", 600.0), ("B", 500.0)]
+    assert order.zscore is None and math.isnan(pair.losing_zscore({"A": 600.0}))

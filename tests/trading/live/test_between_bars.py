@@ -7,16 +7,18 @@ import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import pytest
 
 from ccxt_bt_bridge.bt_time import ms_to_datetime
+from ccxt_bt_bridge.step_driver import StepDriver
 from mixins.zscore import ZScoreExitMixin
 from tests.trading.patient_desk import patient_desk
 from tests.trading.runs import backtest, write_config
 from tests.trading.test_wire import Run as WireRun
 from trading.config.loader import load_config
-from trading.events import Alarm, Event, PairClosed, PairSignal
+from trading.events import Alarm, BarMarked, Event, PairClosed, PairSignal
 from trading.journal.reads import JournalReader
 from trading.live.spreads import LIVE_KEY
 from trading.live.stale_watch import StaleWatch
@@ -190,6 +192,24 @@ def test_a_held_pair_whose_data_are_stale_is_left_on_request(tmp_path):
     ((reason, _),) = reasons(result)
     assert reason == "stale_data"
     assert result.open == ()
+
+
+@pytest.mark.parametrize(
+    ("terms", "hours", "reason"),
+    [({"on_shutdown": "close"}, 0, "shutdown"), ({"on_stale": "flatten"}, 3, "stale_data")],
+)
+def test_a_held_pair_is_left_also_before_a_price_of_it_is_known(tmp_path, monkeypatch, terms, hours, reason):
+    market = write_market(tmp_path / "bars", silent(hours))
+    first, until = Run(config_of(tmp_path), market), T0 + timedelta(hours=JUMP_BAR)
+    first.bot.add_listener(lambda one: first.bot.stop() if isinstance(one, BarMarked) and one.time == until else None)
+    assert len(first.result().open) == 1
+    monkeypatch.setattr(StepDriver, "history", AsyncMock(return_value=[]))
+    run = Run(config_of(tmp_path, **terms), market)
+    if reason == "shutdown":
+        run.bot.stop()
+    result = run.result()
+    assert [trade.exit_reason for trade in result.trades] == [reason] and result.open == ()
+    assert not run.bot.was_halted
 
 
 @pytest.mark.parametrize("broker", ["binance", "binance_paper"])
