@@ -13,7 +13,7 @@ import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -321,8 +321,8 @@ def _hedge(hedge_ratio: float | HedgeSpec, terms: SignalTerms) -> HedgeSpec:
 def _price(given: object) -> Decimal:
     """NaN for what is no number."""
     try:
-        return Decimal(str(given))
-    except InvalidOperation:
+        return Decimal(repr(float(str(given))))
+    except ValueError:
         return Decimal("NaN")
 
 

@@ -303,7 +303,7 @@ def test_callbacks_of_both_kinds_hear_every_signal_and_one_that_raises_harms_non
     run_virtual(main())
 
 
-@pytest.mark.parametrize("doubted", [math.nan, "abc", None])
+@pytest.mark.parametrize("doubted", [math.nan, Decimal("sNaN"), "abc", None])
 def test_a_price_that_is_doubted_makes_no_signal(doubted):
     async def main() -> None:
         case = Case(replace(TERMS, max_jump_pct=0.2))
