@@ -11,7 +11,7 @@ import pytest
 from brokers.simulated.exchange import SimulatedExchange
 from ccxt_bt_bridge.errors import ExchangeUnreachable
 from pairs.words import PairPosition, SpreadStatistics
-from tests.trading.engines import BTC, ETH, WIDE, D, market, open_exchange, started
+from tests.trading.engines import BTC, ETH, WIDE, D, market, open_exchange, rule, started
 from tests.trading.runs import write_config
 from tests.virtual_time import run_virtual
 from trading.config.confirmation import NotConfirmed
@@ -111,13 +111,44 @@ def test_an_order_against_what_is_held_closes_it(tmp_path, quantity):
     run_virtual(main())
 
 
-def test_an_order_against_what_is_held_in_another_size_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("opening", "quantity"),
+    [(0.0333, 0.0333), (0.0333, 0.033), (0.03, 0.1 + 0.2 - 0.27), (0.03, 0.57 - 0.54)],
+)
+def test_an_order_against_what_is_held_is_of_its_size_within_a_step(tmp_path, opening, quantity):
+    async def main():
+        exchange = open_exchange(market(STILL))
+        async with started(exchange, tmp_path) as engine:
+            await engine.execute_signal(replace(BUY, quantity=opening))
+            result = await engine.execute_signal(replace(BUY, action=SignalAction.SELL, quantity=quantity))
+            assert result.success and held(exchange) == 0, result.error
+
+    run_virtual(main())
+
+
+def test_what_a_fee_in_coins_left_of_a_purchase_is_sold_by_the_size_that_was_bought(tmp_path):
+    async def main():
+        rules = replace(rule(BTC), kind="spot", amount_step=D("0.00001"))
+        exchange = open_exchange(market(STILL), markets={BTC: rules})
+        async with started(exchange, tmp_path) as engine:
+            bought = await engine.execute_signal(replace(BUY, quantity=0.1))
+            assert bought.position.quantity == 0.09995
+            result = await engine.execute_signal(replace(BUY, action=SignalAction.SELL, quantity=0.1))
+            assert result.success and not engine.position_tracker.open_positions, result.error
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    ("quantity", "error"), [(0.02, "0.01 is held the other way"), (0.009, "0.009 would leave a part of it")]
+)
+def test_an_order_against_what_is_held_in_another_size_is_refused(tmp_path, quantity, error):
     async def main():
         exchange = open_exchange(market(STILL))
         async with started(exchange, tmp_path) as engine:
             await engine.execute_signal(BUY)
-            result = await engine.execute_signal(replace(BUY, action=SignalAction.SELL, quantity=0.02))
-            assert not result.success and "0.01 is held the other way" in result.error
+            result = await engine.execute_signal(replace(BUY, action=SignalAction.SELL, quantity=quantity))
+            assert not result.success and error in result.error
             assert held(exchange) == D("0.01")
 
     run_virtual(main())
@@ -211,6 +242,13 @@ def test_numbers_and_texts_of_other_types_are_taken_as_they_read(tmp_path, field
         ({"action": SignalAction.CLOSE, "quantity": 0.001}, "0.01 is held and closed as a whole: 0.001 would leave"),
         ({"action": SignalAction.CLOSE, "quantity": 0.01}, None),
         ({"action": SignalAction.CLOSE, "quantity": 5.0}, None),
+        ({"action": SignalAction.CLOSE, "quantity": 0.00999}, None),
+        ({"action": SignalAction.CLOSE, "quantity": -0.01}, None),
+        ({"action": SignalAction.CLOSE, "quantity": -0.001}, "0.001 would leave a part of it"),
+        ({"action": SignalAction.CLOSE, "quantity": 0.0}, None),
+        ({"action": SignalAction.CLOSE, "quantity": float("nan")}, None),
+        ({"action": SignalAction.CLOSE, "quantity": float("inf")}, None),
+        ({"action": SignalAction.CLOSE, "quantity": "all"}, None),
         ({"action": SignalAction.CLOSE, "quantity": None, "price": "x", "reason": 5}, None),
         ({"action": SignalAction.CLOSE, "quantity": None, "timestamp": datetime(2020, 1, 1)}, None),
     ],

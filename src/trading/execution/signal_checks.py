@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
+from ccxt_bt_bridge.words import Market
 from pairs.given import given_number, given_text
 from pairs.sizing import PRICES
 from pairs.words import PairPosition, SpreadStatistics
@@ -71,17 +72,23 @@ def check_stops(signal: TradingSignal, instrument: Instrument, prices: Mapping[s
         raise SignalRefused(f"take_profit_z {signal.take_profit_z} is reached already: z is {-sign * losing_z:.2f}")
 
 
-def check_closing_size(signal: TradingSignal, position: PairPosition) -> None:
-    """Positions are closed as a whole. Raises ``SignalRefused`` where ``quantity`` would leave a part, or turn it."""
+def check_closing_size(signal: TradingSignal, position: PairPosition, rules: Market) -> None:
+    """Positions are closed as a whole, and less than a step more or less is the whole. ``rules``: of the first leg.
+
+    Raises ``SignalRefused`` where ``quantity`` would leave a part, or an order the other way would turn it.
+    """
     if signal.quantity is None:
         return
     held, wanted = abs(position.legs[0].quantity), given_number(signal.quantity)
-    if not 0.0 < wanted < math.inf:
+    if not wants_exit(signal) and not 0.0 < wanted < math.inf:
         raise SignalRefused(f"positive numbers were wanted, found {{'quantity': {signal.quantity!r}}}")
-    size = Decimal(repr(wanted))
-    if wants_exit(signal) and size < held:
+    if not abs(wanted) > 0.0:  # an exit that names no size: NaN or 0
+        return
+    size = Decimal(repr(abs(wanted)))
+    if held - size >= rules.amount_step:
         raise SignalRefused(f"{held.normalize():f} is held and closed as a whole: {size:f} would leave a part of it")
-    if not wants_exit(signal) and size != held:
+    can_turn = not wants_exit(signal) and rules.kind != "spot"
+    if can_turn and size - held >= rules.amount_step:
         raise SignalRefused(f"{held.normalize():f} is held the other way: an order of {size:f} would not just close it")
 
 

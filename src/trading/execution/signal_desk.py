@@ -114,7 +114,7 @@ class SignalDesk:
         position = account.position(pair_id)
         if wants_exit(signal) or (position is not None and direction_of(signal) is not position.direction):
             if position is not None:
-                check_closing_size(signal, position)
+                check_closing_size(signal, position, account.rules[instrument.symbols[0]])
             return await self.leave(account, pair_id, signal.reason or "signal")
         signal = checked(signal)
         check_age(signal, account.now, self._longest_age_s)
