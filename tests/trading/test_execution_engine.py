@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 
 import numpy as np
 import pytest
 
 from brokers.simulated.exchange import SimulatedExchange
+from ccxt_bt_bridge.bt_time import ms_to_datetime
 from ccxt_bt_bridge.errors import ExchangeUnreachable
 from pairs.words import PairPosition, SpreadStatistics
 from tests.trading.engines import BTC, ETH, WIDE, D, market, open_exchange, rule, started
@@ -18,6 +19,7 @@ from trading.config.confirmation import NotConfirmed
 from trading.config.loader import load_config
 from trading.control.controls import CommandRefused
 from trading.events import Alarm
+from trading.execution.exchange_ports import ports_of
 from trading.execution.price_watch import PriceWatch
 from trading.execution_engine import ExecutionEngine, ExecutionMode, SignalAction, SignalType, TradingSignal
 from trading.execution_models import ExecutionOrder, ExecutionStatus
@@ -230,6 +232,22 @@ def test_numbers_and_texts_of_other_types_are_taken_as_they_read(tmp_path, field
             result = await engine.execute_signal(replace(BUY, **fields))
             assert result.success and held(exchange) == D("0.01"), result.error
             assert result.position.strategy_id == ("momentum" if "strategy_id" in fields else "")
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(("ahead_s", "is_taken"), [(3, True), (10, False), (1e9, False)])
+def test_on_a_real_market_a_signal_from_the_future_opens_nothing_and_closes(tmp_path, ahead_s, is_taken):
+    async def main():
+        exchange = open_exchange(market(STILL))
+        real = replace(ports_of(exchange), network="testnet")
+        async with started(real, tmp_path, execution_mode=ExecutionMode.DEMO) as engine:
+            dated = replace(BUY, timestamp=ms_to_datetime(exchange.clock.now_ms()) + timedelta(seconds=ahead_s))
+            result = await engine.execute_signal(dated)
+            assert result.success is is_taken and held(exchange) == (D("0.01") if is_taken else 0), result.error
+            assert is_taken or f"is {ahead_s:.0f} s in the future" in result.error
+            await engine.execute_signal(BUY)
+            assert (await engine.execute_signal(replace(dated, action=SignalAction.CLOSE))).success
 
     run_virtual(main())
 

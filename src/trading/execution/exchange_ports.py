@@ -36,6 +36,11 @@ class ExchangePorts:
     remembers: bool = True
     login: str = field(default="", repr=False)
 
+    @property
+    def keeps_own_time(self) -> bool:
+        """Its market may live in another year than whoever sends it signals."""
+        return self.network in ("simulated", "desk")
+
 
 def ports_of(exchange: Any) -> ExchangePorts:
     """Of a simulated or paper exchange, of what ``open_binance`` gave, of a venue, or of ports themselves.

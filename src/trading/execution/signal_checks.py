@@ -19,6 +19,7 @@ NUMBERS = (
     "quantity", "price", "stop_loss", "take_profit", "suggested_position_size", "stop_loss_z", "hedge_ratio",
 )  # fmt: skip
 OF_ANY_SIGN = ("z_score", "take_profit_z")
+AHEAD_S = 5.0  # by which the clocks of two machines may differ
 
 
 def checked(signal: TradingSignal) -> TradingSignal:
@@ -44,14 +45,19 @@ def checked(signal: TradingSignal) -> TradingSignal:
     return replace(signal, statistics=statistics, **numbers, **texts)  # type: ignore[arg-type]
 
 
-def check_age(signal: TradingSignal, now: datetime, longest_s: float) -> None:
-    """Raises ``SignalRefused`` for one that was made for another market, or who knows when."""
+def check_age(signal: TradingSignal, now: datetime, longest_s: float, *, may_be_ahead: bool) -> None:
+    """Raises ``SignalRefused`` for one that was made for another market, or who knows when.
+
+    ``may_be_ahead``: of ``now``, which is not the time that its maker lives in.
+    """
     made = signal.timestamp
     if made is None:
         return
     if not isinstance(made, datetime) or made.utcoffset() is None:
         raise SignalRefused(f"timestamp {made!r}: a datetime with a time zone was wanted")
     age_s = (now - made).total_seconds()
+    if age_s < -AHEAD_S and not may_be_ahead:
+        raise SignalRefused(f"timestamp {made} is {-age_s:.0f} s in the future: by the exchange's clock it is {now}")
     if not age_s <= longest_s:
         raise SignalRefused(f"stale: made {age_s:.0f} s ago, longest_decision_age_s is {longest_s:.0f}")
 

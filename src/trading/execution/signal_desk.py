@@ -117,7 +117,7 @@ class SignalDesk:
                 check_closing_size(signal, position, account.rules[instrument.symbols[0]])
             return await self.leave(account, pair_id, signal.reason or "signal")
         signal = checked(signal)
-        check_age(signal, account.now, self._longest_age_s)
+        check_age(signal, account.now, self._longest_age_s, may_be_ahead=account.ports.keeps_own_time)
         prices = await _decision_prices(signal, instrument, account)
         check_stops(signal, instrument, prices)
         order = entry_order(
