@@ -28,14 +28,12 @@ from tests.reliability.places import Place, Violation, live, open_place, reconci
 from tests.tasks import end_all
 from tests.trading.execution.engine_rig import Crash, CrashPlan, Rig, entry_order, rule
 from tests.virtual_time import run_virtual
-from trading.execution.settings import ExecutionSettings
 
 D = Decimal
 WATCH_S = 30.0
 LONGEST_UNHEDGED_S = 120.0  # while the exchange answers; faults of several kinds strike the same leg in turn
 UNANSWERED = ("timeout_before_execution", "late_execution")
 LONGEST_DAY_S = 36 * 3600.0
-SETTINGS = ExecutionSettings()
 MARKETS = {symbol: rule(symbol) for symbol in FIRST_PRICES}
 
 
@@ -217,7 +215,9 @@ class Lives:
         place.clock = self._clock
         for dead_s in (*self._day.dead_s, *[60.0] * 500):
             self._crash = CrashPlan(next(points, None))
-            rig = start_life(place, self._crash, pairs=self._day.pairs, settings=SETTINGS, rules=MARKETS, listens=False)
+            rig = start_life(
+                place, self._crash, pairs=self._day.pairs, settings=self._day.settings, rules=MARKETS, listens=False
+            )
             died = await live(rig, self._crash, self._life(rig), longest_s=LONGEST_DAY_S)
             trader.rig = None
             await end_all(trader.tasks)

@@ -11,6 +11,7 @@ import numpy as np
 from brokers.simulated.source import MarketSource
 from pairs.words import Pair
 from tests.brokers.markets import bars, source
+from trading.execution.settings import ExecutionSettings
 
 FIRST_PRICES = {"A": 100.0, "B": 50.0, "C": 20.0, "D": 400.0}
 PAIRS = (Pair("A_B", "A", "B"), Pair("C_D", "C", "D"), Pair("C_A", "C", "A"))
@@ -63,7 +64,8 @@ class Day:
 
     ``dead_s``: how long each stays dead; ``disk_s``: when the disk refuses, and for how long; ``clock_jumps``: when the
     bot's clock is set, and by how many milliseconds it is off then; ``latency_ms``: there and back; ``losses``: from
-    when on somebody else closes a part of a leg, of which symbol, what share, and what that order's id begins with.
+    when on somebody else closes a part of a leg, of which symbol, what share, and what that order's id begins with;
+    ``settings``: how the bot sends its orders.
     """
 
     seed: int
@@ -77,6 +79,7 @@ class Day:
     clock_jumps: tuple[tuple[float, int], ...]
     latency_ms: int
     losses: tuple[tuple[float, str, str, str], ...]
+    settings: ExecutionSettings
 
 
 def draw(seed: int, *, density: int = 1, latency_ms: int | None = None) -> Day:
@@ -96,6 +99,18 @@ def draw(seed: int, *, density: int = 1, latency_ms: int | None = None) -> Day:
         ),
         latency_ms=int(rng.choice(LATENCIES_MS)) if latency_ms is None else latency_ms,
         losses=tuple(_losses(np.random.default_rng([seed, 13]), density)),
+        settings=_settings(np.random.default_rng([seed, 17])),
+    )
+
+
+def _settings(rng: np.random.Generator) -> ExecutionSettings:
+    """Half of all bots send everything at once to the market."""
+    has_slices, has_limits = rng.random() < 0.3, rng.random() < 0.3
+    return ExecutionSettings(
+        slice_notional=float(rng.uniform(200, 1_500)) if has_slices else None,
+        order_type="limit" if has_limits else "market",
+        limit_offset_bps=float(rng.choice([-5.0, 0.0, 5.0])),
+        limit_fallback=str(rng.choice(["market", "unwind"])),
     )
 
 

@@ -51,7 +51,7 @@ ONCE = {
     "unheard": STREAM,
     "heard_twice": STREAM,
 }
-LONG, SHARE = 24, 6
+LONG, SHARE = 15, 6
 TESTED = {name: pairs[::SHARE] if len(pairs) > LONG else pairs for name, pairs in ONCE.items()}
 SHARDS = [(operation, shard) for operation in TESTED for shard in range(1 + len(TESTED[operation]) // 8)]
 
