@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -78,7 +78,7 @@ class Reconciler:
         self.on_agreed: Callable[[], None] = lambda: None
         self._wanted = asyncio.Event()
         self._unreachable_since_s: float | None = None
-        self._fills_since_ms = 0
+        self._agreed_ms: dict[str, int] = {}
         self._is_new = False
 
     # at the start
@@ -86,9 +86,10 @@ class Reconciler:
     def restore(self) -> None:
         """From the journal alone, before anything is heard: who holds what beside the pairs, and since when to ask."""
         self._foreign.restore()
-        last_fill_ms = self._journal.last_fill_ms()
-        self._fills_since_ms = self._clock.now_ms() if last_fill_ms is None else last_fill_ms
-        self._is_new = last_fill_ms is None and not self._foreign.is_known
+        last_fills_ms = self._journal.last_fills_ms()
+        since_ms = max(last_fills_ms.values(), default=self._clock.now_ms())
+        self._agreed_ms = dict.fromkeys(self._rules, since_ms) | last_fills_ms
+        self._is_new = not last_fills_ms and not self._foreign.is_known
 
     async def begin(self, symbols: Iterable[str]) -> tuple[Mismatch, ...]:
         """Compare before anything is traded, after ``restore``. Raises ExchangeUnreachable when the exchange cannot be
@@ -103,7 +104,7 @@ class Reconciler:
             self._is_new = False
         differing = self._mismatches(account, symbols)
         if differing:
-            await self._adopt_fills()
+            await self._adopt_fills(m.symbol for m in differing)
             account = await self._trading.account()
             differing = self._mismatches(account, symbols)
         self._note_unexplained(symbols, differing)
@@ -192,13 +193,13 @@ class Reconciler:
     async def settle(self, symbol: str) -> None:
         """Ask now for the fills behind what the exchange says of a symbol, and adopt them."""
         try:
-            await self._adopt_fills()
+            await self._adopt_fills((symbol,))
         except ExchangeUnreachable as error:
             self._note_unreachable(f"{symbol}: {error}")
 
-    async def _explain(self, differing: Iterable[Mismatch]) -> None:
+    async def _explain(self, differing: Sequence[Mismatch]) -> None:
         try:
-            await self._adopt_fills()
+            await self._adopt_fills(m.symbol for m in differing)
             account = await self._trading.account()
         except ExchangeUnreachable as error:
             self._note_unreachable(str(error))
@@ -214,8 +215,9 @@ class Reconciler:
             text = f"nothing more is opened: {self._told}. Close the difference by hand."
             self._book.alarm(text, None, critical=True)
 
-    async def _adopt_fills(self) -> None:
-        since_ms = max(0, self._fills_since_ms - OVERLAP_MS)
+    async def _adopt_fills(self, symbols: Iterable[str]) -> None:
+        """Since these were last seen to agree: one that was busy ever since may have been traded long ago."""
+        since_ms = max(0, min(map(self._agreed_ms.__getitem__, symbols)) - OVERLAP_MS)
         for fill in await self._trading.fills(since_ms=since_ms):
             if fill.symbol in self._rules:
                 self._orders.book(fill)
@@ -231,12 +233,12 @@ class Reconciler:
         found = {m.symbol: m.exchange - m.foreign - m.ledger for m in differing}
         self._foreign.note_unexplained(dict.fromkeys(symbols, ZERO) | found)
 
-    def _note(self, account: Account, symbols: Iterable[str]) -> None:
+    def _note(self, account: Account, symbols: Collection[str]) -> None:
         now_ms = self._clock.now_ms()
         known = dict(self.last.exchange) if self.last else {}
         held = account.amounts()
         self.last = Reconciled(now_ms, known | {symbol: held.get(symbol, ZERO) for symbol in symbols})
-        self._fills_since_ms = now_ms
+        self._agreed_ms |= dict.fromkeys(symbols, now_ms)
 
     def _note_unreachable(self, reason: str) -> None:
         now_s = asyncio.get_running_loop().time()  # the market's time may run ahead of what a person waits for

@@ -87,10 +87,11 @@ class JournalReads:
         same = (tables.fills.c.symbol == fill.symbol, tables.fills.c.trade_id == fill.trade_id)
         return bool(self._rows(select(tables.fills.c.id).where(*same)))
 
-    def last_fill_ms(self) -> int | None:
-        """The time of the newest fill, from which on the exchange is asked for more."""
-        newest: int | None = self._rows(select(func.max(tables.fills.c.time_ms)))[0][0]
-        return newest
+    def last_fills_ms(self) -> dict[str, int]:
+        """The time of the newest fill by symbol, from which on the exchange is asked for more."""
+        fills = tables.fills.c
+        rows = self._rows(select(fills.symbol, func.max(fills.time_ms)).group_by(fills.symbol))
+        return {row[0]: row[1] for row in rows}
 
     def ledger(self) -> dict[str, Decimal]:
         """Signed quantity by symbol: the sum of every fill."""

@@ -431,6 +431,39 @@ def test_a_closing_whose_event_is_lost_is_found_by_looking_twice(tmp_path):
     assert rig.guard.state.breaker_reason == "closed_elsewhere:A"
 
 
+@pytest.mark.parametrize("dies", [False, True])
+def test_a_closing_that_nobody_heard_of_is_found_however_long_its_symbol_was_busy(dies, tmp_path, monkeypatch):
+    async def first(rig: Rig) -> None:
+        await rig.engine.execute(rig.enter())
+        rig.tasks[0].cancel()  # the user stream is deaf from here on
+        with monkeypatch.context() as patched:
+            patched.setattr(rig.orders, "working_symbols", lambda: frozenset("A"))
+            await asyncio.sleep(60)
+            deleverage(rig, "A")
+            await asyncio.sleep(600)
+            await order(rig, "B", "-1")
+            await asyncio.sleep(600)
+        if not dies:
+            await asyncio.sleep(LOOK_S + 5)
+
+    async def main() -> Rig:
+        world = open_world(tmp_path)
+        try:
+            rig = await live(world, first)
+            if dies:
+                rig.journal.die()
+                rig = await live(world, nothing)
+            return rig
+        finally:
+            world.close()
+
+    rig = run_virtual(main())
+    assert rig.ledger.net("A") == rig.world.held("A") == 0
+    assert rig.state() is PairState.FLAT
+    assert rig.engine.foreign.amount("B") == rig.world.held("B") == -1
+    assert not any("Close the difference by hand" in alarm for alarm in rig.alarms)
+
+
 def test_a_person_who_closes_a_part_of_a_leg_gets_the_whole_pair_closed(tmp_path):
     async def script(rig: Rig) -> None:
         await rig.engine.execute(rig.enter())

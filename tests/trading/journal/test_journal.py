@@ -107,11 +107,12 @@ def test_two_symbols_may_use_the_same_trade_id(journal: Journal) -> None:
     assert journal.ledger() == {"ETHUSDT": Decimal("0.1"), "BTCUSDT": Decimal("-0.1")}
 
 
-def test_the_last_fill_is_the_newest_in_time(journal: Journal) -> None:
-    assert journal.last_fill_ms() is None
+def test_the_last_fill_of_a_symbol_is_the_newest_in_time(journal: Journal) -> None:
+    assert journal.last_fills_ms() == {}
     for number in (3, 1):
         journal.record_fill(a_fill(number), "ETH_BTC", "r1")
-    assert journal.last_fill_ms() == 1_704_067_200_003
+    journal.record_fill(a_fill(2, symbol="BTCUSDT"), "ETH_BTC", "r1")
+    assert journal.last_fills_ms() == {"ETHUSDT": 1_704_067_200_003, "BTCUSDT": 1_704_067_200_002}
 
 
 def test_an_order_is_known_as_it_was_last_reported(journal: Journal) -> None:
