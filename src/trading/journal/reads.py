@@ -90,8 +90,8 @@ class JournalReads:
     def last_fills_ms(self) -> dict[str, int]:
         """The time of the newest fill by symbol, from which on the exchange is asked for more."""
         fills = tables.fills.c
-        rows = self._rows(select(fills.symbol, func.max(fills.time_ms)).group_by(fills.symbol))
-        return {row[0]: row[1] for row in rows}
+        newest = func.max(fills.time_ms).label("newest")
+        return {row.symbol: row.newest for row in self._rows(select(fills.symbol, newest).group_by(fills.symbol))}
 
     def ledger(self) -> dict[str, Decimal]:
         """Signed quantity by symbol: the sum of every fill."""
