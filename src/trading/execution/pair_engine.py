@@ -185,8 +185,10 @@ class PairEngine:
         return self._quotes.last.get(symbol)
 
     def adopt(self, entry: PairOrder) -> None:
-        """Recovery: the entry order of a pair that an earlier process held."""
+        """Recovery: the entry order of a pair that an earlier process held, and the prices it was decided on."""
         self._book.adopt(entry)
+        for leg in entry.legs:
+            self._quotes.note_price(leg.symbol, Decimal(repr(leg.reference_price)))
 
     def is_unfinished(self, pair_id: str) -> bool:
         """Under way, or open with legs that do not belong together: something closed one while nobody looked."""

@@ -15,7 +15,7 @@ PRICE_PATIENCE_S = 0.5
 class Quotes:
     """No question raises: what cannot be known is None, or not among what is answered.
 
-    ``last``: the last price that was answered, by symbol, however long ago.
+    ``last``: the last price that was answered or noted, by symbol, however long ago.
     """
 
     def __init__(self, market: MarketPort) -> None:
@@ -26,6 +26,10 @@ class Quotes:
     def note_liquidity(self, symbol: str, traded_value: float) -> None:
         """Quote currency traded in the last bar: decides which leg goes first."""
         self._traded_value[symbol] = traded_value
+
+    def note_price(self, symbol: str, price: Decimal) -> None:
+        """Of an earlier process: until the market answers."""
+        self.last.setdefault(symbol, price)
 
     async def price(self, symbol: str) -> Decimal | None:
         try:

@@ -217,7 +217,7 @@ class Reconciler:
 
     async def _adopt_fills(self, symbols: Iterable[str]) -> None:
         """Since these were last seen to agree: one that was busy ever since may have been traded long ago."""
-        since_ms = max(0, min(map(self._agreed_ms.__getitem__, symbols)) - OVERLAP_MS)
+        since_ms = max(0, min(self._agreed_ms.get(symbol, 0) for symbol in symbols) - OVERLAP_MS)
         for fill in await self._trading.fills(since_ms=since_ms):
             if fill.symbol in self._rules:
                 self._orders.book(fill)

@@ -240,6 +240,33 @@ def test_a_pair_that_is_uneven_at_a_restart_counts_from_there(tmp_path):
     assert rig.engine.longest_unhedged_s < 30.0
 
 
+def test_a_hedge_that_was_never_sent_is_sent_by_the_next_process_and_halts_nothing(tmp_path):
+    async def main():
+        world = open_world(tmp_path)
+        try:
+            crash = CrashPlan()
+            rig = start_rig(world, crash=crash)
+
+            def die_before_the_hedge(request: OrderRequest) -> None:
+                if request.symbol == "B":
+                    crash.died.set()
+                    crash.point("send")
+
+            rig.port.before = die_before_the_hedge
+            assert await live(rig, crash, enter(rig))
+            again = start_rig(world)
+            assert await again.recover() == ()
+            await again.stop()
+            return again
+        finally:
+            world.close()
+
+    rig = run_virtual(main())
+    assert rig.state() is PairState.OPEN
+    assert [request.symbol for request in rig.port.sent] == ["B"]
+    assert rig.guard.breaker is Breaker.CLOSED
+
+
 # legs that hedge each other
 
 
