@@ -242,7 +242,7 @@ def test_a_pair_that_is_uneven_at_a_restart_counts_from_there(tmp_path):
 
 def test_a_hedge_that_was_never_sent_is_sent_by_the_next_process_and_halts_nothing(tmp_path):
     async def main():
-        world = open_world(tmp_path)
+        world = open_world(tmp_path, latency_ms=300)
         try:
             crash = CrashPlan()
             rig = start_rig(world, crash=crash)
@@ -255,6 +255,7 @@ def test_a_hedge_that_was_never_sent_is_sent_by_the_next_process_and_halts_nothi
             rig.port.before = die_before_the_hedge
             assert await live(rig, crash, enter(rig))
             again = start_rig(world)
+            again.floor.wire.last_price = again.engine.last_price  # nobody else knows one
             assert await again.recover() == ()
             await again.stop()
             return again
