@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -96,6 +96,10 @@ class RiskGuard:
         """The entry of a pair that an earlier process held: it counts in full until a bar shows what it is."""
         self.exposure.reserve(order)
 
+    def adopt_only(self, pairs: Collection[str]) -> None:
+        """These alone are held after a restart: the half-open breaker waits for no other one."""
+        self._breaker.release_others(pairs)
+
     def release(self, pair_id: str) -> None:
         """An approved entry came to nothing: give its reservation back."""
         self.exposure.release(pair_id)
@@ -116,6 +120,7 @@ class RiskGuard:
     def pair_left(self, pair_id: str, reason: str, time: datetime) -> None:
         """A pair is flat again; ``time``: when its exit was decided."""
         self.exposure.settle(pair_id)
+        self._breaker.entry_released(pair_id)
         self.state.best_profit_pct.pop(pair_id, None)
         self._begin_day(time)
         self._quarantine.pair_left(pair_id, reason, time)

@@ -16,7 +16,7 @@ from management.status_command import main
 from pairs.words import PairState
 from tests.trading.runs import CONFIGS, backtest, write_config
 from trading.config.loader import ConfigError
-from trading.events import Alarm, BarMarked, Event, OrderFailed, PairClosed, PairOpened
+from trading.events import Alarm, BarMarked, Event, OrderFailed, OrderSent, PairClosed, PairOpened
 from trading.journal.errors import JournalBusy
 from trading.journal.locks import WriterLock, is_held, lock_path
 from trading.journal.reads import JournalReader
@@ -171,6 +171,20 @@ def test_on_shutdown_close_leaves_the_bot_flat(tmp_path):
     with reader(config) as journal:
         assert {one.state for one in journal.positions().values()} == {PairState.FLAT}
         assert journal.runs()[0].ended is None
+
+
+@pytest.mark.parametrize(
+    "execution",
+    [{}, {"slice_notional": 100.0, "slice_pause_s": 2.0}, {"order_type": "limit", "limit_offset_bps": 50.0}],
+    ids=["at once", "in slices", "limit"],
+)
+def test_on_shutdown_close_waits_for_what_is_being_entered_and_closes_it(execution, tmp_path):
+    terms = {"trading": {"on_shutdown": "close"}, "broker": {"latency_ms": 200}, "execution": execution}
+    config = write_config(tmp_path, mock=SHORT, data={"lookback_bars": 200}, **terms)
+    result, events = stopped_at(bot_of(config), OrderSent)
+    assert result.open == ()
+    assert {trade.exit_reason for trade in result.trades} <= {"shutdown"}
+    assert not [event for event in events if isinstance(event, Alarm) and "not closed" in event.message]
 
 
 def test_a_bot_stopped_before_it_runs_trades_nothing(short):

@@ -62,7 +62,11 @@ class Entering:
             self._funds.release(order.pair_id)
 
     async def _enter_if_fit(self, order: PairOrder) -> None:
-        reasons = await self._checks.reasons_against(order) or self._book.reasons_against_adding()
+        try:
+            reasons = await self._checks.reasons_against(order) or self._book.reasons_against_adding()
+        except BaseException:
+            self._book.guard.withdraw(order.pair_id)
+            raise
         if reasons:
             self._book.guard.withdraw(order.pair_id)
             self._book.refuse(order, reasons)

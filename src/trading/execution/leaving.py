@@ -16,6 +16,7 @@ from trading.execution.pair_book import PairBook
 from trading.execution.quotes import Quotes
 from trading.execution.slicing import Slicing
 from trading.execution.urgency import Urgency
+from trading.journal.errors import JournalUnwritable
 
 ZERO = Decimal(0)
 FLATTEN_TRIES = 120  # within four minutes
@@ -158,9 +159,7 @@ class Leaving:
             # While the exchange wants silence nothing was tried: it is tried for as long as that lasts.
             tries += not patience.was_unsent
             if not any(self._closable(pair_id, leg) for leg in self._book.entry(pair_id).legs):
-                with self._book.at_once():
-                    self._write_off_dust(pair_id)
-                    self._book.close(pair_id, order)
+                self._close(pair_id, order)
                 return
             if not self._may_go_on(pair_id, denied):
                 break
@@ -278,15 +277,41 @@ class Leaving:
         whole, price = rules.round_amount(held), self._quotes.last.get(leg.symbol, Decimal(repr(leg.reference_price)))
         return ZERO if rules.shortfall(whole, price) else whole
 
-    def _write_off_dust(self, pair_id: str) -> None:
-        for leg in self._book.entry(pair_id).legs:
-            dust = self._book.ledger.write_off(pair_id, leg.symbol)
-            if dust and self._rules[leg.symbol].kind == "spot":
-                self._book.alarm(f"{dust} of {leg.symbol} is too little to be sold; it stays in the wallet", pair_id)
-            elif dust:
-                self._foreign.add({leg.symbol: dust})
-                text = f"{dust} of {leg.symbol} is too little to be closed beside what other pairs hold of it"
-                self._book.alarm(f"{text}; it is nobody's now, until it goes out against another such rest", pair_id)
+    def _close(self, pair_id: str, order: PairOrder | None) -> None:
+        """What is left is written off, on disk together with the rest; what a disk refuses is undone here as well."""
+        ledger, guard = self._book.ledger, self._book.guard
+        before = guard.snapshot()
+        dust = {leg.symbol: ledger.write_off(pair_id, leg.symbol) for leg in self._book.entry(pair_id).legs}
+        nobodys = {symbol: amount for symbol, amount in dust.items() if amount and self._rules[symbol].kind != "spot"}
+        try:
+            with self._book.at_once():
+                if nobodys:
+                    self._foreign.add(nobodys)
+                self._book.write_closed(pair_id)
+        except JournalUnwritable:
+            for symbol, amount in dust.items():
+                ledger.take_back(pair_id, symbol, amount)
+            guard.restore(before)
+            self._foreign.restore()
+            raise
+        self._book.closed(pair_id, order)
+        for symbol, amount in dust.items():
+            self._tell_of_dust(pair_id, symbol, amount)
+
+    def _tell_of_dust(self, pair_id: str, symbol: str, dust: Decimal) -> None:
+        if not dust:
+            return
+        if self._rules[symbol].kind != "spot":
+            text = f"{dust} of {symbol} is too little to be closed beside what other pairs hold of it"
+            self._book.alarm(f"{text}; it is nobody's now, until it goes out against another such rest", pair_id)
+        elif dust > 0:
+            self._book.alarm(f"{dust} of {symbol} is too little to be sold; it stays in the wallet", pair_id)
+        else:
+            self._book.halt(f"oversold:{symbol}")
+            text = (
+                f"{-dust} of {symbol} more than {pair_id} held was sold: it is missing from what else is in the wallet"
+            )
+            self._book.alarm(f"{text}, perhaps from another pair; buy it back by hand", pair_id, critical=True)
 
     async def _closing_reference(self, leg: LegOrder, order: PairOrder | None) -> Decimal:
         """The close that the exit was decided on; the price now where the engine itself decided it."""

@@ -53,7 +53,9 @@ class PairBook:
         """An approved entry: the pair is ENTERING, with nothing filled yet."""
         self._entries[order.pair_id] = order
         self.ledger.begin(order)
-        self._save(order.pair_id)
+        with self._journal.transaction():
+            self._journal.save_risk_state(GUARD_KEY, self.guard.snapshot())
+            self._save(order.pair_id)
 
     def has_filled(self, order: PairOrder) -> bool:
         return any(self.ledger.quantity(order.pair_id, leg.symbol) for leg in order.legs)
@@ -85,16 +87,18 @@ class PairBook:
         """All that is written inside is on disk together, or none of it."""
         return self._journal.transaction()
 
-    def close(self, pair_id: str, order: PairOrder | None) -> None:
+    def write_closed(self, pair_id: str) -> None:
+        """That a pair is flat, inside the caller's transaction; ``closed`` follows when that is on disk."""
         trade = self.ledger.trade_of(pair_id)
         when, _, reason = self.ledger.exit_of(pair_id)
-        with self._journal.transaction():
-            self.guard.pair_left(pair_id, reason, when or self.now())
-            self._journal.save_risk_state(GUARD_KEY, self.guard.snapshot())
-            if trade is not None:
-                self._journal.save_trade(trade)
-            self._journal.save_position(pair_id, PairState.FLAT, {})
-        self.ledger.finish(pair_id)
+        self.guard.pair_left(pair_id, reason, when or self.now())
+        self._journal.save_risk_state(GUARD_KEY, self.guard.snapshot())
+        if trade is not None:
+            self._journal.save_trade(trade)
+        self._journal.save_position(pair_id, PairState.FLAT, {})
+
+    def closed(self, pair_id: str, order: PairOrder | None) -> None:
+        trade = self.ledger.finish(pair_id)
         self._entries.pop(pair_id, None)
         if trade is not None:
             self.bus.publish(PairClosed(self.now(), trade, order))

@@ -166,6 +166,12 @@ class PairLedger:
         holding.snapshot = None
         return left
 
+    def take_back(self, pair_id: str, symbol: str, amount: Decimal) -> None:
+        """What was written off is held after all."""
+        holding = self._holdings[pair_id]
+        holding.legs[symbol].quantity += amount
+        holding.snapshot = None
+
     def finish(self, pair_id: str) -> TradeRecord | None:
         """The pair is flat and forgotten. The finished trade, or None when nothing ever filled."""
         trade = self.trade_of(pair_id)

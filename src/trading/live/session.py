@@ -245,6 +245,10 @@ class LiveSession:
         if close_positions:
             self._close_all()
         await self._until_idle()
+        if close_positions:  # what was being entered meanwhile
+            self._close_all()
+            await self._until_idle()
+        self._tell_what_stays(close_positions)
         with suppress(TimeoutError):
             await asyncio.wait_for(self.floor.reconciler.once(), LAST_LOOK_S)
         self._written(self._marker.save)
@@ -389,8 +393,14 @@ class LiveSession:
                 limit = f"for {STOP_LIMIT_S:.0f} s at most; Ctrl+C leaves at once"
                 self._note(f"an order is under way: it is finished first, {limit}")
             waited += STOP_POLL_S
-        for pair_id in sorted(self.floor.engine.waiting):
+
+    def _tell_what_stays(self, close_positions: bool) -> None:
+        waiting = self.floor.engine.waiting
+        for pair_id in sorted(waiting):
             self._note(f"{pair_id} waits for a halted market and stays exiting: the next start goes on with it")
+        left = sorted(set(self.floor.ledger.open_pairs) - waiting) if close_positions else []
+        if left:
+            self._alarm(f"not closed before the end: {', '.join(left)}; start again, or close by hand")
 
     @property
     def _is_half_done(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 
 from trading.risk.limits import RiskLimits
@@ -69,6 +69,11 @@ class CircuitBreaker:
     def entry_released(self, pair_id: str) -> None:
         """It came to nothing without having been tried."""
         if self._state.probe == pair_id:
+            self._state.probe = ANY_PAIR
+
+    def release_others(self, pairs: Collection[str]) -> None:
+        """The pair that tried is none of these: another one may."""
+        if self._state.probe and self._state.probe not in pairs:
             self._state.probe = ANY_PAIR
 
     def entry_opened(self) -> None:

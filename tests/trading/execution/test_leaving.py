@@ -2,15 +2,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from itertools import pairwise
 
 import pytest
 
 from ccxt_bt_bridge.words import NotPlaced, OrderRequest, Side
-from pairs.words import PairState
+from pairs.words import Pair, PairState
 from tests.brokers.markets import bars, source
-from tests.trading.execution.engine_rig import CrashPlan, Rig, fast_files, open_world, start_rig
+from tests.trading.execution.engine_rig import RULES, CrashPlan, Rig, fast_files, open_world, start_rig
 from tests.trading.plays import SHARING, live, play, round_trip, run_market
 from tests.virtual_time import run_virtual
 from trading.events import LegsEven, OrderFailed
@@ -287,3 +288,30 @@ def test_legs_are_even_when_no_order_could_make_them_evener(a, b, even, tmp_path
         rig.ledger.write_off("A_B", "A"), rig.ledger.write_off("A_B", "B")
 
     lone_life(tmp_path, script)
+
+
+# spot: what two pairs hold of one coin lies in one wallet
+
+
+def test_a_sale_that_takes_from_another_pairs_coins_halts_and_is_told_as_what_it_is(tmp_path):
+    rules = {name: replace(rule, kind="spot", base=name, quote="USDT") for name, rule in RULES.items()}
+
+    async def script(rig: Rig) -> None:
+        await rig.engine.execute(rig.enter("A_B", {"A": D(2)}))
+        await rig.engine.execute(rig.enter("C_A", {"A": D(1)}))
+        await rig.engine.execute(rig.leave())
+
+    async def main() -> Rig:
+        world = open_world(tmp_path, faults=[fault("A", 3, "overfill") | {"factor": 1.01}], markets=rules)
+        try:
+            rig = start_rig(world, rules=rules, pairs=(Pair("A_B", "A", None), Pair("C_A", "A", None)))
+            await script(rig)
+            await rig.stop()
+            return rig
+        finally:
+            world.close()
+
+    rig = run_virtual(main())
+    assert rig.state() is PairState.FLAT and rig.state("C_A") is PairState.OPEN
+    assert rig.guard.state.breaker_reason == "oversold:A"
+    assert "0.01900000 of A more than A_B held was sold" in rig.alarms[-1]

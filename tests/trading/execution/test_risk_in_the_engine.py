@@ -21,6 +21,8 @@ from tests.trading.execution.engine_rig import (
 from tests.trading.plays import SHARING, play, round_trip, shared_market
 from tests.virtual_time import run_virtual
 from trading.events import EntryRefused
+from trading.execution.foreign_book import FOREIGN_KEY
+from trading.journal.errors import JournalUnwritable
 from trading.risk.state import GUARD_KEY, BreakerTripped, PairQuarantined
 from trading.risk_guard import Breaker
 
@@ -187,3 +189,107 @@ def test_what_the_account_says_of_its_margin_keeps_the_distance_to_liquidation(t
 
     rig = play(tmp_path, script, limits=replace(OPEN_LIMITS, min_liquidation_distance_pct=80.0))
     assert rig.of(EntryRefused)[0].reasons == ("min_liquidation_distance_pct",), "72 % of 400, though 10,000 are booked"
+
+
+# the closing commit, and what a kill leaves
+
+
+def refuse_trades(rig: Rig, times: int) -> None:
+    """The disk takes no finished trade so often."""
+    save, left = rig.journal.save_trade, [times]
+
+    def refused(trade) -> None:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise JournalUnwritable("the disk is full")
+        save(trade)
+
+    rig.journal.save_trade = refused
+
+
+def test_a_stop_counts_once_however_often_the_disk_refuses_it(tmp_path):
+    async def script(rig: Rig) -> None:
+        await rig.engine.execute(rig.enter())
+        refuse_trades(rig, 3)
+        await rig.engine.execute(rig.leave(reason="stop"))
+
+    rig = play(tmp_path, script, limits=replace(OPEN_LIMITS, max_stops_per_pair=3))
+    assert rig.state() is PairState.FLAT and len(rig.ledger.trades) == 1
+    assert (rig.guard.state.stops_today, rig.guard.state.quarantine) == ({"A_B": 1}, {})
+
+
+def test_a_rest_that_the_disk_refused_is_written_off_when_it_takes_it(tmp_path):
+    async def script(rig: Rig) -> None:
+        await rig.engine.execute(rig.enter())
+        await rig.engine.execute(rig.enter("C_A", {"C": D(15), "A": D(-3)}))
+        refuse_trades(rig, 1)
+        send = rig.port.create_order
+
+        async def all_but_a_rest(request):
+            whole = request.symbol == "A" and request.closes and request.amount == 2
+            return await send(replace(request, amount=D("1.98")) if whole else request)
+
+        rig.port.create_order = all_but_a_rest
+        await rig.engine.execute(rig.leave())
+        assert rig.state() is PairState.FLAT
+        assert rig.journal.risk_state(FOREIGN_KEY) == {"A": "0.02"}
+
+    async def main() -> Rig:
+        world = open_world(tmp_path, shared_market())
+        try:
+            rig = start_rig(world, pairs=SHARING)
+            await script(rig)
+            await rig.stop()
+            return rig
+        finally:
+            world.close()
+
+    rig = run_virtual(main())
+    assert (rig.ledger.net("A"), rig.engine.foreign.amount("A"), rig.world.held("A")) == (D(-3), D("0.02"), D("-2.98"))
+
+
+def test_an_entry_is_one_of_todays_trades_also_after_a_kill(tmp_path):
+    async def first(rig: Rig) -> None:
+        await rig.engine.execute(rig.enter())
+
+    async def second(rig: Rig) -> None:
+        await rig.recover()
+        assert rig.guard.state.trades_today == 1
+
+    lives(tmp_path, first, second, limits=replace(OPEN_LIMITS, max_daily_trades=1))
+
+
+def test_a_half_open_breaker_waits_for_no_pair_that_is_flat(tmp_path):
+    """The pair that was to try was given up in the meantime: by the process that held it, or by none."""
+
+    async def first(rig: Rig) -> None:
+        rig.guard.cool_down("unreachable", rig.now, 60.0)
+        await asyncio.sleep(61)
+        rig.guard.check(rig.enter())
+        rig.journal.save_risk_state(GUARD_KEY, rig.guard.snapshot())
+
+    async def second(rig: Rig) -> None:
+        await rig.recover()
+        await rig.engine.execute(rig.enter("C_A", {"C": D(5), "A": D(-1)}))
+        assert rig.state("C_A") is PairState.OPEN
+
+    lives(tmp_path, first, second)
+
+
+def test_a_pair_that_tried_and_was_unwound_by_the_next_process_lets_another_one_try(tmp_path):
+    rig = play(tmp_path, round_trip)
+    guard = rig.guard
+    guard.state.probe = "A_B"
+    guard.pair_left("A_B", "unwound:hedge_failed", rig.now)
+    assert guard.state.probe == "*"
+
+
+def test_a_check_that_raises_gives_its_reservation_back(tmp_path, monkeypatch):
+    async def script(rig: Rig) -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(rig.engine._entering._checks, "reasons_against", lambda order: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                await rig.engine.execute(rig.enter())
+        await rig.engine.execute(rig.enter())
+
+    assert play(tmp_path, script).state() is PairState.OPEN
