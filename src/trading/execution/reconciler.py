@@ -164,6 +164,7 @@ class Reconciler:
         try:
             account = await self._trading.account()
         except ExchangeUnreachable as error:
+            self._wants_second_look = bool(self._suspects)
             self._note_unreachable(str(error))
             return
         self._unreachable_since_s = None
@@ -202,6 +203,7 @@ class Reconciler:
             await self._adopt_fills(m.symbol for m in differing)
             account = await self._trading.account()
         except ExchangeUnreachable as error:
+            self._wants_second_look = True
             self._note_unreachable(str(error))
             return
         symbols = [m.symbol for m in differing if m.symbol not in self._orders.working_symbols()]

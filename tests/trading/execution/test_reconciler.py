@@ -431,6 +431,18 @@ def test_a_closing_whose_event_is_lost_is_found_by_looking_twice(tmp_path):
     assert rig.guard.state.breaker_reason == "closed_elsewhere:A"
 
 
+def test_a_suspicion_is_asked_about_again_soon_when_the_question_fails(tmp_path):
+    async def script(rig: Rig) -> None:
+        await rig.engine.execute(rig.enter())
+        rig.tasks[0].cancel()  # the user stream is deaf from here on
+        deleverage(rig, "A")
+        await asyncio.sleep(LOOK_S + 20)
+        assert rig.ledger.net("A") == 0
+
+    lost = {"kind": "rate_limit", "delay_ms": 100, "times": 2}
+    play(tmp_path, script, faults=[lost | {"on": "fills", "at": 1}, lost | {"on": "account", "at": 4}])
+
+
 @pytest.mark.parametrize("dies", [False, True])
 def test_a_closing_that_nobody_heard_of_is_found_however_long_its_symbol_was_busy(dies, tmp_path, monkeypatch):
     async def first(rig: Rig) -> None:
