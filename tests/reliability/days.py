@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import shutil
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -28,6 +29,8 @@ from tests.reliability.places import Place, Violation, live, open_place, reconci
 from tests.tasks import end_all
 from tests.trading.execution.engine_rig import Crash, CrashPlan, Rig, entry_order, rule
 from tests.virtual_time import run_virtual
+from trading.control.controls import CommandRefused, Controls
+from trading.risk_guard import Breaker
 
 D = Decimal
 WATCH_S = 30.0
@@ -121,13 +124,15 @@ class Trader:
         self._last: dict[str, Bar] = {}
         self._decided: set[tuple[str, int]] = set()
         self.rig: Rig | None = None
+        self.controls: Controls
         self.watching: asyncio.TimerHandle
         self.tasks: set[asyncio.Task[None]] = set()
 
-    def start(self, work: Coroutine[Any, Any, None]) -> None:
+    def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work)
         self.tasks.add(task)
         task.add_done_callback(self._on_done)
+        return task
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
         self.tasks.discard(task)
@@ -155,13 +160,35 @@ class Trader:
 
     def _on_bars(self, rig: Rig, told: set[str]) -> None:
         prices = {symbol: bar.close for symbol, bar in self._last.items()}
-        rig.guard.rearm()  # a person has looked
+        if rig.guard.breaker is not Breaker.CLOSED:
+            self.start(self._resume())
         rig.guard.on_bar(rig.now, rig.ledger.equity(prices), rig.ledger.positions(), prices)
         for symbol, bar in self._last.items():
             rig.engine.note_liquidity(symbol, float(bar.close * bar.volume * self._rng.uniform(0.5, 2.0)))
         for pair in self._day.pairs:
             if told & set(pair.symbols) and all(symbol in self._last for symbol in pair.symbols):
                 self._decide(rig, pair)
+
+    async def _resume(self) -> None:
+        """A person has looked."""
+        with suppress(CommandRefused):
+            await self.controls.resume("looked", "a person")
+
+    def command(self, given: str) -> None:
+        """From a person, to a bot that lives."""
+        verb, _, pair_id = given.partition(" ")
+        if self.rig is not None:
+            self.start(self._carry_out(verb, pair_id))
+
+    async def _carry_out(self, verb: str, pair_id: str) -> None:
+        with suppress(CommandRefused):
+            match verb:
+                case "halt":
+                    await self.controls.halt("tested", "a person")
+                case "flatten":
+                    await self.controls.flatten("tested", "a person")
+                case "close":
+                    await self.controls.close(pair_id, "tested", "a person")
 
     def _decide(self, rig: Rig, pair: Pair) -> None:
         moment = (pair.pair_id, max(self._last[symbol].time_ms for symbol in pair.symbols))
@@ -210,6 +237,8 @@ class Lives:
             loop.call_later(at_s, setattr, self._clock, "off_ms", off_ms)
         for at_s, lasts_s in self._day.disk_s:
             loop.call_later(at_s, self._lock_disk, lasts_s)
+        for at_s, command in self._day.commands:
+            loop.call_later(at_s, trader.command, command)
         for at_s, *loss in self._day.losses:
             loop.call_later(at_s, self._lose, *loss)
         place.clock = self._clock
@@ -232,6 +261,8 @@ class Lives:
         """Recover, trade on what the feed tells until the day is over, and come to rest."""
         trader = self._trader
         await reconcile(self._place, rig)
+        trader.controls = self._controls(rig)
+        await trader.controls.start()
         trader.rig = rig
         rig.tasks.append(asyncio.ensure_future(rig.reconciler.run()))
         for pair in rig.recovery.interrupted():
@@ -239,6 +270,16 @@ class Lives:
         await self._place.exchange.clock.sleep_until(hours(1 + TRADED_HOURS))
         while trader.tasks:
             await asyncio.wait(set(trader.tasks))
+
+    def _controls(self, rig: Rig) -> Controls:
+        return Controls(
+            rig.floor,
+            self._day.pairs,
+            halt_flag=self._place.journal_path.with_suffix(".halt"),
+            prices={},
+            leave=rig.engine.execute,
+            keep=lambda work, name: self._trader.start(work),
+        )
 
     def _lose(self, symbol: str, share: str, prefix: str) -> None:
         """Somebody closes a part of a leg as soon as the pair that trades it is open and nothing is under way."""

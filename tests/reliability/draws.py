@@ -54,6 +54,7 @@ OUTAGES: dict[str, dict[str, tuple[float, float]]] = {
     "maintenance": {"delay_ms": (10_000, 600_000)},
 }
 LATENCIES_MS = (0, 0, 100, 800)  # at once, too: then nothing of the bot runs between a question and its answer
+COMMANDS = ("halt", "flatten", "close A_B", "close C_D")
 STRANGERS = ("by-hand-", "adl_autoclose-")  # what the ids of a person's and of the exchange's own orders begin with
 READS = ("fetch_order", "fills", "account", "quote", "funding")
 
@@ -65,7 +66,7 @@ class Day:
     ``dead_s``: how long each stays dead; ``disk_s``: when the disk refuses, and for how long; ``clock_jumps``: when the
     bot's clock is set, and by how many milliseconds it is off then; ``latency_ms``: there and back; ``losses``: from
     when on somebody else closes a part of a leg, of which symbol, what share, and what that order's id begins with;
-    ``settings``: how the bot sends its orders.
+    ``settings``: how the bot sends its orders; ``commands``: when a person gives which.
     """
 
     seed: int
@@ -80,6 +81,7 @@ class Day:
     latency_ms: int
     losses: tuple[tuple[float, str, str, str], ...]
     settings: ExecutionSettings
+    commands: tuple[tuple[float, str], ...]
 
 
 def draw(seed: int, *, density: int = 1, latency_ms: int | None = None) -> Day:
@@ -100,7 +102,13 @@ def draw(seed: int, *, density: int = 1, latency_ms: int | None = None) -> Day:
         latency_ms=int(rng.choice(LATENCIES_MS)) if latency_ms is None else latency_ms,
         losses=tuple(_losses(np.random.default_rng([seed, 13]), density)),
         settings=_settings(np.random.default_rng([seed, 17])),
+        commands=tuple(_commands(np.random.default_rng([seed, 19]), density)),
     )
+
+
+def _commands(rng: np.random.Generator, density: int) -> Iterable[tuple[float, str]]:
+    for _ in range(density * int(rng.integers(0, 3))):
+        yield float(rng.uniform(600, 80_000)), str(rng.choice(COMMANDS))
 
 
 def _settings(rng: np.random.Generator) -> ExecutionSettings:
