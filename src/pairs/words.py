@@ -148,8 +148,9 @@ class Refused:
 
 
 def entry_ref(pair_id: str, when: datetime) -> str:
-    """The reference of the entry that is decided on the bar closing at ``when``: one decision per pair and bar."""
-    return f"{pair_id}:enter:{when:%Y%m%dT%H%M%SZ}"
+    """The reference of the entry that is decided at ``when``, a bar's close or a whole millisecond: one per pair."""
+    fraction = f".{when.microsecond // 1000:03}" if when.microsecond else ""
+    return f"{pair_id}:enter:{when:%Y%m%dT%H%M%S}{fraction}Z"
 
 
 class PairState(Enum):

@@ -3,15 +3,17 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from enum import Enum
 
 import numpy as np
 import pytest
 
+from brokers.funding import FundingSchedule
 from brokers.simulated.exchange import SimulatedExchange
 from ccxt_bt_bridge.bt_time import ms_to_datetime
 from ccxt_bt_bridge.errors import ExchangeUnreachable
-from pairs.words import PairPosition, SpreadStatistics
+from pairs.words import PairPosition, SpreadStatistics, entry_ref
 from tests.trading.engines import BTC, ETH, WIDE, D, market, open_exchange, rule, started
 from tests.trading.runs import write_config
 from tests.virtual_time import run_virtual
@@ -20,6 +22,7 @@ from trading.config.loader import load_config
 from trading.control.controls import CommandRefused
 from trading.events import Alarm
 from trading.execution.exchange_ports import ports_of
+from trading.execution.funding_book import FundingBook
 from trading.execution.price_watch import PriceWatch
 from trading.execution_engine import ExecutionEngine, ExecutionMode, SignalAction, SignalType, TradingSignal
 from trading.execution_models import ExecutionOrder, ExecutionStatus
@@ -27,6 +30,7 @@ from trading.risk_guard import Breaker, RiskGuard
 
 STILL = [50_000.0] * 30
 BUY = TradingSignal(symbol=BTC, action=SignalAction.BUY, quantity=0.01)
+FUNDED = {"funding": {BTC: FundingSchedule(None, D("0.001"))}}
 
 
 def held(exchange, symbol: str = BTC):
@@ -42,6 +46,11 @@ def alarms_of(engine: ExecutionEngine) -> list[str]:
     told: list[str] = []
     engine._accounts["mock"].bus.add(lambda event: told.append(event.message) if isinstance(event, Alarm) else None)
     return told
+
+
+def books(engine: ExecutionEngine) -> Decimal:
+    """Equity while no price moves: what the wallet should be."""
+    return D(str(engine._accounts["mock"].floor.ledger.equity({})))
 
 
 async def unreachable(symbol: str):
@@ -655,6 +664,57 @@ def test_the_next_process_knows_what_was_open_with_its_stops(tmp_path):
             assert (await engine.execute_signal(BUY)).error == "already_in_position"
             assert (await engine.close_position(BTC)).success
         exchange.close()
+
+    run_virtual(main())
+
+
+def test_the_books_have_every_payment_of_funding_whichever_process_hears_it(tmp_path):
+    async def main():
+        exchange = open_exchange(market(STILL), tmp_path / "exchange.sqlite", **FUNDED)
+        async with started(exchange, tmp_path, moves=True) as engine:
+            await asyncio.sleep(0.25)  # no whole second
+            await engine.execute_signal(BUY)
+            await asyncio.sleep(8 * 3600)
+            assert books(engine) == exchange.venue.account.ledger.wallet
+        async with started(exchange, tmp_path, moves=True) as engine:
+            await asyncio.sleep(8 * 3600)
+            assert books(engine) == exchange.venue.account.ledger.wallet
+            assert (await engine.close_position(BTC)).success
+            (trade,) = engine._accounts["mock"].floor.ledger.trades
+            assert trade.pnl_funding == 2 * D("-0.5")
+            assert books(engine) == exchange.venue.account.ledger.wallet
+        exchange.close()
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("hearer", ["the same process", "the next process"])
+def test_funding_heard_after_the_position_was_closed_is_of_its_trade(tmp_path, monkeypatch, hearer):
+    async def main():
+        exchange = open_exchange(market(STILL), tmp_path / "exchange.sqlite", **FUNDED)
+        async with started(exchange, tmp_path, moves=True) as engine:
+            with monkeypatch.context() as deaf:
+                deaf.setattr(FundingBook, "book", lambda *_: None)
+                await engine.execute_signal(BUY)
+                await asyncio.sleep(9 * 3600)
+                assert (await engine.close_position(BTC)).success
+            (late,) = await exchange.funding(since_ms=0)
+            assert books(engine) == exchange.venue.account.ledger.wallet - late.amount
+            if hearer == "the same process":
+                engine._accounts["mock"].floor.funding.book(late)
+                assert books(engine) == exchange.venue.account.ledger.wallet
+        async with started(exchange, tmp_path) as engine:
+            assert books(engine) == exchange.venue.account.ledger.wallet
+        exchange.close()
+
+    run_virtual(main())
+
+
+def test_entries_of_one_moment_have_references_of_their_own(tmp_path):
+    async def main():
+        async with started(open_exchange(market(STILL)), tmp_path) as engine:
+            times = [engine._accounts["mock"].next_entry_time() for _ in range(3)]
+            assert len({entry_ref("P", when) for when in times}) == 3
 
     run_virtual(main())
 

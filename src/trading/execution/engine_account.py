@@ -91,7 +91,7 @@ class EngineAccount:
         self._closing, self._background = closing, Background(log, self._on_broken)
         self._outcomes: dict[str, str] = {}
         self._orders: dict[str, list[ExecutionOrder]] = {}
-        self._last_ref_ms = 0
+        self._last_entry_ms = 0
         self.bus.add(self._on_event)
         self.floor: Floor = build_floor(
             market=ports.market,
@@ -150,10 +150,10 @@ class EngineAccount:
 
     # pair orders
 
-    def next_ref(self, pair_id: str) -> str:
-        """Never the same twice, however fast the signals come."""
-        self._last_ref_ms = max(self.ports.clock.now_ms(), self._last_ref_ms + 1)
-        return f"{pair_id}:enter:{self._last_ref_ms}"
+    def next_entry_time(self) -> datetime:
+        """Now, but never the same twice, however fast the signals come: entries are named by it."""
+        self._last_entry_ms = max(self.ports.clock.now_ms(), self._last_entry_ms + 1)
+        return ms_to_datetime(self._last_entry_ms)
 
     async def execute(self, order: PairOrder, pair: Pair, levels: Mapping[str, Any] | None = None) -> Outcome:
         """``levels``: what is kept with the position, as JSON values. Whoever waits may stop waiting: it goes on."""

@@ -206,8 +206,10 @@ class PairLedger:
         return tuple(self._holdings)
 
     def pairs_with(self, symbol: str) -> tuple[str, ...]:
-        """Pairs that trade ``symbol``, whether they hold some or not."""
-        return tuple(pair_id for pair_id, pair in self._pairs.items() if symbol in pair.symbols)
+        """Pairs whose open position or closed trades are of ``symbol``, whether they hold some now or not."""
+        held = [pair_id for pair_id, holding in self._holdings.items() if symbol in holding.legs]
+        traded = [trade.pair_id for trade in self.trades if any(leg.symbol == symbol for leg in trade.legs)]
+        return tuple(dict.fromkeys(held + traded))
 
     def pairs_of(self, symbol: str) -> dict[str, Decimal]:
         """Signed quantity of ``symbol`` by pair, for pairs that hold some."""

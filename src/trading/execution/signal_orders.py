@@ -10,7 +10,7 @@ from decimal import Decimal
 from ccxt_bt_bridge.words import Market
 from pairs.sizing import split_gross
 from pairs.symbols import compact_symbol
-from pairs.words import Action, Direction, LegOrder, Pair, PairOrder
+from pairs.words import Action, Direction, LegOrder, Pair, PairOrder, entry_ref
 from trading.signals import SignalAction, SignalType, TradingSignal
 
 ENTRIES = {
@@ -73,7 +73,6 @@ def entry_order(
     instrument: Instrument,
     *,
     pair_id: str,
-    ref: str,
     when: datetime,
     prices: Mapping[str, float],
     rules: Mapping[str, Market],
@@ -93,7 +92,7 @@ def entry_order(
     if not all(leg.quantity for leg in legs):
         raise SignalRefused(f"{instrument.name}: {sizes} comes to nothing on the exchange's steps")
     return PairOrder(
-        ref=ref,
+        ref=entry_ref(pair_id, when),
         pair_id=pair_id,
         action=Action.ENTER,
         direction=direction,
