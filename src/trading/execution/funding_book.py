@@ -36,7 +36,7 @@ class Holder:
 
 
 class FundingBook:
-    """Books each payment once: into the open pair, or into the trade that the pair has become since.
+    """Books each payment once, whole: into open pairs, or into the trades that they have become since.
 
     Who held what is read from the journal's fills, so that a payment heard after an exit, or by a later process,
     finds the same holders.
@@ -64,11 +64,15 @@ class FundingBook:
             log.info("funding_of_no_pair symbol=%s amount=%s", payment.symbol, payment.amount)
         try:
             with self._journal.transaction():
-                new = [(holder, share) for holder, share in shares if self._write(payment, holder, share)]
+                if not self._journal.record_funding(payment, {holder.pair_id: share for holder, share in shares}):
+                    return
+                for holder, share in shares:
+                    if holder.trade is not None:
+                        self._journal.update_trade(holder.trade.with_funding(payment.symbol, share))
         except JournalUnwritable as error:
             self._on_unwritable(error)  # recovery asks for it again
             return
-        for holder, share in new:
+        for holder, share in shares:
             self._apply(payment.symbol, holder, share)
 
     def is_of_open_pair(self, pair_id: str, payment: FundingPayment) -> bool:
@@ -108,12 +112,6 @@ class FundingBook:
             if trade.pair_id == pair_id and trade.entry_time < moment:
                 return trade.entry_time, trade
         return None
-
-    def _write(self, payment: FundingPayment, holder: Holder, share: Decimal) -> bool:
-        is_new = self._journal.record_funding(payment, holder.pair_id, share)
-        if is_new and holder.trade is not None:
-            self._journal.update_trade(holder.trade.with_funding(payment.symbol, share))
-        return is_new
 
     def _apply(self, symbol: str, holder: Holder, share: Decimal) -> None:
         trade = holder.trade

@@ -87,6 +87,11 @@ class JournalReads:
         same = (tables.fills.c.symbol == fill.symbol, tables.fills.c.trade_id == fill.trade_id)
         return bool(self._rows(select(tables.fills.c.id).where(*same)))
 
+    def has_funding(self, payment: FundingPayment) -> bool:
+        """True when this payment has been shared out."""
+        same = (tables.funding.c.symbol == payment.symbol, tables.funding.c.payment_id == payment.payment_id)
+        return bool(self._rows(select(tables.funding.c.id).where(*same)))
+
     def last_fills_ms(self) -> dict[str, int]:
         """The time of the newest fill by symbol, from which on the exchange is asked for more."""
         fills = tables.fills.c

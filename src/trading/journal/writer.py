@@ -63,7 +63,7 @@ def _put(table: Table, *, key: str, changes: Iterable[str]) -> Executable:
 _ADD_INTENT = insert(tables.intents)
 _ADD_OUTCOME = insert(tables.wire_outcomes)
 _ADD_FILL = upsert(tables.fills).on_conflict_do_nothing()
-_ADD_FUNDING = upsert(tables.funding).on_conflict_do_nothing()
+_ADD_FUNDING = insert(tables.funding)
 _PUT_ORDER = _put(tables.orders, key="client_order_id", changes=OrderReport.__dataclass_fields__)
 _PUT_POSITION = _put(tables.pair_positions, key="pair_id", changes=("state", "payload"))
 _PUT_RISK_STATE = _put(tables.risk_state, key="key", changes=("value",))
@@ -221,11 +221,15 @@ class Journal(JournalReads):
             row = {"run": self._run, "pair_id": pair_id, "ref": ref, **values}
             return self._execute(_ADD_FILL, row).rowcount == 1
 
-    def record_funding(self, payment: FundingPayment, pair_id: str, amount: Decimal) -> bool:
-        """The pair's share ``amount`` of a payment; False when it is already there."""
-        values = _row(payment) | {"amount": amount}
+    def record_funding(self, payment: FundingPayment, shares: Mapping[str, Decimal]) -> bool:
+        """A payment as it is shared out, by pair; False when it has been shared out before, to whomever."""
+        row = {"run": self._run} | _row(payment)
         with self.transaction():
-            return self._execute(_ADD_FUNDING, {"run": self._run, "pair_id": pair_id, **values}).rowcount == 1
+            if self.has_funding(payment):
+                return False
+            for pair_id, amount in shares.items():
+                self._execute(_ADD_FUNDING, row | {"pair_id": pair_id, "amount": amount})
+            return True
 
     def next_sequence(self) -> int:
         """1, 2, 3, … and never one of them twice in this file's life: the number in a client order id."""

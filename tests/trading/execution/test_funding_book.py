@@ -62,6 +62,19 @@ def test_funding_due_before_a_pair_was_entered_is_not_its(tmp_path):
     assert [(event.pair_id, event.amount) for event in rig.of(FundingBooked)] == [("A_B", D("-0.02"))]
 
 
+def test_a_booked_payment_is_not_shared_out_anew_when_another_holder_becomes_known(tmp_path):
+    """The other pair's fill is of before the payment, and booked after it: the shares stay what was paid."""
+
+    async def script(rig: Rig) -> None:
+        await rig.engine.execute(rig.enter())
+        rig.funding.book(payment("-0.02", DUE))
+        await rig.engine.execute(rig.enter("C_A", {"C": D(15), "A": D(-1)}))
+        rig.funding.book(payment("-0.02", DUE))
+
+    rig = play(tmp_path, script, market=shared_market(), pairs=SHARING)
+    assert [(event.pair_id, event.amount) for event in rig.of(FundingBooked)] == [("A_B", D("-0.02"))]
+
+
 def test_funding_of_the_exchange_reaches_the_leg_that_holds(tmp_path):
     async def script(rig: Rig) -> None:
         await rig.engine.execute(rig.enter())

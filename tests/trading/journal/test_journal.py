@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import threading
+from dataclasses import replace
 from datetime import timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -123,12 +124,12 @@ def test_an_order_is_known_as_it_was_last_reported(journal: Journal) -> None:
     assert journal.orders_of("P", "r") == (filled,)
 
 
-def test_a_funding_payment_counts_once_for_each_pair(journal: Journal) -> None:
+def test_a_funding_payment_is_shared_out_once(journal: Journal) -> None:
     payment = FundingPayment("f1", "ETHUSDT", Decimal("-0.3"), Decimal("0.0001"), Decimal("2281.87"), 5)
-    assert journal.record_funding(payment, "P", Decimal("-0.1"))
-    assert not journal.record_funding(payment, "P", Decimal("-0.1"))
-    assert journal.record_funding(payment, "Q", Decimal("-0.2"))
-    assert [paid.amount for pair in "PQ" for paid in journal.funding_of(pair)] == [Decimal("-0.1"), Decimal("-0.2")]
+    assert journal.record_funding(payment, {"P": Decimal("-0.1"), "Q": Decimal("-0.2")})
+    assert not journal.record_funding(payment, {"P": Decimal("-0.2"), "R": Decimal("-0.1")})
+    assert [paid.amount for pair in "PQR" for paid in journal.funding_of(pair)] == [Decimal("-0.1"), Decimal("-0.2")]
+    assert journal.record_funding(replace(payment, symbol="BTCUSDT"), {"R": Decimal("-0.3")})
 
 
 def test_a_position_is_restored_to_the_last_digit(path: Path) -> None:
