@@ -154,8 +154,8 @@ class Trader:
             return
         for symbol in FIRST_PRICES:
             ours = rig.ledger.net(symbol) + rig.engine.foreign.amount(symbol)
-            theirs = self._place.held(symbol) - self._place.unheard(rig, symbol)
-            if ours != theirs:
+            theirs = self._place.held(symbol)
+            if ours != theirs and ours != theirs - self._place.unheard(rig, symbol):
                 self._place.blame("I3", f"{symbol}: at rest the ledger holds {ours}, the exchange {theirs}")
 
     def _on_bars(self, rig: Rig, told: set[str]) -> None:

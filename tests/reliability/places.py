@@ -63,6 +63,7 @@ class Place:
     journals: list[MortalJournal] = field(default_factory=list)
     lives: list[Rig] = field(default_factory=list)
     taken_from: dict[str, str] = field(default_factory=dict)
+    taken: list[Fill] = field(default_factory=list)
     may_trade: bool = False
     _wires: set[asyncio.Task] = field(default_factory=set)
 
@@ -91,8 +92,8 @@ class Place:
         """Before a life sends its first order, its ledger is what the exchange holds, whatever it was told."""
         for symbol in self.exchange.source.symbols:
             ours = rig.ledger.net(symbol) + rig.engine.foreign.amount(symbol)
-            theirs = self.held(symbol) - self.unheard(rig, symbol)
-            if ours != theirs:
+            theirs = self.held(symbol)
+            if ours != theirs and ours != theirs - self.unheard(rig, symbol):
                 self.blame("I3", f"{symbol}: a life began to trade with {ours}, the exchange holds {theirs}")
 
     def wire(self, call: Coroutine[Any, Any, Any]) -> asyncio.Task:
@@ -105,6 +106,8 @@ class Place:
     def on_fill(self, fill: Fill) -> None:
         request = self.requests.get(fill.client_order_id)
         ref = request.group if request else self.taken_from[fill.client_order_id]
+        if request is None:
+            self.taken.append(fill)
         self.unhedged.traded(ref, fill.symbol, fill.signed_amount)
 
     def take_away(self, ref: str, symbol: str, share: str, *, prefix: str) -> None:
@@ -118,8 +121,7 @@ class Place:
 
     def unheard(self, rig: Rig, symbol: str) -> Decimal:
         """What somebody else has traded of a symbol and the bot has not booked yet: no order of its own tells of it."""
-        fills = (fill for fill in self.exchange.venue.fills if fill.client_order_id in self.taken_from)
-        return sum((f.signed_amount for f in fills if f.symbol == symbol and not rig.journal.has_fill(f)), D(0))
+        return sum((f.signed_amount for f in self.taken if f.symbol == symbol and not rig.journal.has_fill(f)), D(0))
 
     async def close(self) -> None:
         await end_all(self._wires)
