@@ -22,7 +22,7 @@ from brokers.simulated.gate import LASTING
 from ccxt_bt_bridge.clock import Clock
 from ccxt_bt_bridge.words import Bar
 from pairs.words import Direction, Pair, PairOrder, PairState
-from tests.brokers.markets import hours
+from tests.brokers.markets import HOUR_MS, hours
 from tests.reliability.draws import FIRST_PRICES, PAIRS, TRADED_HOURS, Day, draw
 from tests.reliability.judging import judge
 from tests.reliability.places import Place, Violation, live, open_place, reconcile, start_life
@@ -314,9 +314,11 @@ class Lives:
         return watched
 
     def _watched_halt(self, halt: Callable[[str, int], None]):
+        """A halted symbol has a price again when the market next moves: at the next hour."""
+
         def watched(symbol: str, until_ms: int) -> None:
             halt(symbol, until_ms)
-            self._excuse_until(until_ms)
+            self._excuse_until(-(-until_ms // HOUR_MS) * HOUR_MS)
 
         return watched
 
