@@ -32,6 +32,7 @@ from trading.journal.errors import JournalError
 from trading.order_manager import OrderManager
 from trading.order_monitor import OrderMonitor
 from trading.position_tracker import PositionTracker
+from trading.risk.state import GUARD_KEY, strictest
 from trading.risk_guard import RiskGuard
 from trading.signals import SignalAction, SignalStrength, SignalType, TradingSignal
 
@@ -102,7 +103,7 @@ class ExecutionEngine:
             longest_age_s=age_s if math.isfinite(age_s) else SIGNAL_AGE_S,
         )
         self._watch = PriceWatch(self._accounts, self.position_tracker, self.risk_guard, self._leave_beside)
-        self._watching: asyncio.Task[None] | None = None
+        self._watching: dict[str, asyncio.Task[None]] = {}
         self._commands: set[asyncio.Task[None]] = set()
         self._signals = self._successes = 0
 
@@ -149,12 +150,16 @@ class ExecutionEngine:
             await self.stop()
             raise
         if self._watch_s is not None:
-            self._watching = self._background.keep(self._watch.run(self._watch_s))
+            for name, account in self._accounts.items():
+                self._watching[name] = self._background.keep(self._watch.run(account, self._watch_s))
 
     async def stop(self) -> None:
-        """What is half-done is finished first; positions are kept. May be called again."""
+        """Nothing more is opened and what is half-done is finished first; positions are kept. May be called again."""
+        for account in self._accounts.values():
+            account.stop_adding()
         await self._background.end()
-        self._watching = None
+        self._watching.clear()
+        await asyncio.gather(*(account.come_to_rest() for account in self._accounts.values()))
         for name, account in self._accounts.items():
             self.order_manager.stop_serving(self._exchanges[name])
             await account.close()
@@ -274,12 +279,19 @@ class ExecutionEngine:
         self._background.keep(self._desk.leave(account, pair_id, reason))
 
     def _begin_books(self) -> None:
-        """The guard's equity, where no journal knows one."""
-        if any(account.floor.journal.risk_state("guard") for account in self._accounts.values()):
-            return
-        equity = self._watch.equity()
-        begun = {"equity": equity, "peak_equity": equity, "day_start_equity": equity}
-        self.risk_guard.restore(self.risk_guard.snapshot() | begun)
+        """The guard is one: each journal knows of it what any does. Its equity, where none does."""
+        journals = [account.floor.journal for account in self._accounts.values()]
+        known = [snapshot for journal in journals if (snapshot := journal.risk_state(GUARD_KEY)) is not None]
+        if known:
+            self.risk_guard.restore(strictest(known).snapshot())
+        else:
+            equity = self._watch.equity()
+            begun = {"equity": equity, "peak_equity": equity, "day_start_equity": equity}
+            self.risk_guard.restore(self.risk_guard.snapshot() | begun)
+        for journal in journals:
+            journal.save_risk_state(GUARD_KEY, self.risk_guard.snapshot())
+        for account in self._accounts.values():
+            account.restore()
 
     def _listen(self, name: str, account: EngineAccount) -> None:
         exchange = self._exchanges[name]
@@ -291,13 +303,12 @@ class ExecutionEngine:
     # commands
 
     def _on_broken(self) -> None:
-        """Nothing more is opened, and the person is told; where nobody watches any more, only a start goes on."""
-        is_watched = self._watching is None or not self._watching.done()
-        message = "a task of the engine broke; see the log" if is_watched else NOT_WATCHED
-        for account in self._accounts.values():
+        """Nothing more is opened, and the person is told; an account that nobody watches any more needs a start."""
+        for name, account in self._accounts.items():
+            is_watched = name not in self._watching or not self._watching[name].done()
             if not is_watched:
                 account.controls.nobody_decides = NOT_WATCHED
-            account.halt("task_broken", message)
+            account.halt("task_broken", "a task of the engine broke; see the log" if is_watched else NOT_WATCHED)
 
     def _command(self, work: Any) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(_done(work))

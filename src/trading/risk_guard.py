@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -96,9 +96,9 @@ class RiskGuard:
         """The entry of a pair that an earlier process held: it counts in full until a bar shows what it is."""
         self.exposure.reserve(order)
 
-    def adopt_only(self, pairs: Collection[str]) -> None:
-        """These alone are held after a restart: the half-open breaker waits for no other one."""
-        self._breaker.release_others(pairs)
+    def wait_for_no_one_else(self) -> None:
+        """All that earlier processes held is adopted: a half-open breaker waits for no other pair."""
+        self._breaker.release_others(self.exposure.pairs)
 
     def release(self, pair_id: str) -> None:
         """An approved entry came to nothing: give its reservation back."""

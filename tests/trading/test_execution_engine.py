@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -14,6 +15,7 @@ from brokers.simulated.exchange import SimulatedExchange
 from ccxt_bt_bridge.bt_time import ms_to_datetime
 from ccxt_bt_bridge.errors import ExchangeUnreachable
 from pairs.words import PairPosition, SpreadStatistics, entry_ref
+from tests.tasks import end_all
 from tests.trading.engines import BTC, ETH, WIDE, D, market, open_exchange, rule, started
 from tests.trading.runs import write_config
 from tests.virtual_time import run_virtual
@@ -24,9 +26,11 @@ from trading.events import Alarm
 from trading.execution.exchange_ports import ports_of
 from trading.execution.funding_book import FundingBook
 from trading.execution.price_watch import PriceWatch
+from trading.execution.settings import ExecutionSettings
 from trading.execution_engine import ExecutionEngine, ExecutionMode, SignalAction, SignalType, TradingSignal
 from trading.execution_models import ExecutionOrder, ExecutionStatus
-from trading.risk_guard import Breaker, RiskGuard
+from trading.risk.state import GUARD_KEY
+from trading.risk_guard import Breaker, RiskGuard, TrailingStop
 
 STILL = [50_000.0] * 30
 BUY = TradingSignal(symbol=BTC, action=SignalAction.BUY, quantity=0.01)
@@ -55,6 +59,10 @@ def books(engine: ExecutionEngine) -> Decimal:
 
 async def unreachable(symbol: str):
     raise ExchangeUnreachable(f"no quote of {symbol}")
+
+
+async def unreachable_account():
+    raise ExchangeUnreachable("no answer")
 
 
 class Kind(Enum):
@@ -332,6 +340,7 @@ def test_whoever_stops_waiting_stops_nothing(tmp_path):
         async with started(exchange, tmp_path) as engine:
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(engine.execute_signal(PAIR), 1.5)
+            await asyncio.sleep(10.0)
         assert (held(exchange, ETH), held(exchange, BTC)) == (D("0.25"), D("-0.010"))
 
     run_virtual(main())
@@ -544,6 +553,35 @@ def test_a_price_that_stays_away_is_told_once_each_time(tmp_path):
     run_virtual(main())
 
 
+@pytest.mark.parametrize("slow", [ETH, "another account"])
+def test_a_stop_waits_for_no_slow_price_of_another(tmp_path, slow):
+    async def main():
+        first, second = open_exchange(market(STILL)), open_exchange(market(STILL))
+        engine = ExecutionEngine({"two": second, "one": first}, risk_guard=RiskGuard(WIDE), watch_s=1.0)
+        await engine.start()
+        of_another = replace(BUY, symbol=ETH, quantity=0.1)
+        assert (await engine.execute_signal(of_another, "one" if slow == ETH else "two")).success
+        assert (await engine.execute_signal(replace(BUY, stop_loss=49_000.0), "one")).success
+
+        def quoted(ask, symbol_of):
+            async def quote(symbol):
+                if symbol_of == ETH == symbol:
+                    await asyncio.sleep(60.0)
+                real = await ask(symbol)
+                return replace(real, price=D(48_000)) if symbol == BTC else real
+
+            return quote
+
+        first.quote = quoted(first.quote, slow)
+        second.quote = quoted(second.quote, ETH)
+        await asyncio.sleep(8.0 if slow == ETH else 2.0)
+        assert held(first) == 0 and engine.position_tracker.position_history[0].close_reason == "stop_loss"
+        assert engine.risk_guard.breaker is Breaker.CLOSED
+        await engine.stop()
+
+    run_virtual(main())
+
+
 # the breaker and the emergency stop
 
 
@@ -595,6 +633,31 @@ def test_nobody_resumes_while_nobody_watches(tmp_path, monkeypatch):
             await engine.deactivate_circuit_breaker()
             assert (await engine.execute_signal(BUY)).success
         exchange.close()
+
+    run_virtual(main())
+
+
+def test_the_watch_of_one_account_breaks_without_that_of_another(tmp_path, monkeypatch):
+    real = PriceWatch.look
+
+    async def breaks_for_one(watch, account):
+        if account.name == "one":
+            raise TypeError("a defect")
+        await real(watch, account)
+
+    async def main():
+        first, second = open_exchange(market(STILL)), open_exchange(market(FALLING))
+        engine = ExecutionEngine({"one": first, "two": second}, risk_guard=RiskGuard(WIDE), watch_s=300.0)
+        await engine.start()
+        play = asyncio.ensure_future(second.run_market())
+        assert (await engine.execute_signal(replace(BUY, stop_loss=48_000.0), "two")).success
+        monkeypatch.setattr(PriceWatch, "look", breaks_for_one)
+        await asyncio.sleep(4 * 3_600.0)
+        assert engine.is_halted and held(second) == 0
+        with pytest.raises(CommandRefused, match="nobody watches"):
+            await engine.deactivate_circuit_breaker()
+        await engine.stop()
+        await end_all([play])
 
     run_virtual(main())
 
@@ -651,6 +714,57 @@ def test_the_emergency_stop_closes_everything_and_latches(tmp_path):
 
 
 # lives of an engine
+
+
+def test_a_stop_opens_nothing_more_and_lets_what_is_held_be_closed(tmp_path):
+    settings = ExecutionSettings(slice_notional=1_200.0, slice_pause_s=30.0, leverage=50.0)
+
+    async def main():
+        first, second = open_exchange(market(STILL), latency_ms=100.0), open_exchange(market(STILL), latency_ms=100.0)
+        terms = {"risk_guard": RiskGuard(WIDE), "watch_s": None, "settings": settings}
+        engine = ExecutionEngine({"one": first, "two": second}, **terms)
+        await engine.start()
+        assert (await engine.execute_signal(BUY, "two")).success
+        entry = asyncio.ensure_future(engine.execute_signal(replace(PAIR, suggested_position_size=0.5), "one"))
+        await asyncio.sleep(5.0)
+        slice_of_it = held(first, ETH), held(first, BTC)
+        stopped = asyncio.ensure_future(engine.stop())
+        await asyncio.sleep(5.0)
+        assert (await engine.execute_signal(BUY, "one")).error == "the engine is stopping"
+        assert (await engine.close_position(BTC, "two")).success and held(second) == 0
+        await stopped
+        assert all(slice_of_it) and (held(first, ETH), held(first, BTC)) == slice_of_it
+        assert entry.done() and entry.result().success
+
+    run_virtual(main())
+
+
+def test_a_stop_carries_out_what_was_asked_for_just_before(tmp_path):
+    async def main():
+        exchange = open_exchange(market(STILL), latency_ms=100.0)
+        async with started(exchange, tmp_path) as engine:
+            await engine.execute_signal(BUY)
+            account = engine._accounts["mock"]
+            position = account.position("mock:BTCUSDT")
+            order = position.exit_order({BTC: 50_000.0}, account.now, "closed")
+            closing = asyncio.ensure_future(account.execute(order, account.pairs[order.pair_id]))
+            while not account.under_way:
+                await asyncio.sleep(0)
+        assert closing.done() and closing.result().error == "" and held(exchange) == 0
+
+    run_virtual(main())
+
+
+def test_a_stop_waits_for_an_emergency_stop_under_way(tmp_path):
+    async def main():
+        exchange = open_exchange(market(STILL), latency_ms=100.0)
+        async with started(exchange, tmp_path) as engine:
+            await engine.execute_signal(BUY)
+            emergency = asyncio.ensure_future(engine.emergency_stop_all())
+            await asyncio.sleep(0.01)
+        assert (await emergency)["state"] == {"mock": "flat"} and held(exchange) == 0
+
+    run_virtual(main())
 
 
 def test_the_next_process_knows_what_was_open_with_its_stops(tmp_path):
@@ -715,6 +829,97 @@ def test_entries_of_one_moment_have_references_of_their_own(tmp_path):
         async with started(open_exchange(market(STILL)), tmp_path) as engine:
             times = [engine._accounts["mock"].next_entry_time() for _ in range(3)]
             assert len({entry_ref("P", when) for when in times}) == 3
+
+    run_virtual(main())
+
+
+RISEN = [50_000.0, 50_000.0, 52_000.0, 54_000.0, 53_500.0, *[53_500.0] * 20]
+
+
+def test_the_next_process_knows_what_the_guard_has_seen(tmp_path):
+    """After a kill: what it knew when ledger and exchange agreed last."""
+
+    async def main():
+        exchange = open_exchange(market(RISEN), tmp_path / "exchange.sqlite")
+        limits = replace(WIDE, trailing_stop=TrailingStop(5.0, 50.0))
+        async with started(exchange, tmp_path, moves=True, watch_s=60.0, risk_guard=RiskGuard(limits)) as engine:
+            await engine.execute_signal(replace(BUY, quantity=0.1))
+            await asyncio.sleep(5 * 3_600.0 + 10.0)
+            seen = engine.risk_guard.snapshot()
+            assert seen["peak_equity"] > 10_300.0 and seen["best_profit_pct"]["mock:BTCUSDT"] > 7.0
+            assert engine._accounts["mock"].floor.journal.risk_state(GUARD_KEY) == seen
+            engine.risk_guard.state.peak_equity = seen["peak_equity"] = 11_000.0
+        async with started(exchange, tmp_path, risk_guard=RiskGuard(limits)) as engine:
+            assert engine.risk_guard.snapshot() == seen
+        exchange.close()
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("names", ["ab", "ba"])
+def test_the_guard_of_several_accounts_knows_what_each_journal_does(tmp_path, names):
+    """Whichever starts last; also what was seen while one of them was not there."""
+
+    async def main():
+        exchanges = {name: open_exchange(market(STILL), tmp_path / f"{name}.sqlite") for name in "ab"}
+
+        @asynccontextmanager
+        async def running(names):
+            chosen = {name: exchanges[name] for name in names}
+            guard = RiskGuard(WIDE, max_stops_per_pair=9)
+            engine = ExecutionEngine(chosen, risk_guard=guard, state_dir=tmp_path, watch_s=None)
+            await engine.start()
+            try:
+                yield engine
+            finally:
+                await engine.stop()
+
+        async with running("ab") as engine:
+            assert (await engine.execute_signal(BUY, "b")).success
+        async with running("a") as engine:
+            for reason in ("closed", "stop"):
+                assert (await engine.execute_signal(BUY)).success
+                assert (await engine.close_position(BTC, reason=reason)).success
+            engine.risk_guard.halt("a_defect", engine._accounts["a"].now)
+        async with running(names) as engine:
+            state = engine.risk_guard.state
+            assert (state.breaker_reason, state.trades_today) == ("a_defect", 3)
+            assert state.stops_today == {"a:BTCUSDT": 1}
+            both = [account.floor.journal.risk_state(GUARD_KEY) for account in engine._accounts.values()]
+            assert both[0] == both[1]
+        for exchange in exchanges.values():
+            exchange.close()
+
+    run_virtual(main())
+
+
+def test_a_disk_that_refuses_breaks_no_stop(tmp_path):
+    async def main():
+        exchange = open_exchange(market(STILL), tmp_path / "exchange.sqlite")
+        async with started(exchange, tmp_path) as engine:
+            alarms = alarms_of(engine)
+            engine._accounts["mock"].floor.journal._connection.exec_driver_sql("PRAGMA query_only = ON")
+        assert any(alarm.startswith("nothing more is sent") for alarm in alarms)
+        async with started(exchange, tmp_path) as engine:
+            assert (await engine.execute_signal(BUY)).success
+        exchange.close()
+
+    run_virtual(main())
+
+
+def test_a_start_that_fails_leaves_what_the_journal_knows_of_the_guard(tmp_path):
+    async def main():
+        exchange = open_exchange(market(STILL), tmp_path / "exchange.sqlite")
+        async with started(exchange, tmp_path) as engine:
+            await engine.execute_signal(BUY)
+            seen = engine.risk_guard.snapshot()
+        both = {"mock": exchange, "other": open_exchange(market(STILL))}
+        both["other"].account = unreachable_account
+        with pytest.raises(ExchangeUnreachable):
+            await ExecutionEngine(both, state_dir=tmp_path).start()
+        async with started(exchange, tmp_path) as engine:
+            assert engine.risk_guard.snapshot() == seen
+        exchange.close()
 
     run_virtual(main())
 

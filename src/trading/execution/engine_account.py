@@ -17,7 +17,7 @@ from ccxt_bt_bridge.background import Background
 from ccxt_bt_bridge.bt_time import ms_to_datetime
 from ccxt_bt_bridge.errors import BridgeError
 from ccxt_bt_bridge.words import Market
-from pairs.words import Pair, PairOrder, PairPosition, PairState
+from pairs.words import Action, Pair, PairOrder, PairPosition, PairState
 from trading.control.controls import Controls
 from trading.events import (
     Alarm,
@@ -36,6 +36,7 @@ from trading.execution.pair_ledger import PairLedger
 from trading.execution.settings import ExecutionSettings
 from trading.execution.wire_guard import WireLimits
 from trading.execution_models import ExecutionOrder, finished_order
+from trading.journal.errors import JournalUnwritable
 from trading.journal.writer import Journal
 from trading.risk.state import GUARD_KEY
 from trading.risk_guard import RiskGuard
@@ -72,7 +73,8 @@ class Outcome:
 
 
 class EngineAccount:
-    """Opened by ``open_account``, then ``start``; ``close`` at the end. Positions are kept."""
+    """Opened by ``open_account``, then ``restore`` and ``start``; at the end ``stop_adding``, ``come_to_rest`` and
+    ``close``. Positions are kept."""
 
     def __init__(
         self,
@@ -91,7 +93,7 @@ class EngineAccount:
         self._closing, self._background = closing, Background(log, self._on_broken)
         self._outcomes: dict[str, str] = {}
         self._orders: dict[str, list[ExecutionOrder]] = {}
-        self._last_entry_ms = 0
+        self._last_entry_ms, self._takes_entries = 0, True
         self.bus.add(self._on_event)
         self.floor: Floor = build_floor(
             market=ports.market,
@@ -121,14 +123,20 @@ class EngineAccount:
 
     # start and stop
 
-    async def start(self) -> None:
-        """Recover: the journal, then the exchange; only then is anything traded. Raises ``ExchangeUnreachable``."""
+    def restore(self) -> None:
+        """From the journal alone. All accounts do so before one of them starts, which may change the guard."""
         floor = self.floor
-        self._background.keep(floor.follow_account(self.ports.trading.events()))
         for pair_id, stored in floor.journal.positions().items():
             if stored.state is not PairState.FLAT:
                 self.pairs[pair_id] = Pair(pair_id, *_two(leg["symbol"] for leg in stored.payload["legs"]))
         floor.recovery.restore(floor.journal.run or 1)
+        floor.reconciler.on_agreed = self.keep_guard
+        self._closing.callback(self.keep_guard)  # not before: a start that failed would forget
+
+    async def start(self) -> None:
+        """After ``restore``: ask the exchange; only then is anything traded. Raises ``ExchangeUnreachable``."""
+        floor = self.floor
+        self._background.keep(floor.follow_account(self.ports.trading.events()))
         mismatches = await floor.recovery.reconcile(self.rules)
         if mismatches:
             self.halt("ledger_mismatch", f"{'; '.join(map(str, mismatches))}. Close the difference by hand.")
@@ -138,12 +146,20 @@ class EngineAccount:
         self._background.keep(floor.reconciler.run())
         self._background.keep(self._follow_connections())
 
-    async def close(self) -> None:
-        """What is half-done is finished first, for ``STOP_LIMIT_S`` at most. May be called again."""
+    def stop_adding(self) -> None:
+        """From now on there are exits only, and a pair under way is finished as far as it is."""
+        self._takes_entries = False
+        self.floor.engine.stop_adding()
+
+    async def come_to_rest(self) -> None:
+        """Wait for what is half-done, for ``STOP_LIMIT_S`` at most."""
         waited_s = 0.0
-        while self.floor.engine.half_done and waited_s < STOP_LIMIT_S:
+        while self._is_half_done and waited_s < STOP_LIMIT_S:
             await asyncio.sleep(STOP_POLL_S)
             waited_s += STOP_POLL_S
+
+    async def close(self) -> None:
+        """After ``stop_adding`` and ``come_to_rest``. May be called again."""
         await self.floor.kill_switch.close()
         await self._background.end()
         self._closing.close()
@@ -159,6 +175,8 @@ class EngineAccount:
         """``levels``: what is kept with the position, as JSON values. Whoever waits may stop waiting: it goes on."""
         if order.pair_id in self._orders:
             return Outcome("busy: another signal of it is under way", ())
+        if order.action is Action.ENTER and not self._takes_entries:
+            return Outcome("the engine is stopping", ())
         self.pairs[order.pair_id] = pair
         self._orders[order.pair_id] = []
         task = asyncio.get_running_loop().create_task(self._execute(order, levels))
@@ -202,8 +220,12 @@ class EngineAccount:
     def now(self) -> datetime:
         return ms_to_datetime(self.ports.clock.now_ms())
 
-    def save_guard(self) -> None:
-        self.floor.journal.save_risk_state(GUARD_KEY, self.floor.guard.snapshot())
+    def keep_guard(self) -> None:
+        """On disk; where that refuses nothing more is opened, and everything else goes on."""
+        try:
+            self._save_guard()
+        except JournalUnwritable as error:
+            self.floor.engine.on_unwritable(error)
 
     def halt(self, reason: str, message: str) -> None:
         self.floor.guard.halt(reason, self.now)
@@ -214,6 +236,13 @@ class EngineAccount:
         self.bus.publish(Alarm(self.now, f"{self.name}: {message}", critical=True))
 
     # the parts
+
+    @property
+    def _is_half_done(self) -> bool:
+        """Also by what was asked for and has not begun."""
+        floor = self.floor
+        under_way = floor.engine.half_done | self.under_way - floor.engine.waiting
+        return bool(under_way) or floor.kill_switch.is_under_way
 
     def _wire_limits(self, terms: AccountTerms, equity: Decimal, guard: RiskGuard) -> WireLimits:
         if terms.wire_limits is not None:
@@ -234,12 +263,15 @@ class EngineAccount:
         async for connection in self.ports.market.connections():
             self.floor.note_connection(connection)
 
+    def _save_guard(self) -> None:
+        self.floor.journal.save_risk_state(GUARD_KEY, self.floor.guard.snapshot())
+
     def _note_levels(self, pair_id: str, levels: Mapping[str, Any]) -> None:
         """One commit with the guard's state: before the order, and not again with each fill."""
         held = {name: kept for name, kept in self.levels.items() if self.floor.ledger.position(name) is not None}
         self.levels = held | {pair_id: dict(levels)}
         with self.floor.journal.transaction():
-            self.save_guard()
+            self._save_guard()
             self.floor.journal.save_risk_state(LEVELS_KEY, self.levels)
 
     def _on_event(self, event: Event) -> None:

@@ -6,16 +6,16 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from pairs.words import PairPosition, PairState
 from trading.execution.engine_account import EngineAccount
 from trading.execution.tracked import name_of
-from trading.journal.errors import JournalUnwritable
 from trading.position_tracker import PositionTracker, TrackedPosition
 from trading.risk_guard import Breaker, RiskGuard
 
 UNSEEN_ALARM_S = 120.0
+QUOTE_LIMIT_S = 5.0  # the stops of the other symbols wait for it
 
 Leave = Callable[[EngineAccount, str, str], None]
 
@@ -32,11 +32,11 @@ class PriceWatch:
         self._blind: set[tuple[str, str]] = set()  # account and what could not be looked at the last time
         self._unseen: dict[tuple[str, str], float] = {}  # account and symbol: since when, infinite when it was told
 
-    async def run(self, every_s: float) -> None:
+    async def run(self, account: EngineAccount, every_s: float) -> None:
+        """Beside those of the others: no account waits for the exchange of another."""
         while True:
             await asyncio.sleep(every_s)
-            for account in tuple(self._accounts.values()):
-                await self.look(account)
+            await self.look(account)
 
     async def look(self, account: EngineAccount) -> None:
         """At everything that an account holds, once; what cannot be looked at is told and hides nothing else."""
@@ -74,10 +74,7 @@ class PriceWatch:
             self._close(account, risk_exit.pair_id, risk_exit.reason)
         if guard.breaker is not before:
             for account in self._accounts.values():
-                try:
-                    account.save_guard()
-                except JournalUnwritable as error:
-                    account.floor.engine.on_unwritable(error)
+                account.keep_guard()
 
     def _note_unseen(self, account: EngineAccount, symbols: Iterable[str]) -> None:
         """A price that stays away is told once: without it no stop works."""
@@ -97,8 +94,9 @@ class PriceWatch:
             self._close(account, position.pair_id, reason)
 
     async def _price(self, account: EngineAccount, symbol: str) -> dict[str, float]:
-        with self._told(account, f"the price of {symbol}"):
-            return await account.prices((symbol,))
+        with self._told(account, f"the price of {symbol}"), suppress(TimeoutError):
+            async with asyncio.timeout(QUOTE_LIMIT_S):
+                return await account.prices((symbol,))
         return {}
 
     @contextmanager

@@ -62,10 +62,10 @@ class Recovery:
         for stored in self._journal.positions().values():
             if stored.state is not PairState.FLAT:
                 self._restore_pair(stored, run)
-        self._guard.adopt_only(self._ledger.open_pairs)
 
     async def reconcile(self, symbols: Iterable[str]) -> tuple[Mismatch, ...]:
         """Resolve what was under way, then compare with the exchange, exactly. Sends nothing but cancels."""
+        self._guard.wait_for_no_one_else()
         await self._orders.resume(self._journal.unresolved_intents())
         await self._adopt_funding()
         mismatches = await self._reconciler.begin(symbols)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
 from typing import Any
@@ -13,7 +13,7 @@ GUARD_KEY = "guard"
 
 
 class Breaker(Enum):
-    """CLOSED trades; REDUCE_ONLY only exits; HALTED sends nothing on its own."""
+    """CLOSED trades; REDUCE_ONLY only exits; HALTED sends nothing on its own. The mildest first."""
 
     CLOSED = "closed"
     REDUCE_ONLY = "reduce_only"
@@ -72,6 +72,45 @@ def restored(snapshot: Mapping[str, Any]) -> RiskState:
     known.trips = [(when, reason) for when, reason in known.trips]
     known.failures = [(when, is_lost) for when, is_lost in known.failures]
     return known
+
+
+def strictest(snapshots: Sequence[Mapping[str, Any]]) -> RiskState:
+    """What one guard must remember, by what several journals know of it: nothing gets milder.
+
+    Each may be older than the others, and of other accounts beside its own: the highest equity counts, which makes the
+    losses largest. What is counted by day is of the latest one.
+    """
+    known = [restored(snapshot) for snapshot in snapshots]
+    day = max(state.day for state in known)
+    today = [state for state in known if state.day == day]
+    severest = max(known, key=_severity)
+    return replace(
+        severest,
+        peak_equity=max(state.peak_equity for state in known),
+        equity=max(state.equity for state in known),
+        day=day,
+        day_start_equity=max(state.day_start_equity for state in known),
+        trades_today=max(state.trades_today for state in today),
+        best_profit_pct=_largest(state.best_profit_pct for state in known),
+        stops_today=_largest(state.stops_today for state in today),
+        quarantine=_largest(state.quarantine for state in known),
+        failures=sorted({failure for state in known for failure in state.failures}),
+        trips=sorted({trip for state in known for trip in state.trips}),
+    )
+
+
+def _severity(state: RiskState) -> tuple[object, ...]:
+    """Closed, it is severer where one pair may try first, and more so where a certain one does already."""
+    latches = not state.breaker_until
+    return list(Breaker).index(Breaker(state.breaker)), latches, state.breaker_until, bool(state.probe), state.probe
+
+
+def _largest(tables: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The largest value of each name."""
+    largest: dict[str, Any] = {}
+    for table in tables:
+        largest |= {name: max(value, largest.get(name, value)) for name, value in table.items()}
+    return largest
 
 
 @dataclass(frozen=True, slots=True)
