@@ -186,7 +186,7 @@ async def _trade(rig: Rig, operation: Operation, entered) -> None:
         await rig.engine.execute(rig.leave())
     if operation.loses:
         share, prefix = operation.loses
-        rig.world.take_away(rig.enter().ref, FIRST, share, prefix=prefix)
+        rig.world.take_away(rig.engine.book.entry("A_B").ref, FIRST, share, prefix=prefix)
         while rig.state() is PairState.OPEN or not rig.engine.is_idle:
             await asyncio.sleep(1.0)
     if operation.stops:

@@ -55,7 +55,8 @@ def no_crash(operation: str, *outcomes: str) -> Check:
 
 
 def foreign_position(desk: Desk) -> list[str]:
-    """A position is gone while the bot was dead, and at first the account cannot be asked: nothing may be sent."""
+    """A leg is gone while the bot was dead, and at first the account cannot be asked: the other one is closed after it
+    could, and of the one that is gone nothing may be sent."""
 
     async def main() -> list[str]:
         place = open_place(desk.folder / "foreign")
@@ -83,7 +84,8 @@ def foreign_position(desk: Desk) -> list[str]:
                         await again.engine.execute(again.leave())
                         break
             await again.stop()
-            return [f"{len(again.port.sent)} orders were sent"] if again.port.sent else []
+            sent = [request.symbol for request in again.port.sent]
+            return [] if sent == ["B"] else [f"orders were sent of {sent}"]
         finally:
             await place.close()
 

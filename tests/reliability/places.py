@@ -105,10 +105,11 @@ class Place:
 
     def on_fill(self, fill: Fill) -> None:
         request = self.requests.get(fill.client_order_id)
-        ref = request.group if request else self.taken_from[fill.client_order_id]
-        if request is None:
+        if request is not None:
+            self.unhedged.traded(request.group, fill.symbol, fill.signed_amount)
+        elif fill.client_order_id in self.taken_from:
             self.taken.append(fill)
-        self.unhedged.traded(ref, fill.symbol, fill.signed_amount)
+            self.unhedged.traded(self.taken_from[fill.client_order_id], fill.symbol, fill.signed_amount)
 
     def take_away(self, ref: str, symbol: str, share: str, *, prefix: str) -> None:
         """Somebody else closes a share of what is held of a symbol, all of which belongs to ``ref``. ``prefix``: by
