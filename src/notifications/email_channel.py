@@ -99,9 +99,11 @@ class EmailChannel:
 
     async def _with_server(self, act: Callable[[aiosmtplib.SMTP], Awaitable[None]]) -> Delivery:
         server: aiosmtplib.SMTP | None = None
+        transport: asyncio.BaseTransport | None = None  # of a connection that is cut the server forgets it unclosed
         try:
             server = self._server()
             await server.connect()
+            transport = server.transport
             if self._settings.user:
                 await server.login(self._settings.user, self._settings.password)
             await act(server)
@@ -110,7 +112,7 @@ class EmailChannel:
             return verdict(error, self._settings.address)
         finally:
             if server is not None:
-                await _leave(server)
+                await _leave(server, transport or server.transport)
 
     async def _hand_over(self, server: aiosmtplib.SMTP, message: EmailMessage) -> None:
         refused, _ = await server.send_message(message)
@@ -211,9 +213,8 @@ def _line(text: str) -> str:
     return " ".join(text.split())[:LONGEST_REASON]
 
 
-async def _leave(server: aiosmtplib.SMTP) -> None:
+async def _leave(server: aiosmtplib.SMTP, transport: asyncio.BaseTransport | None) -> None:
     """Politely, where the other side still answers; then at once."""
-    transport = server.transport
     with suppress(Exception):
         await server.quit(timeout=LEAVING_S)
     server.close()
