@@ -2,6 +2,7 @@
 
 BridgeError
 ├── ExchangeUnreachable   a read failed: keep the last known state, try again, never take it for "nothing"
+│   ├── MarketHalted      the symbol does not trade at the moment: wait until it does
 │   ├── MarketClosed      the symbol trades no more (delisted, market over): nothing can be sent, tell the person
 │   ├── RateBanned        the exchange wants silence until ``until_ms``: send nothing before
 │   └── KeyRefused        the key is wrong, revoked or lacks a permission: open nothing more, tell the person
@@ -21,6 +22,10 @@ class BridgeError(Exception):
 
 class ExchangeUnreachable(BridgeError):
     """A read got no trustworthy answer."""
+
+
+class MarketHalted(ExchangeUnreachable):
+    """No trade can be had now; the symbol will trade again."""
 
 
 class MarketClosed(ExchangeUnreachable):

@@ -40,7 +40,8 @@ class MarketPort(Protocol):
         """Closed bars as they close, in time order, those of one moment together. Ends when the market ends."""
 
     async def quote(self, symbol: str) -> Quote:
-        """The price now."""
+        """The price now. Raises ``MarketHalted`` or ``MarketClosed`` for a symbol that has none, and
+        ``ExchangeUnreachable`` for a question that failed."""
 
     def prices(self) -> AsyncIterator[Quote]:
         """Last prices as the market tells them of itself, also between bars where it does; a symbol's in time order.

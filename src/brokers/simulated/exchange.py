@@ -14,7 +14,7 @@ from brokers.simulated.store import ExchangeStore
 from brokers.simulated.trading import SimulatedTrading
 from brokers.simulated.venue import OPENING_SETTINGS, Venue, VenueTerms
 from ccxt_bt_bridge.clock import Clock
-from ccxt_bt_bridge.errors import ExchangeUnreachable, MarketClosed, MarketUnknown
+from ccxt_bt_bridge.errors import MarketClosed, MarketHalted, MarketUnknown
 from ccxt_bt_bridge.words import AccountSettings, Bar, Market, Quote, UserEvent
 
 
@@ -122,7 +122,7 @@ class SimulatedExchange(SimulatedTrading):
         return await self._answer(self.tape.klines(symbol, limit=limit), fault)
 
     async def quote(self, symbol: str) -> Quote:
-        """Raises ``ExchangeUnreachable`` while the symbol is halted: an old price is not a quote.
+        """Raises ``MarketHalted`` while the symbol is halted: an old price is not a quote.
 
         ``MarketClosed`` means that it will not come back.
         """
@@ -131,7 +131,7 @@ class SimulatedExchange(SimulatedTrading):
         if price is None and self.tape.is_over(symbol):
             raise MarketClosed(f"{symbol} trades no more")
         if price is None:
-            raise ExchangeUnreachable(f"{symbol} does not trade at the moment; there is no quote")
+            raise MarketHalted(f"{symbol} does not trade at the moment; there is no quote")
         return await self._answer(Quote(symbol, price, self.clock.now_ms()), fault)
 
     def _known(self, symbol: str) -> str:
