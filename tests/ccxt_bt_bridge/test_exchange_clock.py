@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -48,6 +49,23 @@ def test_it_never_goes_back_but_signs_with_the_best_estimate():
     assert clock.now_ms() == 9_000
     clock.measure([sample(100.0, 0.0, 5_000)])
     assert (clock.now_ms(), clock.signing_ms()) == (9_000, 5_000)
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_a_sleeper_that_is_woken_and_cancelled_at_once_is_cancelled(turns):
+    async def sleep() -> bool:
+        clock = ExchangeClock(asyncio.get_running_loop().time)
+        sleeper = asyncio.create_task(clock.sleep_until(10**9))
+        for _ in range(4):
+            await asyncio.sleep(0)
+        assert clock.observe(10**6)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        sleeper.cancel()
+        await asyncio.wait([sleeper], timeout=1.0)
+        return sleeper.cancelled()
+
+    assert run_virtual(sleep())
 
 
 def test_what_the_exchange_said_earlier_moves_nothing():
