@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from pairs.given import given_number
@@ -20,10 +21,10 @@ from pairs.words import Action, Approved, Direction, LegOrder, PairOrder, PairPo
 from trading.risk.breaker import CircuitBreaker
 from trading.risk.exposure import Exposure
 from trading.risk.limits import RiskLimits, TrailingStop
+from trading.risk.margins import Margins
 from trading.risk.quarantine import Quarantine
 from trading.risk.state import Breaker, LimitReached, RiskListener, RiskNotice, RiskState, restored
 from trading.risk.stops import (
-    MarginSeen,
     RiskExit,
     liquidation_distance_pct,
     liquidation_exits,
@@ -58,20 +59,37 @@ class RiskGuard:
         self.exposure = Exposure()
         self._listeners: list[RiskListener] = []
         self._worst_loss_pct = 0.0
-        self._margin: MarginSeen | None = None
+        self._margins = Margins(self.limits, self.exposure)
         self._time = NO_TIME_YET
-        self._use(RiskState(peak_equity=equity, equity=equity, day_start_equity=equity))
+        state = RiskState(peak_equity=equity, equity=equity, day_start_equity=equity)
+        self._breaker = CircuitBreaker(self.limits, state, self._tell)
+        self._use(state)
+
+    def tell_accounts_apart(self, account_of: Callable[[str], str]) -> None:
+        """Pairs stand on several accounts: ``account_of`` a pair. Each is liquidated by itself."""
+        self._margins.account_of = account_of
 
     def add_listener(self, listener: RiskListener) -> None:
         """Told of every trip, limit and quarantine; one that raises is not asked to stop anything."""
         self._listeners.append(listener)
 
+    def remove_listener(self, listener: RiskListener) -> None:
+        """It hears of nothing more."""
+        self._listeners.remove(listener)
+
     # once per bar
 
     def on_bar(
-        self, time: datetime, equity: float, positions: Mapping[str, PairPosition], prices: Mapping[str, float]
+        self,
+        time: datetime,
+        equity: float,
+        positions: Mapping[str, PairPosition],
+        prices: Mapping[str, float],
+        by_account: Mapping[str, float] | None = None,
     ) -> list[RiskExit]:
-        """Take the equity and the positions at a bar's close; returns the pairs that must be left."""
+        """Take the equity and the positions at a bar's close; returns the pairs that must be left. ``by_account``: the
+        equity of each, where there are several."""
+        self._margins.equity = by_account or {}
         try:
             return self._on_bar(time, equity, positions, prices)
         except Exception as error:
@@ -92,9 +110,14 @@ class RiskGuard:
         self.state.trades_today += 1
         return Approved(order)
 
-    def adopt(self, order: PairOrder) -> None:
-        """The entry of a pair that an earlier process held: it counts in full until a bar shows what it is."""
+    def adopt(self, order: PairOrder, *, is_open: bool = False) -> None:
+        """The entry of a pair that an earlier process held: it counts in full until a bar shows what it is.
+
+        ``is_open``: it came about, whatever the state that was saved before says of it.
+        """
         self.exposure.reserve(order)
+        if is_open and self.state.probe == order.pair_id:
+            self._breaker.entry_opened()
 
     def wait_for_no_one_else(self) -> None:
         """All that earlier processes held is adopted: a half-open breaker waits for no other pair."""
@@ -131,9 +154,9 @@ class RiskGuard:
         """Those of ``positions`` whose own stop-loss, take-profit or trailing stop is reached at these prices."""
         return pair_stops(self.limits, positions, prices, self.state.best_profit_pct)
 
-    def note_margin(self, equity: float, maintenance: float) -> None:
+    def note_margin(self, equity: float, maintenance: float, account: str = "") -> None:
         """What the account says of itself, in quote currency, where an exchange does."""
-        self._margin = MarginSeen(equity, maintenance, self.exposure.gross)
+        self._margins.note(account, equity, maintenance)
 
     # breaker
 
@@ -146,7 +169,8 @@ class RiskGuard:
 
     @property
     def halts(self) -> int:
-        """How often something has demanded that nothing be opened, also when it was so already."""
+        """How often something has demanded that nothing be opened, also when it was so already; what every bar finds
+        again is one demand."""
         return self._breaker.demands
 
     def cool_down(self, reason: str, time: datetime, seconds: float | None = None) -> None:
@@ -183,7 +207,7 @@ class RiskGuard:
             self.state,
             self.exposure,
             worst_loss_pct=self._worst_loss_pct,
-            distance_pct=self._distance_pct(self.exposure.gross),
+            distance_pct=self._margins.least_pct(self.state.equity),
         )
 
     # used alone
@@ -240,7 +264,7 @@ class RiskGuard:
     def _use(self, state: RiskState) -> None:
         self.state = state
         self._day: date | None = date.fromisoformat(state.day) if state.day else None
-        self._breaker = CircuitBreaker(self.limits, state, self._tell)
+        self._breaker.use(state)
         self._quarantine = Quarantine(self.limits, state, self._tell)
 
     def _on_bar(
@@ -248,7 +272,7 @@ class RiskGuard:
     ) -> list[RiskExit]:
         self._time = max(time, self._time)
         if not math.isfinite(equity):
-            self._breaker.trip(Breaker.HALTED, "equity_unknown", time)
+            self._breaker.stand(Breaker.HALTED, "equity_unknown", time)
             return []
         self._begin_day(time, equity)
         self._breaker.pass_time(time)
@@ -263,11 +287,21 @@ class RiskGuard:
     ) -> list[RiskExit]:
         self._look_over(positions, prices)
         exits = self.pair_stops(positions, prices)
-        if self._is_margin_call():
-            self._breaker.trip(Breaker.REDUCE_ONLY, "margin_call", time)
-            return [RiskExit(pair_id, "margin_call") for pair_id, p in positions.items() if p.is_open]
-        least = self.limits.min_liquidation_distance_pct
-        return exits if least is None else exits + liquidation_exits(least, self._distance_pct, self.exposure, exits)
+        called = [account for account in self._margins.accounts if self._is_margin_call(account)]
+        if called:
+            self._breaker.stand(Breaker.REDUCE_ONLY, "margin_call", time)
+            open_pairs = (pair_id for pair_id, position in positions.items() if position.is_open)
+            gone = [RiskExit(p, "margin_call") for p in open_pairs if self._margins.account(p) in called]
+            left = {risk_exit.pair_id for risk_exit in gone}
+            exits = gone + [risk_exit for risk_exit in exits if risk_exit.pair_id not in left]
+        if self.limits.min_liquidation_distance_pct is not None:
+            for account in self._margins.accounts:
+                exits += self._liquidation_exits(account, self.limits.min_liquidation_distance_pct, exits)
+        return exits
+
+    def _liquidation_exits(self, account: str, least: float, known: list[RiskExit]) -> list[RiskExit]:
+        distance_pct = partial(self._margins.distance_pct, account, equity=self.state.equity)
+        return liquidation_exits(least, distance_pct, self._margins.exposure_of(account), known)
 
     def _look_over(self, positions: Mapping[str, PairPosition], prices: Mapping[str, float]) -> None:
         """What is kept of pairs: the worst loss now, and no best profit of one that is gone."""
@@ -281,7 +315,10 @@ class RiskGuard:
         self._breaker.pass_time(order.decided_at)
         limits, state, exposure = self.limits, self.state, self.exposure
         gross = exposure.gross + order.gross_notional
-        least = limits.min_liquidation_distance_pct
+        least, account = limits.min_liquidation_distance_pct, self._margins.account(order.pair_id)
+        of_account = self._margins.exposure_of(account).gross + order.gross_notional
+        of_all = liquidation_distance_pct(state.equity, gross, limits.maintenance_margin_pct)
+        distance = min(self._margins.distance_pct(account, of_account, state.equity), of_all)
         tests = (
             (not (math.isfinite(gross) and state.equity > 0.0), "equity_unknown"),
             (order.pair_id in exposure.pairs, "already_in_position"),
@@ -291,7 +328,7 @@ class RiskGuard:
             (_exceeds(order.gross_notional, limits.max_pair_exposure, state.equity), "max_pair_exposure"),
             (_exceeds(gross, limits.max_leverage, state.equity), "max_leverage"),
             (_exceeds(gross, limits.account_leverage, state.equity), "initial_margin"),
-            (least is not None and not self._distance_pct(gross) >= least, "min_liquidation_distance_pct"),
+            (least is not None and not distance >= least, "min_liquidation_distance_pct"),
             (limits.max_daily_trades is not None and state.trades_today >= limits.max_daily_trades, "max_daily_trades"),
             (_reaches(state.daily_loss, limits.max_daily_loss), "max_daily_loss"),
             (_reaches(state.daily_loss_pct, limits.max_daily_loss_pct), "max_daily_loss_pct"),
@@ -306,16 +343,10 @@ class RiskGuard:
             self._broke(error, order.decided_at)
             return ["risk_check_failed"]
 
-    def _is_margin_call(self) -> bool:
+    def _is_margin_call(self, account: str) -> bool:
         """By the ledger alone: a margin call by numbers of the exchange is the exchange's."""
-        gross, maintenance = self.exposure.gross, self.limits.maintenance_margin_pct
-        return liquidation_distance_pct(self.state.equity, gross, maintenance) <= 0.0
-
-    def _distance_pct(self, gross: float) -> float:
-        """By the ledger and the model, or by what the account said of itself where that is less."""
-        maintenance = self.limits.maintenance_margin_pct
-        distance = liquidation_distance_pct(self.state.equity, gross, maintenance)
-        return distance if self._margin is None else min(distance, self._margin.distance_pct(gross, maintenance))
+        gross = self._margins.exposure_of(account).gross
+        return self._margins.by_ledger_pct(account, gross, self.state.equity) <= 0.0
 
     def _begin_day(self, time: datetime, equity: float | None = None) -> None:
         """A clock that steps back begins no day."""
@@ -334,7 +365,7 @@ class RiskGuard:
         """A drawdown latches. A day's loss refuses entries until the day is over; it is told once a day."""
         state, limits = self.state, self.limits
         if _reaches(state.drawdown_pct, limits.max_drawdown_pct):
-            self._breaker.trip(Breaker.REDUCE_ONLY, "max_drawdown", time)
+            self._breaker.stand(Breaker.REDUCE_ONLY, "max_drawdown", time)
         for used, limit, reason in (
             (state.daily_loss, limits.max_daily_loss, "max_daily_loss"),
             (state.daily_loss_pct, limits.max_daily_loss_pct, "max_daily_loss_pct"),

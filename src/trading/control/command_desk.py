@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 from trading.control.command_queue import Command, CommandQueue, CommandState, CommandsUnreadable, Verb
 from trading.control.controls import CommandRefused, Controls, Keep
+from trading.control.halt_file import HaltFile
 from trading.execution.kill_switch import FLAT, StopReport
 
 STALE_AFTER_S = 3600.0  # whoever wanted this saw another market
@@ -29,12 +30,12 @@ class CommandDesk:
     ) -> None:
         self._queue, self._controls, self._keep, self._alarm = queue, controls, keep, alarm
         self._taken: set[int] = set()
-        self._was_flagged = self._is_deaf = False
+        self._is_deaf, self._halt_file = False, HaltFile(controls, keep)
 
     async def start(self) -> None:
         """At the start, before anything is traded: what waited, and what an earlier process did not finish."""
         again = [command for command in self._read(self._queue.cut_short) if self._is_begun_again(command)]
-        begun = self._look_at_the_flag() + self._take([*again, *self._read(self._queue.waiting)])
+        begun = self._halt_file.look() + self._take([*again, *self._read(self._queue.waiting)])
         if begun:
             await asyncio.wait(begun, timeout=START_PATIENCE_S)
 
@@ -46,7 +47,7 @@ class CommandDesk:
 
     def look(self) -> None:
         """Begin whatever is new."""
-        self._look_at_the_flag()
+        self._halt_file.look()
         self._take(self._read(self._queue.waiting))
 
     def _take(self, commands: Iterable[Command]) -> list[asyncio.Task[None]]:
@@ -58,15 +59,6 @@ class CommandDesk:
         if not command.verb.is_safe_when_late:
             self._end(command, CommandState.DROPPED, "the bot ended while it was carried out: give it again")
         return command.verb.is_safe_when_late
-
-    def _look_at_the_flag(self) -> list[asyncio.Task[None]]:
-        was_flagged, self._was_flagged = self._was_flagged, self._controls.is_flagged
-        if was_flagged or not self._was_flagged:
-            return []
-        return [self._keep(self._halt_for_the_flag(), "halt file")]
-
-    async def _halt_for_the_flag(self) -> None:
-        await self._controls.halt("the halt file is there", "file")
 
     async def _carry_out(self, command: Command) -> None:
         """A defect is an answer too: the bot goes on."""

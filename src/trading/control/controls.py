@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +50,20 @@ class Controls:
         self._floor, self._halt_flag, self._prices, self._leave, self._keep = floor, halt_flag, prices, leave, keep
         self._pairs = {pair.pair_id: pair for pair in pairs}
         self._stops = 0
+        self._was_flagged = self._is_blind = False
         self.nobody_decides = ""  # why no strategy runs, and what to do: a resumed bot would only look busy
 
     @property
     def is_flagged(self) -> bool:
-        """The halt file is there."""
-        return self._halt_flag.exists()
+        """The halt file is there; as before while it cannot be looked at, which is told once."""
+        was_blind, self._is_blind = self._is_blind, False
+        try:
+            self._was_flagged = self._halt_flag.exists()
+        except OSError as error:
+            self._is_blind = True
+            if not was_blind:
+                self._tell(f"the halt file cannot be looked at ({error}): the signal still works; look at the folder")
+        return self._was_flagged
 
     async def start(self) -> None:
         """After reconciliation: what was stopped stays stopped, and an unfinished emergency stop goes on first."""
@@ -94,16 +103,28 @@ class Controls:
 
     async def resume(self, reason: str, by: str) -> str:
         """Trade again, measuring drawdown from here. Raises ``CommandRefused``."""
-        floor, guard = self._floor, self._floor.guard
-        stops, halts, bookings = self._stops, guard.halts, floor.orders.bookings
+        resume = await self.ask_to_resume()
+        return resume(reason, by)
+
+    async def ask_to_resume(self) -> Callable[[str, str], str]:
+        """Compare with the exchange, which takes time; what is returned resumes and takes none. Both raise
+        ``CommandRefused``, the second one also for whatever has come since this began."""
+        seen = self._stops, self._floor.guard.halts, self._floor.orders.bookings
         foreign = await self._refuse_a_difference()
+        return partial(self._resume, seen, foreign)
+
+    def _resume(self, seen: tuple[int, int, int], foreign: Mapping[str, Decimal], reason: str, by: str) -> str:
+        floor, guard = self._floor, self._floor.guard
+        stops, *others = seen
         if self.nobody_decides:
             raise CommandRefused(self.nobody_decides)
         if self.is_flagged:
             raise CommandRefused(f"{self._halt_flag} is there: remove it first")
+        if self._is_blind:
+            raise CommandRefused(f"{self._halt_flag} cannot be looked at: look at its folder, then try again")
         if floor.kill_switch.is_under_way or self._stops != stops:
             raise CommandRefused("a stop is under way: resume when it is over")
-        if (halts, bookings) != (guard.halts, floor.orders.bookings):
+        if others != [guard.halts, floor.orders.bookings]:
             raise CommandRefused("something was traded or halted the bot while the exchange was asked: look, try again")
         if guard.breaker is Breaker.CLOSED:
             return "was not halted"

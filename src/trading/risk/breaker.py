@@ -21,8 +21,15 @@ class CircuitBreaker:
     """
 
     def __init__(self, limits: RiskLimits, state: RiskState, tell: Callable[[RiskNotice], None]) -> None:
-        self._limits, self._state, self._tell = limits, state, tell
+        self._limits, self._tell = limits, tell
         self.demands = 0
+        self._standing: set[str] = set()
+        self.use(state)
+
+    def use(self, state: RiskState) -> None:
+        """Another state from now on; what has demanded a halt stays counted."""
+        self._state = state
+        self._standing.clear()
 
     @property
     def position(self) -> Breaker:
@@ -39,6 +46,12 @@ class CircuitBreaker:
         state.trips.append((time.isoformat(), reason))
         self._tell(BreakerTripped(time, breaker, reason, until))
 
+    def stand(self, breaker: Breaker, reason: str, time: datetime) -> None:
+        """Trip for a cause that every look at the prices finds again: until a re-arming it is one demand."""
+        if reason not in self._standing:
+            self._standing.add(reason)
+            self.trip(breaker, reason, time)
+
     def cool_down(self, reason: str, time: datetime, seconds: float) -> None:
         self.trip(Breaker.REDUCE_ONLY, reason, time, until=time + timedelta(seconds=seconds))
 
@@ -54,6 +67,7 @@ class CircuitBreaker:
         state.breaker, state.breaker_reason, state.breaker_since = Breaker.CLOSED.value, "", ""
         state.breaker_until = state.probe = ""
         state.failures.clear()
+        self._standing.clear()
 
     def reason_against(self) -> str | None:
         if self.position is not Breaker.CLOSED:

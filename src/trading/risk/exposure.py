@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from pairs.words import PairOrder, PairPosition, PairState
 
@@ -73,6 +73,14 @@ class Exposure:
         """Pairs that can be left now, the one with the largest gross first."""
         open_pairs = [pair_id for pair_id, position in self._positions.items() if position.is_open]
         return sorted(open_pairs, key=lambda pair_id: (-self.of(pair_id), pair_id))
+
+    def only(self, is_wanted: Callable[[str], bool]) -> Exposure:
+        """Of these pairs alone, as it is now."""
+        part = Exposure()
+        part._reserved = {pair_id: order for pair_id, order in self._reserved.items() if is_wanted(pair_id)}
+        part._positions = {pair_id: held for pair_id, held in self._positions.items() if is_wanted(pair_id)}
+        part._by_pair = {pair_id: gross for pair_id, gross in self._by_pair.items() if is_wanted(pair_id)}
+        return part
 
     def _is_leaving(self, pair_id: str) -> bool:
         position = self._positions.get(pair_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ import pytest
 
 from pairs.words import Pair, PairState
 from tests.trading.execution.engine_rig import PAIR, Rig, fast_files, start_rig
+from tests.trading.journal.journal_samples import cannot_look_at
 from tests.trading.plays import play, run_market
 from trading.control.command_desk import STALE_AFTER_S, CommandDesk
 from trading.control.command_queue import Command, CommandQueue, CommandState, CommandsUnreadable, Verb
@@ -235,6 +237,31 @@ def test_the_halt_file_halts_and_keeps_a_resume_away(tmp_path):
         desk.desk.look()
         await asyncio.sleep(0.1)
         assert desk.rig.guard.breaker is Breaker.HALTED
+
+    with_desk(tmp_path, script)
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_halt_file_that_cannot_be_looked_at_counts_as_before_and_is_told_once(tmp_path, monkeypatch, is_there):
+    async def script(desk: Desk) -> None:
+        if is_there:
+            desk.flag.touch()
+        await desk.desk.start()
+        before = desk.rig.guard.breaker
+        for times in (1, 2):
+            cannot_look_at(desk.flag, monkeypatch, errno.EIO)
+            for _ in range(3):
+                desk.desk.look()
+                await asyncio.sleep(1.0)
+            refused = await desk.carried_out(desk.give(Verb.RESUME))
+            assert refused.state is CommandState.FAILED
+            assert ("remove it first" if is_there else "cannot be looked at") in refused.result
+            assert desk.rig.guard.breaker is before
+            monkeypatch.undo()
+            desk.desk.look()
+            told = [alarm for alarm in desk.rig.alarms if alarm.startswith("the halt file")]
+            assert len(told) == times and "Input/output error" in told[0]
+        assert before is (Breaker.HALTED if is_there else Breaker.CLOSED)
 
     with_desk(tmp_path, script)
 

@@ -59,6 +59,24 @@ def test_what_the_account_says_of_itself_counts_where_it_is_worse():
     assert mark(guard, 10_000.0, positions) == []
 
 
+# what a resume must not overlook
+
+
+def test_what_every_bar_finds_again_is_one_demand_and_what_is_told_again_another():
+    guard = guard_with(max_drawdown_pct=10.0)
+    mark(guard, 10_000.0)
+    mark(guard, 8_000.0, hours=1)
+    seen = guard.halts
+    mark(guard, 8_000.0, hours=2)
+    assert guard.halts == seen
+    for again in (1, 2):
+        guard.halt("ledger_mismatch", NOON + timedelta(hours=3))
+        assert guard.halts == seen + again
+    guard.rearm()
+    mark(guard, 7_000.0, hours=4)
+    assert guard.halts == seen + 3
+
+
 # quarantine: the second stop within a UTC day
 
 
