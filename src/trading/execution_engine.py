@@ -11,6 +11,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self
@@ -25,7 +26,7 @@ from trading.execution.exchange_ports import ports_of
 from trading.execution.price_watch import PriceWatch
 from trading.execution.settings import ExecutionSettings
 from trading.execution.signal_desk import ExecutionResult, SignalDesk
-from trading.execution.tracked import follow_positions, take_over_positions
+from trading.execution.tracked import account_of, follow_positions, take_over_positions
 from trading.execution.wire_guard import WireLimits
 from trading.execution_models import ExecutionMode
 from trading.journal.errors import JournalError
@@ -50,6 +51,8 @@ NETWORKS = {
 POSITION_SIZE = 0.1
 SIGNAL_AGE_S = 3_600.0  # where the settings name no longest age of a decision
 NOT_STARTED = "the engine is not started: start it first"
+STARTING = "the engine is still starting: give it again when start() has returned"
+BROKEN = "a task of the engine broke; see the log"
 NOT_WATCHED = "nobody watches stops and limits any more; see the log, stop the engine, start it again, then resume"
 
 log = logging.getLogger(__name__)
@@ -86,13 +89,16 @@ class ExecutionEngine:
         self.order_manager = order_manager or OrderManager()
         self.position_tracker = position_tracker or PositionTracker()
         self.risk_guard = risk_guard or RiskGuard()
+        self.risk_guard.tell_accounts_apart(account_of)
         self.order_monitor = order_monitor or OrderMonitor()
         self._exchanges = dict(exchanges or {})
         self._state_dir = None if state_dir is None else Path(state_dir)
         self._bot_id, self._settings = bot_id, settings or ExecutionSettings()
         self._watch_s, self._wire_limits, self._opening = watch_s, wire_limits, opening
         self._opened: Opened | None = None
-        self._accounts: dict[str, EngineAccount] = {}
+        self._accounts: dict[str, EngineAccount] = {}  # those that are started
+        self._turn, self._is_starting = asyncio.Lock(), False
+        self._early_halts: list[str] = []  # demanded during a start: the first thing that holds after it
         self._background = Background(log, self._on_broken)
         age_s = self._settings.longest_decision_age_s
         self._desk = SignalDesk(
@@ -101,6 +107,8 @@ class ExecutionEngine:
             self.risk_guard,
             position_size=position_size,
             longest_age_s=age_s if math.isfinite(age_s) else SIGNAL_AGE_S,
+            closed=lambda: STARTING if self._is_starting else "the engine is not started",
+            unpriced=lambda: self._watch.unpriced(),
         )
         self._watch = PriceWatch(self._accounts, self.position_tracker, self.risk_guard, self._leave_beside)
         self._watching: dict[str, asyncio.Task[None]] = {}
@@ -130,45 +138,31 @@ class ExecutionEngine:
     # start and stop
 
     async def start(self) -> None:
-        """Recover on every exchange, then watch. Raises ValueError, JournalError or BridgeError; nothing is left open
-        then."""
-        try:
-            if self._opening is not None and self._opened is None:
-                self._opened = await self._opening()
-                self._exchanges |= self._opened.exchanges
-                self._background.keep(self._opened.play())
-            for name, exchange in self._exchanges.items():
-                self._accounts[name] = await open_account(
-                    self._terms(name, exchange), ports_of(exchange), self.risk_guard
-                )
-            self._begin_books()
-            for name, account in self._accounts.items():
-                self._listen(name, account)
-                await account.start()
-                take_over_positions(account, self.position_tracker)
-        except BaseException:
-            await self.stop()
-            raise
-        if self._watch_s is not None:
-            for name, account in self._accounts.items():
-                self._watching[name] = self._background.keep(self._watch.run(account, self._watch_s))
+        """Recover on every exchange, then watch; until then no signal is taken. Of an engine that is started it changes
+        nothing. Raises ValueError, JournalError or BridgeError; nothing is left open then."""
+        async with self._turn:
+            if self._accounts:
+                return
+            self._is_starting, accounts = True, dict[str, EngineAccount]()
+            try:
+                await self._open(accounts)
+            except BaseException:
+                await self._end(accounts)
+                raise
+            finally:
+                self._is_starting = False
+            self._accounts |= accounts
+            while accounts and self._early_halts:
+                self.activate_circuit_breaker(self._early_halts.pop(0))
+            if self._watch_s is not None:
+                for name, account in accounts.items():
+                    self._watching[name] = self._background.keep(self._watch.run(account, self._watch_s))
 
     async def stop(self) -> None:
-        """Nothing more is opened and what is half-done is finished first; positions are kept. May be called again."""
-        for account in self._accounts.values():
-            account.stop_adding()
-        await self._background.end()
-        self._watching.clear()
-        await asyncio.gather(*(account.come_to_rest() for account in self._accounts.values()))
-        for name, account in self._accounts.items():
-            self.order_manager.stop_serving(self._exchanges[name])
-            await account.close()
-        self._accounts.clear()
-        if self._opened is not None:
-            await self._opened.close()
-            self._opened = None
-        await self.order_manager.close()
-        await self.order_monitor.close()
+        """Nothing more is opened and what is half-done is finished first; positions are kept. May be called again.
+        Raises JournalUnwritable, when all has ended, where a disk does not take the last of it."""
+        async with self._turn:
+            await self._end(self._accounts)
 
     async def connect(self) -> bool:
         """``start``, for whoever asks whether it went well; the log says why not."""
@@ -189,8 +183,6 @@ class ExecutionEngine:
         the exchange did. A BUY of what is held short (or a SELL of what is held long) in the same size closes it."""
         self._signals += 1
         await self._commands_done()
-        if self._accounts:
-            self._watch.check_risk()
         result = await self._desk.execute(signal, exchange_name)
         self._successes += result.success
         return result
@@ -208,6 +200,10 @@ class ExecutionEngine:
         ``cancelled_orders``, ``closed_positions`` and ``failed`` (what is not as it should be; also that the engine is
         not started, which stops nothing), by exchange and name.
         """
+        if self._is_starting:
+            self.activate_circuit_breaker("emergency_stop_all")
+            async with self._turn:
+                pass  # as soon as there are accounts to stop
         accounts = self._accounts
         if not accounts:
             return {"cancelled_orders": [], "closed_positions": [], "failed": [NOT_STARTED], "state": {}}
@@ -226,7 +222,11 @@ class ExecutionEngine:
 
     def activate_circuit_breaker(self, reason: str) -> None:
         """From this moment on nothing is opened, also after a restart; positions are kept, closing works. Raises
-        ``CommandRefused`` while the engine is not started: there is no journal then to keep it in."""
+        ``CommandRefused`` while the engine is not started: there is no journal then to keep it in. During a start it is
+        remembered, and holds before the first signal."""
+        if self._is_starting:
+            self._early_halts.append(reason)
+            return
         if not self._accounts:
             raise CommandRefused(f"{NOT_STARTED}, then halt it")
         for account in self._accounts.values():
@@ -242,7 +242,7 @@ class ExecutionEngine:
 
     @property
     def is_halted(self) -> bool:
-        return self.risk_guard.breaker.value != "closed"
+        return bool(self._early_halts) or self.risk_guard.breaker.value != "closed"
 
     def get_performance_metrics(self) -> dict[str, Any]:
         """See ``performance_metrics``."""
@@ -264,7 +264,39 @@ class ExecutionEngine:
             tracker=self.position_tracker,
         )
 
-    # start, in parts
+    # start and stop, in parts
+
+    async def _open(self, accounts: dict[str, EngineAccount]) -> None:
+        """Fills ``accounts``; none of them takes signals before all are as they should be."""
+        if self._opening is not None and self._opened is None:
+            self._opened = await self._opening()
+            self._exchanges |= self._opened.exchanges
+            self._background.keep(self._opened.play())
+        for name, exchange in self._exchanges.items():
+            accounts[name] = await open_account(self._terms(name, exchange), ports_of(exchange), self.risk_guard)
+        self._begin_books(accounts)
+        for name, account in accounts.items():
+            self._listen(name, account)
+            await account.start()
+            take_over_positions(account, self.position_tracker)
+            await self._watch.begin(account)
+
+    async def _end(self, accounts: dict[str, EngineAccount]) -> None:
+        """All of it, whatever breaks; that is raised when everything has ended."""
+        async with AsyncExitStack() as ending:  # from its end
+            ending.push_async_callback(self.order_monitor.close)
+            ending.push_async_callback(self.order_manager.close)
+            if self._opened is not None:
+                ending.push_async_callback(self._opened.close)
+                self._opened = None
+            ending.callback(accounts.clear)
+            for name, account in accounts.items():
+                ending.push_async_callback(account.close)
+                ending.callback(self.order_manager.stop_serving, self._exchanges[name])
+                account.stop_adding()
+            await self._background.end()
+            self._watching.clear()
+            await asyncio.gather(*(account.come_to_rest() for account in accounts.values()))
 
     def _terms(self, name: str, exchange: Any) -> AccountTerms:
         network = ports_of(exchange).network
@@ -278,19 +310,19 @@ class ExecutionEngine:
     def _leave_beside(self, account: EngineAccount, pair_id: str, reason: str) -> None:
         self._background.keep(self._desk.leave(account, pair_id, reason))
 
-    def _begin_books(self) -> None:
+    def _begin_books(self, accounts: Mapping[str, EngineAccount]) -> None:
         """The guard is one: each journal knows of it what any does. Its equity, where none does."""
-        journals = [account.floor.journal for account in self._accounts.values()]
+        journals = [account.floor.journal for account in accounts.values()]
         known = [snapshot for journal in journals if (snapshot := journal.risk_state(GUARD_KEY)) is not None]
         if known:
             self.risk_guard.restore(strictest(known).snapshot())
         else:
-            equity = self._watch.equity()
+            equity = sum(account.floor.ledger.equity({}) for account in accounts.values())
             begun = {"equity": equity, "peak_equity": equity, "day_start_equity": equity}
             self.risk_guard.restore(self.risk_guard.snapshot() | begun)
         for journal in journals:
             journal.save_risk_state(GUARD_KEY, self.risk_guard.snapshot())
-        for account in self._accounts.values():
+        for account in accounts.values():
             account.restore()
 
     def _listen(self, name: str, account: EngineAccount) -> None:
@@ -304,11 +336,13 @@ class ExecutionEngine:
 
     def _on_broken(self) -> None:
         """Nothing more is opened, and the person is told; an account that nobody watches any more needs a start."""
+        if self._is_starting:
+            self._early_halts.append(BROKEN)
         for name, account in self._accounts.items():
             is_watched = name not in self._watching or not self._watching[name].done()
             if not is_watched:
                 account.controls.nobody_decides = NOT_WATCHED
-            account.halt("task_broken", "a task of the engine broke; see the log" if is_watched else NOT_WATCHED)
+            account.halt("task_broken", BROKEN if is_watched else NOT_WATCHED)
 
     def _command(self, work: Any) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(_done(work))
@@ -326,17 +360,19 @@ class ExecutionEngine:
             await asyncio.gather(*self._commands, return_exceptions=True)
 
     async def _resume(self, reason: str) -> None:
-        """Each account compares, and has its own books of the breaker; the guard is one."""
+        """Each account compares, and has its own books of the breaker; the guard is one, and stays halted until all
+        have."""
         if not self._accounts:
             raise CommandRefused(f"{NOT_STARTED}, then resume it")
+        ready = [await account.controls.ask_to_resume() for account in self._accounts.values()]
         halted = self.risk_guard.snapshot()
-        for account in self._accounts.values():
-            self.risk_guard.restore(halted)
-            try:
-                await account.controls.resume(reason, "engine")
-            except CommandRefused:
+        try:
+            for resume in ready:
                 self.risk_guard.restore(halted)
-                raise
+                resume(reason, "engine")
+        except BaseException:
+            self.risk_guard.restore(halted)
+            raise
 
 
 async def _done(work: Awaitable[Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -35,9 +36,12 @@ def _desk() -> Iterator[Desk]:
 
 @pytest.fixture
 def desk(_desk: Desk) -> Iterator[Desk]:
-    """Files that cost little, for the length of one test: thousands of journals come and go."""
+    """Files that cost little, for the length of one test: thousands of journals come and go, and nobody reads what
+    thousands of lives log."""
+    logging.disable(logging.ERROR)
     with fast_files():
         yield _desk
+    logging.disable(logging.NOTSET)
 
 
 @pytest.fixture

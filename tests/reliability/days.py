@@ -30,12 +30,14 @@ from tests.tasks import end_all
 from tests.trading.execution.engine_rig import Crash, CrashPlan, Rig, entry_order, rule
 from tests.virtual_time import run_virtual
 from trading.control.controls import CommandRefused, Controls
+from trading.events import EntryRefused, OrderFailed, PairClosed, PairOpened
 from trading.risk_guard import Breaker
 
 D = Decimal
 WATCH_S = 30.0
 LONGEST_UNHEDGED_S = 120.0  # while the exchange answers; faults of several kinds strike the same leg in turn
 UNANSWERED = ("timeout_before_execution", "late_execution")
+ENDS = (PairOpened, PairClosed, OrderFailed, EntryRefused)
 LONGEST_DAY_S = 36 * 3600.0
 MARKETS = {symbol: rule(symbol) for symbol in FIRST_PRICES}
 
@@ -124,6 +126,7 @@ class Trader:
         self._last: dict[str, Bar] = {}
         self._decided: set[tuple[str, int]] = set()
         self.rig: Rig | None = None
+        self.asked: list[PairOrder] = []
         self.controls: Controls
         self.watching: asyncio.TimerHandle
         self.tasks: set[asyncio.Task[None]] = set()
@@ -197,8 +200,16 @@ class Trader:
             return
         self._decided.add(moment)
         order = self._entry(rig, pair) if rig.state(pair.pair_id) is PairState.FLAT else self._exit(rig, pair)
+        self.asked.append(order)
         for _ in range(1 + doubles):
             self.start(rig.engine.execute(order))
+
+    def judge(self, rig: Rig) -> None:
+        """Once it has come to rest: whoever asked for something in this life has heard what became of it."""
+        ended = {event.order.ref for event in rig.events if isinstance(event, ENDS) and event.order is not None}
+        for order in self.asked:
+            if order.ref not in ended:
+                self._place.blame("I11", f"nobody heard what became of {order.action.value} {order.ref}")
 
     def _entry(self, rig: Rig, pair: Pair) -> PairOrder:
         first, hedge = pair.symbols
@@ -263,13 +274,14 @@ class Lives:
         await reconcile(self._place, rig)
         trader.controls = self._controls(rig)
         await trader.controls.start()
-        trader.rig = rig
+        trader.rig, trader.asked = rig, []
         rig.tasks.append(asyncio.ensure_future(rig.reconciler.run()))
         for pair in rig.recovery.interrupted():
             trader.start(rig.engine.finish_interrupted(pair))
         await self._place.exchange.clock.sleep_until(hours(1 + TRADED_HOURS))
         while trader.tasks:
             await asyncio.wait(set(trader.tasks))
+        trader.judge(rig)
 
     def _controls(self, rig: Rig) -> Controls:
         return Controls(

@@ -51,15 +51,28 @@ def open_exchange(
     return SimulatedExchange(where, store, clock=clock, faults=faults, **({"markets": rules} | wanted))
 
 
+def engine_of(exchanges: Mapping[str, Any], folder: Path, **terms: Any) -> ExecutionEngine:
+    """Not started; nobody watches prices unless ``watch_s`` says so."""
+    return ExecutionEngine(exchanges, **({"risk_guard": RiskGuard(WIDE), "state_dir": folder, "watch_s": None} | terms))
+
+
 @asynccontextmanager
-async def started(exchange: Any, folder: Path, *, moves: bool = False, **terms: Any) -> AsyncIterator[ExecutionEngine]:
-    """``moves``: the market goes on while the engine runs."""
-    wanted = {"risk_guard": RiskGuard(WIDE), "state_dir": folder, "watch_s": None} | terms
-    engine = ExecutionEngine({"mock": exchange}, **wanted)
+async def running(exchanges: Mapping[str, Any], folder: Path, **terms: Any) -> AsyncIterator[ExecutionEngine]:
+    """From its start to its stop."""
+    engine = engine_of(exchanges, folder, **terms)
     await engine.start()
-    play = [asyncio.get_running_loop().create_task(exchange.run_market())] if moves else []
     try:
         yield engine
     finally:
         await engine.stop()
-        await end_all(play)
+
+
+@asynccontextmanager
+async def started(exchange: Any, folder: Path, *, moves: bool = False, **terms: Any) -> AsyncIterator[ExecutionEngine]:
+    """On one exchange. ``moves``: the market goes on while the engine runs."""
+    async with running({"mock": exchange}, folder, **terms) as engine:
+        play = [asyncio.get_running_loop().create_task(exchange.run_market())] if moves else []
+        try:
+            yield engine
+        finally:
+            await end_all(play)

@@ -11,6 +11,8 @@ from pairs.words import Pair, PairState
 from tests.brokers.markets import bars, hours, source
 from tests.trading.execution.engine_rig import PAIR, CrashPlan, Rig, assert_sound, open_world, start_rig, still_market
 from tests.virtual_time import run_virtual
+from trading.control.controls import Controls
+from trading.risk_guard import Breaker
 
 Script = Callable[[Rig], Coroutine[Any, Any, Any]]
 SHARING = (PAIR, Pair("C_A", "C", "A"))
@@ -64,3 +66,29 @@ async def run_market(rig: Rig, until_hour: float) -> None:
     task = asyncio.ensure_future(rig.world.exchange.run_market())
     rig.tasks.append(task)
     await rig.world.clock.sleep_until(hours(until_hour))
+
+
+async def resume(rig: Rig) -> None:
+    """As a person does, after having looked."""
+    controls = Controls(
+        rig.floor,
+        (PAIR,),
+        halt_flag=rig.world.journal_path.with_suffix(".halt"),
+        prices={},
+        leave=rig.engine.execute,
+        keep=lambda work, name: asyncio.ensure_future(work),
+    )
+    await controls.resume("looked at", "a person")
+    assert rig.guard.breaker is Breaker.CLOSED
+
+
+def answer_late(rig: Rig, symbol: str, answer_s: float) -> None:
+    """From now on whoever asks for the price of a symbol waits so long; orders of it work."""
+    ask = rig.world.exchange.quote
+
+    async def quote(wanted: str):
+        if wanted == symbol:
+            await asyncio.sleep(answer_s)
+        return await ask(wanted)
+
+    rig.port.quote = quote

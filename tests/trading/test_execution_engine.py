@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -14,9 +13,10 @@ from brokers.funding import FundingSchedule
 from brokers.simulated.exchange import SimulatedExchange
 from ccxt_bt_bridge.bt_time import ms_to_datetime
 from ccxt_bt_bridge.errors import ExchangeUnreachable
+from ccxt_bt_bridge.words import OrderRequest, Side
 from pairs.words import PairPosition, SpreadStatistics, entry_ref
 from tests.tasks import end_all
-from tests.trading.engines import BTC, ETH, WIDE, D, market, open_exchange, rule, started
+from tests.trading.engines import BTC, ETH, WIDE, D, market, open_exchange, rule, running, started
 from tests.trading.runs import write_config
 from tests.virtual_time import run_virtual
 from trading.config.confirmation import NotConfirmed
@@ -141,6 +141,24 @@ def test_an_order_against_what_is_held_is_of_its_size_within_a_step(tmp_path, op
             await engine.execute_signal(replace(BUY, quantity=opening))
             result = await engine.execute_signal(replace(BUY, action=SignalAction.SELL, quantity=quantity))
             assert result.success and held(exchange) == 0, result.error
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("placed_by", ["a signal", "an order manager"])
+def test_the_owners_coins_are_not_sold_on_spot(tmp_path, placed_by):
+    async def main():
+        spot = {symbol: replace(rule(symbol), kind="spot") for symbol in (BTC, ETH)}
+        exchange = open_exchange(market(STILL), markets=spot)
+        await exchange.create_order(OrderRequest("owner", BTC, Side.BUY, D("0.05"), "market", None, False))
+        async with started(exchange, tmp_path) as engine:
+            if placed_by == "a signal":
+                sold = await engine.execute_signal(replace(BUY, action=SignalAction.SELL))
+                assert sold.error == "spot_cannot_be_sold_short:BTCUSDT"
+            else:
+                assert await engine.order_manager.place_order(ExecutionOrder(BTC, "SELL", 0.01), exchange) is None
+            assert (await exchange.account()).amount(BTC) > D("0.049")
+            assert (await engine.emergency_stop_all())["state"] == {"mock": "flat"}
 
     run_virtual(main())
 
@@ -440,6 +458,30 @@ def test_a_stop_of_a_signal_is_watched_by_the_engine(tmp_path):
     run_virtual(main())
 
 
+@pytest.mark.parametrize("signal", ["a symbol", "a pair"])
+def test_a_stop_that_is_reached_between_slices_ends_them(tmp_path, signal):
+    settings = ExecutionSettings(slice_notional=500.0, slice_pause_s=1_800.0)
+    wanted = replace(BUY, quantity=0.08, stop_loss=48_000.0)
+    if signal == "a pair":
+        wanted = replace(PAIR, signal_type=SignalType.SELL, quantity=1.0, statistics=FAIR, stop_loss_z=4.0)
+
+    async def main():
+        exchange = open_exchange(market([*FALLING, *[47_500.0] * 30]))
+        terms = {"settings": settings, "watch_s": 60.0}
+        async with started(exchange, tmp_path, moves=True, **terms) as engine:
+            entering = asyncio.ensure_future(engine.execute_signal(wanted))
+            most = D(0)
+            while not entering.done() or engine.position_tracker.open_positions:
+                await asyncio.sleep(60.0)
+                most = max(most, abs(held(exchange)))
+            whole = D("0.08") if signal == "a symbol" else D("0.04")
+            assert entering.result().success and whole / 4 < most < whole
+            closed = engine.position_tracker.position_history[0]
+            assert closed.close_reason == ("stop_loss" if signal == "a symbol" else "stop_loss_z")
+
+    run_virtual(main())
+
+
 @pytest.mark.parametrize(
     ("levels", "kind", "reason"),
     [
@@ -578,6 +620,45 @@ def test_a_stop_waits_for_no_slow_price_of_another(tmp_path, slow):
         assert held(first) == 0 and engine.position_tracker.position_history[0].close_reason == "stop_loss"
         assert engine.risk_guard.breaker is Breaker.CLOSED
         await engine.stop()
+
+    run_virtual(main())
+
+
+def test_a_stop_waits_for_no_slow_price_of_its_own(tmp_path):
+    """The stop is reached at a price that was answered; the next answer takes ten minutes."""
+
+    async def main():
+        exchange = open_exchange(market(STILL))
+        async with started(exchange, tmp_path, watch_s=1.0) as engine:
+            await engine.execute_signal(replace(BUY, stop_loss=49_000.0))
+            ask, asked = exchange.quote, []
+
+            async def quote(symbol):
+                asked.append(symbol)
+                if len(asked) > 1:
+                    await asyncio.sleep(600.0)
+                return replace(await ask(symbol), price=D(48_000))
+
+            exchange.quote = quote
+            await asyncio.sleep(10.0)
+            assert held(exchange) == 0
+
+    run_virtual(main())
+
+
+def test_a_position_is_closed_and_none_opened_without_a_price(tmp_path):
+    async def main():
+        exchange = open_exchange(market(STILL))
+        async with started(exchange, tmp_path) as engine:
+            await engine.execute_signal(BUY)
+
+            async def quote(symbol):
+                await asyncio.sleep(86_400.0)
+
+            exchange.quote = quote
+            async with asyncio.timeout(20.0):
+                assert (await engine.close_position(BTC)).success and held(exchange) == 0
+                assert (await engine.execute_signal(BUY)).error == "no price of BTCUSDT now"
 
     run_virtual(main())
 
@@ -782,6 +863,27 @@ def test_the_next_process_knows_what_was_open_with_its_stops(tmp_path):
     run_virtual(main())
 
 
+@pytest.mark.parametrize("asked_by", ["a signal", "an order manager"])
+def test_what_is_refused_leaves_the_stops_of_what_is_held(tmp_path, asked_by):
+    async def main():
+        exchange = open_exchange(market(STILL), tmp_path / "exchange.sqlite")
+        async with started(exchange, tmp_path) as engine:
+            assert (await engine.execute_signal(replace(BUY, stop_loss=48_000.0))).success
+            if asked_by == "a signal":
+                assert (await engine.execute_signal(BUY)).error == "already_in_position"
+            else:
+                assert await engine.order_manager.place_order(ExecutionOrder(BTC, "BUY", 0.01), exchange) is None
+        async with started(exchange, tmp_path) as engine:
+            assert engine.position_tracker.get_position(BTC).stop_loss_price == 48_000.0
+            assert (await engine.close_position(BTC)).success
+            assert (await engine.execute_signal(BUY)).success
+        async with started(exchange, tmp_path) as engine:
+            assert engine.position_tracker.get_position(BTC).stop_loss_price is None, "of another position"
+        exchange.close()
+
+    run_virtual(main())
+
+
 def test_the_books_have_every_payment_of_funding_whichever_process_hears_it(tmp_path):
     async def main():
         exchange = open_exchange(market(STILL), tmp_path / "exchange.sqlite", **FUNDED)
@@ -827,8 +929,25 @@ def test_funding_heard_after_the_position_was_closed_is_of_its_trade(tmp_path, m
 def test_entries_of_one_moment_have_references_of_their_own(tmp_path):
     async def main():
         async with started(open_exchange(market(STILL)), tmp_path) as engine:
-            times = [engine._accounts["mock"].next_entry_time() for _ in range(3)]
+            times = [engine._accounts["mock"].next_entry_time("P") for _ in range(3)]
             assert len({entry_ref("P", when) for when in times}) == 3
+
+    run_virtual(main())
+
+
+def test_the_books_count_each_trade_once_where_a_market_plays_its_times_again(tmp_path):
+    """The exchange begins each time where its last bar ended, and the first signal comes at once."""
+
+    async def main():
+        for life in range(3):
+            exchange = open_exchange(market(STILL), tmp_path / "exchange.sqlite")
+            async with started(exchange, tmp_path) as engine:
+                assert books(engine) == exchange.venue.account.ledger.wallet
+                if life < 2:
+                    assert (await engine.execute_signal(BUY)).success
+                if life == 0:
+                    assert (await engine.close_position(BTC)).success
+            exchange.close()
 
     run_virtual(main())
 
@@ -863,25 +982,18 @@ def test_the_guard_of_several_accounts_knows_what_each_journal_does(tmp_path, na
     async def main():
         exchanges = {name: open_exchange(market(STILL), tmp_path / f"{name}.sqlite") for name in "ab"}
 
-        @asynccontextmanager
-        async def running(names):
+        def on(names):
             chosen = {name: exchanges[name] for name in names}
-            guard = RiskGuard(WIDE, max_stops_per_pair=9)
-            engine = ExecutionEngine(chosen, risk_guard=guard, state_dir=tmp_path, watch_s=None)
-            await engine.start()
-            try:
-                yield engine
-            finally:
-                await engine.stop()
+            return running(chosen, tmp_path, risk_guard=RiskGuard(WIDE, max_stops_per_pair=9))
 
-        async with running("ab") as engine:
+        async with on("ab") as engine:
             assert (await engine.execute_signal(BUY, "b")).success
-        async with running("a") as engine:
+        async with on("a") as engine:
             for reason in ("closed", "stop"):
                 assert (await engine.execute_signal(BUY)).success
                 assert (await engine.close_position(BTC, reason=reason)).success
             engine.risk_guard.halt("a_defect", engine._accounts["a"].now)
-        async with running(names) as engine:
+        async with on(names) as engine:
             state = engine.risk_guard.state
             assert (state.breaker_reason, state.trades_today) == ("a_defect", 3)
             assert state.stops_today == {"a:BTCUSDT": 1}

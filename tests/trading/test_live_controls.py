@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from ccxt_bt_bridge.loop import LoopThread
+from ccxt_bt_bridge.words import CreateOutcome, NotPlaced, OrderRequest
 from strategies.pair_strategy import PairStrategy
 from tests.trading.runs import merged, write_config
 from trading import live_trading_bot
@@ -24,8 +25,10 @@ from trading.control.command_queue import CommandQueue, CommandState, Verb
 from trading.control.paths import control_paths
 from trading.control.stop_signal import emergency_signal
 from trading.events import Alarm, BarMarked, Event, PairClosed, PairOpened
+from trading.execution.wire_guard import WireGuard
 from trading.journal.locks import is_held, lock_path
-from trading.live_trading_bot import LiveTradingBot
+from trading.live.session import STOP_LIMIT_S
+from trading.live_trading_bot import STOP_TIMEOUT_S, LiveTradingBot
 from trading.records import RunResult
 from trading.utc_text import utc_text
 from trading.venues.opening import state_paths
@@ -235,6 +238,22 @@ def test_a_stop_leaves_a_pair_that_only_waits_for_a_halted_market_exiting_and_sa
     assert [pair["state"] for pair in status["pairs"] if pair["state"] != "flat"] == ["exiting"]
     result = LiveTradingBot(halted, environ={}).run()
     assert (result.trades[0].pair_id, result.trades[0].exit_reason) == (entered.order.pair_id, "shutdown")
+
+
+def test_a_stop_that_cannot_close_says_what_stays_before_its_caller_gives_up(config, monkeypatch):
+    create = WireGuard.create_order
+
+    async def refusing(self: WireGuard, request: OrderRequest) -> CreateOutcome:
+        return NotPlaced("-1001", "Internal error") if request.closes else await create(self, request)
+
+    monkeypatch.setattr(WireGuard, "create_order", refusing)
+    events: list[Event] = []
+    closing = rewritten(config, mock={"speed": "max"}, trading={"on_shutdown": "close"})
+    run_until(closing, PairOpened, events=events)
+    alarms = [event for event in events if isinstance(event, Alarm)]
+    (begun,) = [alarm.time for alarm in alarms if alarm.message.startswith("an order is under way")]
+    (told,) = [alarm.time for alarm in alarms if alarm.message.startswith("not closed before the end")]
+    assert STOP_LIMIT_S - 1 <= (told - begun).total_seconds() <= STOP_LIMIT_S + 1 < STOP_TIMEOUT_S
 
 
 def rewritten(config: Path, **changes) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,8 +17,9 @@ from ccxt_bt_bridge.background import Background
 from ccxt_bt_bridge.bt_time import ms_to_datetime
 from ccxt_bt_bridge.errors import BridgeError
 from ccxt_bt_bridge.words import Market
-from pairs.words import Action, Pair, PairOrder, PairPosition, PairState
+from pairs.words import Action, Pair, PairOrder, PairPosition, PairState, entry_ref
 from trading.control.controls import Controls
+from trading.control.halt_file import HaltFile
 from trading.events import (
     Alarm,
     EntryRefused,
@@ -33,6 +34,7 @@ from trading.execution.exchange_ports import ExchangePorts
 from trading.execution.floor import Floor, build_floor
 from trading.execution.kill_switch import StopReport
 from trading.execution.pair_ledger import PairLedger
+from trading.execution.quotes import QUOTE_LIMIT_S
 from trading.execution.settings import ExecutionSettings
 from trading.execution.wire_guard import WireLimits
 from trading.execution_models import ExecutionOrder, finished_order
@@ -45,6 +47,8 @@ from trading.run_terms import EXCHANGE_RUN, OPENING_EQUITY, RUN_KEY
 LEVELS_KEY = "signal_levels"
 FAR_TOO_MUCH = 10  # times what the leverage allows
 STOP_POLL_S, STOP_LIMIT_S = 0.05, 120.0
+START_PATIENCE_S = 30.0  # for what the halt file asks of an exchange
+CUT_SHORT = "the engine has stopped before this was over: the next start goes on with it"
 
 log = logging.getLogger(__name__)
 
@@ -111,6 +115,7 @@ class EngineAccount:
             wire=self._wire_limits(terms, equity, guard),
             network=ports.network,
             doubts=ports.doubts,
+            account=terms.name,
         )
         self.controls = Controls(
             self.floor,
@@ -118,8 +123,9 @@ class EngineAccount:
             halt_flag=(terms.state_dir or Path()) / f"{terms.bot_id}.{terms.name}.halt",
             prices={},
             leave=self._leave,
-            keep=lambda work, name: self._background.keep(work),
+            keep=self._keep,
         )
+        self._halt_file = HaltFile(self.controls, self._keep)
 
     # start and stop
 
@@ -130,7 +136,7 @@ class EngineAccount:
             if stored.state is not PairState.FLAT:
                 self.pairs[pair_id] = Pair(pair_id, *_two(leg["symbol"] for leg in stored.payload["legs"]))
         floor.recovery.restore(floor.journal.run or 1)
-        floor.reconciler.on_agreed = self.keep_guard
+        floor.reconciler.on_whole = self.keep_guard
         self._closing.callback(self.keep_guard)  # not before: a start that failed would forget
 
     async def start(self) -> None:
@@ -141,10 +147,13 @@ class EngineAccount:
         if mismatches:
             self.halt("ledger_mismatch", f"{'; '.join(map(str, mismatches))}. Close the difference by hand.")
         await self.controls.start()
+        if begun := self._halt_file.look():
+            await asyncio.wait(begun, timeout=START_PATIENCE_S)
         for pair_id in floor.recovery.interrupted():
             self._background.keep(floor.engine.finish_interrupted(pair_id))
         self._background.keep(floor.reconciler.run())
         self._background.keep(self._follow_connections())
+        self._background.keep(self._halt_file.watch())
 
     def stop_adding(self) -> None:
         """From now on there are exits only, and a pair under way is finished as far as it is."""
@@ -159,17 +168,23 @@ class EngineAccount:
             waited_s += STOP_POLL_S
 
     async def close(self) -> None:
-        """After ``stop_adding`` and ``come_to_rest``. May be called again."""
+        """After ``stop_adding`` and ``come_to_rest``."""
         await self.floor.kill_switch.close()
+        await self.floor.engine.close()
         await self._background.end()
         self._closing.close()
 
     # pair orders
 
-    def next_entry_time(self) -> datetime:
-        """Now, but never the same twice, however fast the signals come: entries are named by it."""
-        self._last_entry_ms = max(self.ports.clock.now_ms(), self._last_entry_ms + 1)
-        return ms_to_datetime(self._last_entry_ms)
+    def next_entry_time(self, pair_id: str) -> datetime:
+        """Now, but never the same twice, however fast the signals come and whatever times a market plays again: entries
+        are named by it."""
+        while True:
+            self._last_entry_ms = max(self.ports.clock.now_ms(), self._last_entry_ms + 1)
+            when = ms_to_datetime(self._last_entry_ms)
+            journal = self.floor.journal
+            if not journal.intents_of(pair_id, entry_ref(pair_id, when), journal.run):
+                return when
 
     async def execute(self, order: PairOrder, pair: Pair, levels: Mapping[str, Any] | None = None) -> Outcome:
         """``levels``: what is kept with the position, as JSON values. Whoever waits may stop waiting: it goes on."""
@@ -179,13 +194,13 @@ class EngineAccount:
             return Outcome("the engine is stopping", ())
         self.pairs[order.pair_id] = pair
         self._orders[order.pair_id] = []
-        task = asyncio.get_running_loop().create_task(self._execute(order, levels))
-        self._background.keep(_until_done(task))
-        return await asyncio.shield(task)
+        task = self._background.keep(self._execute(order, levels))
+        await asyncio.wait([task])
+        return Outcome(CUT_SHORT, ()) if task.cancelled() else task.result()
 
     async def _execute(self, order: PairOrder, levels: Mapping[str, Any] | None) -> Outcome:
         try:
-            if levels is not None:
+            if levels is not None and self.floor.ledger.state(order.pair_id) is PairState.FLAT:
                 self._note_levels(order.pair_id, levels)
             await self.floor.engine.execute(order)
         except Exception as error:
@@ -210,10 +225,10 @@ class EngineAccount:
     def position(self, pair_id: str) -> PairPosition | None:
         return self.floor.ledger.position(pair_id)
 
-    async def prices(self, symbols: Iterable[str]) -> dict[str, float]:
+    async def prices(self, symbols: Iterable[str], *, within_s: float = QUOTE_LIMIT_S) -> dict[str, float]:
         """Of those that have one now."""
         wanted = tuple(symbols)
-        answers = await asyncio.gather(*map(self._price, wanted))
+        answers = await asyncio.gather(*(self._price(symbol, within_s) for symbol in wanted))
         return {symbol: price for symbol, price in zip(wanted, answers, strict=True) if price is not None}
 
     @property
@@ -250,11 +265,15 @@ class EngineAccount:
         most = FAR_TOO_MUCH * equity * Decimal(repr(guard.limits.max_leverage))
         return WireLimits(self.ports.network, max_order_notional=most, max_notional_per_minute=4 * most)
 
-    async def _price(self, symbol: str) -> float | None:
+    async def _price(self, symbol: str, within_s: float) -> float | None:
         try:
-            return float((await self.ports.market.quote(symbol)).price)
-        except BridgeError:
+            async with asyncio.timeout(within_s):
+                return float((await self.ports.market.quote(symbol)).price)
+        except (BridgeError, TimeoutError):
             return None
+
+    def _keep(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        return self._background.keep(work)
 
     async def _leave(self, order: PairOrder) -> None:
         await self.execute(order, self.pairs[order.pair_id])
@@ -328,10 +347,6 @@ def _begin_run(journal: Journal, ports: ExchangePorts, wallet: Decimal) -> Decim
             journal.save_position(pair_id, PairState.FLAT, {})
         journal.save_risk_state(RUN_KEY, {EXCHANGE_RUN: ports.run, OPENING_EQUITY: str(wallet)})
     return wallet
-
-
-async def _until_done(task: asyncio.Task[Outcome]) -> None:
-    await asyncio.wait([task])
 
 
 def _two(symbols: Iterable[str]) -> tuple[str, str | None]:

@@ -76,6 +76,9 @@ class Entering:
 
     async def complete(self, order: PairOrder) -> None:
         """After a restart: hedge what has filled of the first leg, or unwind too little of it. No further slice."""
+        if not self._book.has_filled(order):
+            await self._give_up(order, "interrupted")
+            return
         first, *others = self._evenness.larger_first(order)
         if not others:
             self._book.opened(order)
@@ -104,6 +107,13 @@ class Entering:
         if self._book.has_filled(order):
             self._book.opened(order)
         else:
+            await self._give_up(order, reason)
+
+    async def _give_up(self, order: PairOrder, reason: str) -> None:
+        """Nothing is held. What had filled and was closed by somebody else is a trade of its own."""
+        if self._book.ledger.has_traded(order.pair_id):
+            await self._leaving.unwind(order, self._book.robbed.get(order.pair_id, reason))
+        else:
             self._book.drop(order, reason)
 
     async def _fill_slice(self, order: PairOrder, first: LegOrder, target: Decimal) -> str:
@@ -125,7 +135,7 @@ class Entering:
         return await self._hedge(order, first, hedges[0])
 
     async def _may_go_on(self, order: PairOrder) -> bool:
-        await self._urgency.sleep(self._settings.slice_pause_s)
+        await self._urgency.pause(self._settings.slice_pause_s, order.pair_id)
         if self._urgency.has_no_time_for(order.pair_id):
             return False
         if not self._book.reasons_against_adding() and not await self._quotes.without_quote(order):

@@ -88,9 +88,11 @@ def build_floor(
     wire: WireLimits = USUAL_LIMITS,
     network: str = "simulated",
     doubts: Callable[[], tuple[str, ...]] = tuple,
+    account: str = "",
 ) -> Floor:
     """``rules``: of every symbol that may be traded; ``network``: where the orders of ``trading`` go; ``doubts``: why
-    that venue is not fit for anything new just now; ``emergency``, ``withdraw_unsent``: see ``KillSwitch``.
+    that venue is not fit for anything new just now; ``emergency``, ``withdraw_unsent``: see ``KillSwitch``;
+    ``account``: its name, where one guard has several.
 
     Nothing is asked or sent before ``recovery`` is.
     """
@@ -111,7 +113,15 @@ def build_floor(
         doubts=lambda: doubts() or (() if guarded.room >= ORDERS_OF_AN_ENTRY else ("order_rate",)),
     )
     guarded.on_trip, guarded.last_price = engine.on_wire_guard, engine.last_price
-    funding = FundingBook(journal=journal, ledger=ledger, clock=clock, bus=bus, on_unwritable=engine.on_unwritable)
+    funding = FundingBook(
+        journal=journal,
+        ledger=ledger,
+        orders=orders,
+        foreign=engine.foreign,
+        clock=clock,
+        bus=bus,
+        on_unwritable=engine.on_unwritable,
+    )
     reconciler = Reconciler(
         trading=guarded,
         orders=orders,
@@ -121,6 +131,7 @@ def build_floor(
         rules=rules,
         clock=clock,
         every_s=settings.reconcile_s,
+        account=account,
     )
     recovery = Recovery(
         journal=journal,
@@ -131,8 +142,14 @@ def build_floor(
         guard=guard,
         funding=funding,
         reconciler=reconciler,
+        clock=clock,
     )
-    engine.on_nothing_to_reduce, reconciler.on_account = reconciler.settle, funds.note
+
+    def note_account(account: Account) -> None:
+        funds.note(account)
+        funding.book_owed()
+
+    engine.on_nothing_to_reduce, reconciler.on_account = reconciler.settle, note_account
     kill_switch = KillSwitch(
         engine=engine,
         orders=orders,

@@ -48,7 +48,7 @@ class Funds:
         if account is None or account.free is None:
             return ("account_unknown",)
         needed = self._quote_needed(order)
-        if needed > account.free - sum(self._claims.values(), ZERO) or self._lacks_base(order, account):
+        if needed > account.free - sum(self._claims.values(), ZERO):
             return ("insufficient_funds",)
         self._under_way[order.pair_id], self._claims[order.pair_id] = order, needed
         return ()
@@ -72,13 +72,6 @@ class Funds:
             needed += notional * rules.taker_fee
         return needed
 
-    def _lacks_base(self, order: PairOrder, account: Account) -> bool:
-        """On spot, what is sold must be there."""
-        return any(
-            leg.quantity < 0 and self._rules[leg.symbol].kind == "spot" and account.amount(leg.symbol) < -leg.quantity
-            for leg in order.legs
-        )
-
     async def _known(self) -> Account | None:
         """The account as of a few seconds ago; one question for all who ask meanwhile."""
         if self._account is not None and self._clock.now_ms() - self._noted_ms <= FRESH_MS:
@@ -86,7 +79,8 @@ class Funds:
         if self._asking is None or self._asking.done():
             self._asking = asyncio.get_running_loop().create_task(self._ask())
         try:
-            await asyncio.wait_for(asyncio.shield(self._asking), PATIENCE_S)
+            async with asyncio.timeout(PATIENCE_S):
+                await asyncio.shield(self._asking)
         except TimeoutError:
             return None
         is_fresh = self._clock.now_ms() - self._noted_ms <= FRESH_MS

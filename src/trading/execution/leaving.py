@@ -13,7 +13,7 @@ from trading.execution.evenness import Evenness
 from trading.execution.foreign_book import ForeignBook
 from trading.execution.leg_orders import LOST, LegOrders, LegOutcome, LegSend
 from trading.execution.pair_book import PairBook
-from trading.execution.quotes import Quotes
+from trading.execution.quotes import Quotes, Trading
 from trading.execution.slicing import Slicing
 from trading.execution.urgency import Urgency
 from trading.journal.errors import JournalUnwritable
@@ -104,8 +104,8 @@ class Leaving:
 
     async def leave(self, entry: PairOrder, order: PairOrder | None) -> None:
         """Close a whole pair once both legs can be; ``order`` None: an exit that an earlier process decided."""
-        closed = await self._wait_for_quotes(entry)
         _, _, reason = self._book.ledger.exit_of(entry.pair_id)
+        closed = await self._wait_for_quotes(entry, reason)
         if not closed:
             if reason in PATIENT:
                 await self._leave_in_slices(entry, order)
@@ -126,11 +126,16 @@ class Leaving:
     async def unwind(self, order: PairOrder, reason: str) -> None:
         self._book.alarm(f"{order.pair_id} is unwound: {reason}", order.pair_id, critical=True)
         self._book.ledger.begin_exit(order.pair_id, when=self._book.now(), zscore=None, reason=f"unwound:{reason}")
+        await self.go_on_unwinding(order)
+
+    async def go_on_unwinding(self, order: PairOrder) -> None:
+        """To its end, also after a restart or a disk that refused. ``order``: the entry that came to nothing."""
+        _, _, reason = self._book.ledger.exit_of(order.pair_id)
         await self.flatten(order.pair_id, PairState.UNWINDING, None, reason)
-        self._book.guard.entry_failed(order.pair_id, f"unwound:{reason}", self._book.now())
+        self._book.guard.entry_failed(order.pair_id, reason, self._book.now())
         if self._book.ledger.state(order.pair_id) is PairState.FLAT:
             self._book.guard.release(order.pair_id)
-        self._book.fail(order, f"unwound:{reason}")
+        self._book.fail(order, reason)
 
     async def trim(self, order: PairOrder, lead: LegOrder, hedge: LegOrder, reason: str) -> bool:
         """Close what of the lead is more than the hedge matches, and nothing else. Whether that is done."""
@@ -152,7 +157,7 @@ class Leaving:
         tries, patience = 0, Patience()
         denied: Counter[str] = Counter()
         while tries < FLATTEN_TRIES:
-            await self._urgency.sleep(patience.wait_s)
+            await asyncio.sleep(patience.wait_s)
             outcomes = await self._close_legs(pair_id, action, order, denied)
             await self._heed(outcomes, denied)
             patience.note([outcome for _, outcome in outcomes])
@@ -163,7 +168,7 @@ class Leaving:
                 return
             if not self._may_go_on(pair_id, denied):
                 break
-        self._halt(pair_id, reason, denied)
+        self._halt(pair_id, order, reason, denied)
 
     async def _heed(self, outcomes: list[tuple[LegOrder, LegOutcome]], denied: Counter[str]) -> None:
         """The exchange says that there is nothing to reduce: somebody else has closed it, or our books are wrong. While
@@ -178,14 +183,16 @@ class Leaving:
         legs = [leg for leg in self._book.entry(pair_id).legs if self._closable(pair_id, leg)]
         return any(denied[leg.symbol] < MOST_DENIALS for leg in legs)
 
-    def _halt(self, pair_id: str, reason: str, denied: Counter[str]) -> None:
-        self._book.set_state(pair_id, PairState.HALTED)
+    def _halt(self, pair_id: str, order: PairOrder | None, reason: str, denied: Counter[str]) -> None:
         for symbol in (symbol for symbol, times in denied.items() if times >= MOST_DENIALS):
             held = self._book.ledger.quantity(pair_id, symbol)
             text = f"{symbol}: our books hold {held} for {pair_id}, the exchange has nothing of it to close"
             self._book.alarm(f"{text}; somebody else closed it, find out who", pair_id, critical=True)
         self._book.halt(f"cannot_close:{pair_id}")
         self._book.alarm(f"{pair_id} could not be closed ({reason}); close it by hand", pair_id, critical=True)
+        if order is not None:
+            self._book.fail(order, "cannot_close")
+        self._book.set_state(pair_id, PairState.HALTED)
 
     async def _leave_in_slices(self, entry: PairOrder, order: PairOrder | None) -> None:
         """All slices but the last; fewer when one does not close both legs alike."""
@@ -197,7 +204,7 @@ class Leaving:
                 await self._close_part(entry, hedge, hedge.quantity * self._evenness.share(entry, first), order)
             if not self._evenness.is_even(entry):
                 return
-            await self._urgency.sleep(self._slice_pause_s)
+            await self._urgency.pause(self._slice_pause_s, entry.pair_id)
             if self._book.reasons_against_adding() or self._urgency.has_no_time_for(entry.pair_id):
                 return  # the bot is stopping, something is wrong, or a stop was hit: the rest at once
 
@@ -208,19 +215,27 @@ class Leaving:
         if surplus * held > 0:
             await self._orders.send(self._closing_send(entry.pair_id, leg, "exit", reference, amount=-surplus))
 
-    async def _wait_for_quotes(self, order: PairOrder) -> list[str]:
+    async def _wait_for_quotes(self, order: PairOrder, reason: str) -> list[str]:
         """A hedged pair is left with both legs or not yet: while one is halted, selling the other would bare it.
 
-        Returns the symbols that will never trade again, if any. An emergency waits for none.
+        Returns the symbols that will never trade again, if any. An emergency waits for none, and no rest of a pair; an
+        exit that has no time waits for what the exchange says is halted, not for what it says nothing of.
         """
+
+        def is_over() -> bool:
+            return self._urgency.is_on or order.pair_id in self._book.robbed
+
         try:
-            while not self._urgency.is_on:
-                if closed := await self._quotes.closed_for_good(order):
+            while not is_over():
+                trading = await self._quotes.trading(order)
+                if closed := [symbol for symbol, said in trading.items() if said is Trading.NEVER_AGAIN]:
                     return closed
-                if not await self._quotes.without_quote(order):
+                has_time = reason in PATIENT and not self._urgency.has_no_time_for(order.pair_id)
+                worth_waiting = {Trading.NOT_NOW, Trading.SILENT} if has_time else {Trading.NOT_NOW}
+                if worth_waiting.isdisjoint(trading.values()):
                     break
                 self._waiting.add(order.pair_id)
-                await self._urgency.sleep(HALTED_POLL_S)
+                await self._urgency.sleep(HALTED_POLL_S, order.pair_id, is_over)
         finally:
             self._waiting.discard(order.pair_id)
         return []
@@ -274,8 +289,8 @@ class Leaving:
         held, rules = self._book.ledger.quantity(pair_id, leg.symbol), self._rules[leg.symbol]
         if rules.kind != "spot" and self._only_reduces(leg.symbol, held):
             return held
-        whole, price = rules.round_amount(held), self._quotes.last.get(leg.symbol, Decimal(repr(leg.reference_price)))
-        return ZERO if rules.shortfall(whole, price) else whole
+        whole = rules.round_amount(held)
+        return ZERO if rules.shortfall(whole, self._last_price(leg)) else whole
 
     def _close(self, pair_id: str, order: PairOrder | None) -> None:
         """What is left is written off, on disk together with the rest; what a disk refuses is undone here as well."""
@@ -314,11 +329,14 @@ class Leaving:
             self._book.alarm(f"{text}, perhaps from another pair; buy it back by hand", pair_id, critical=True)
 
     async def _closing_reference(self, leg: LegOrder, order: PairOrder | None) -> Decimal:
-        """The close that the exit was decided on; the price now where the engine itself decided it."""
+        """The close that the exit was decided on; the price now, or the last one, where the engine decided it."""
         decided = {wanted.symbol: wanted.reference_price for wanted in order.legs} if order else {}
         if leg.symbol in decided:
             return Decimal(repr(decided[leg.symbol]))
-        return await self._quotes.price(leg.symbol) or Decimal(repr(leg.reference_price))
+        return await self._quotes.price_soon(leg.symbol) or self._last_price(leg)
+
+    def _last_price(self, leg: LegOrder) -> Decimal:
+        return self._quotes.last.get(leg.symbol, Decimal(repr(leg.reference_price)))
 
     def _only_reduces(self, symbol: str, held: Decimal) -> bool:
         """With shared symbols the account holds the net: an exit is reduce-only as far as it reduces that."""

@@ -31,7 +31,7 @@ from ccxt_bt_bridge.words import (
 )
 from trading.events import Alarm, EventBus, OrderFinished, OrderSent
 from trading.execution.outcome_notes import OutcomeNote, OutcomeNotes
-from trading.journal.errors import JournalUnwritable
+from trading.journal.errors import JournalError, JournalUnwritable
 from trading.journal.words import Intent, IntentState, client_id_prefix, client_order_id
 from trading.journal.writer import Journal
 
@@ -116,7 +116,7 @@ class LegOrders:
         self.on_foreign_fill: Callable[[Fill], None] = lambda fill: None
         self.on_fill: Callable[[LegSend, Fill], None] = lambda send, fill: None
         self.on_refused_key: Callable[[str], None] = lambda reason: None
-        self.on_unwritable: Callable[[JournalUnwritable], None] = lambda error: None
+        self.on_unwritable: Callable[[JournalError], None] = lambda error: None
         self.reason_against: Callable[[LegSend], str | None] = lambda send: None
 
     def use(self, port: TradingPort) -> None:
@@ -209,13 +209,20 @@ class LegOrders:
 
     def _note_foreign(self, fill: Fill) -> None:
         """A fill of no order under way: a late copy of one that is booked, or something nobody here has asked for."""
-        if not self._journal.has_fill(fill):
-            self.bookings += 1
-            self.on_foreign_fill(fill)
+        try:
+            if not self._journal.has_fill(fill):
+                self.bookings += 1
+                self.on_foreign_fill(fill)
+        except JournalError as error:
+            self.on_unwritable(error)  # the next reconciliation asks for it again
 
     def working_symbols(self) -> frozenset[str]:
         """Of orders that are under way: what the exchange holds of them may be ahead of the ledger."""
         return frozenset(watch.send.symbol for watch in self._watches.values())
+
+    def working_since_ms(self, symbol: str) -> float:
+        """When the oldest order of it that is under way was made; infinite without one."""
+        return min((w.created_ms for w in self._watches.values() if w.send.symbol == symbol), default=math.inf)
 
     def take_report(self, report: OrderReport) -> None:
         watch = self._watches.get(report.client_order_id)
@@ -266,7 +273,8 @@ class LegOrders:
         while not watch.is_settled:
             watch.changed.clear()
             try:
-                await asyncio.wait_for(watch.changed.wait(), self._patience_s(watch, tries))
+                async with asyncio.timeout(self._patience_s(watch, tries)):
+                    await watch.changed.wait()
             except TimeoutError:
                 tries += 1
                 await self._poll(watch)

@@ -19,14 +19,22 @@ from trading.risk_guard import Breaker, RiskGuard
 
 
 class PairBook:
-    """The state of a pair is in the journal before anything is sent for it."""
+    """The state of a pair is in the journal before anything is sent for it.
+
+    ``robbed``: pairs of which somebody else has closed a part, and how it is told: what is left of them goes too.
+    """
 
     def __init__(self, *, journal: Journal, ledger: PairLedger, guard: RiskGuard, bus: EventBus, clock: Clock) -> None:
         self.ledger, self.guard, self.bus = ledger, guard, bus
         self._journal, self._clock = journal, clock
         self._entries: dict[str, PairOrder] = {}
+        self.robbed: dict[str, str] = {}
         self._adds = True
         guard.add_listener(self._on_risk)
+
+    def close(self) -> None:
+        """The guard may outlive it."""
+        self.guard.remove_listener(self._on_risk)
 
     def stop_adding(self) -> None:
         """From now on what is half-done is finished, and nothing more begins."""
@@ -41,7 +49,7 @@ class PairBook:
     def adopt(self, entry: PairOrder) -> None:
         """Recovery: the entry order of a pair that an earlier process held."""
         self._entries[entry.pair_id] = entry
-        self.guard.adopt(entry)
+        self.guard.adopt(entry, is_open=self.ledger.state(entry.pair_id) is PairState.OPEN)
 
     def entry(self, pair_id: str) -> PairOrder:
         return self._entries[pair_id]
@@ -58,6 +66,7 @@ class PairBook:
             self._save(order.pair_id)
 
     def has_filled(self, order: PairOrder) -> bool:
+        """It holds something now."""
         return any(self.ledger.quantity(order.pair_id, leg.symbol) for leg in order.legs)
 
     def set_state(self, pair_id: str, state: PairState) -> None:
@@ -65,14 +74,20 @@ class PairBook:
         self._save(pair_id)
 
     def opened(self, order: PairOrder) -> None:
-        self.set_state(order.pair_id, PairState.OPEN)
+        """Where a disk refuses it, the pair is still under way: nobody has been told that it is open."""
+        before = self.ledger.state(order.pair_id)
+        try:
+            self.set_state(order.pair_id, PairState.OPEN)
+        except JournalUnwritable:
+            self.ledger.set_state(order.pair_id, before)
+            raise
         position = self.ledger.position(order.pair_id)
         assert position is not None
         self.guard.entry_opened()
         self.bus.publish(PairOpened(self.now(), order, position))
 
     def drop(self, order: PairOrder, reason: str) -> None:
-        """Nothing filled: the pair is flat, as before."""
+        """Nothing ever filled: the pair is flat, as before."""
         self._journal.save_position(order.pair_id, PairState.FLAT, {})
         self.guard.entry_failed(order.pair_id, reason, self.now())
         self.forget(order)
@@ -80,6 +95,7 @@ class PairBook:
 
     def forget(self, order: PairOrder) -> None:
         if self._entries.pop(order.pair_id, None) is not None:
+            self.robbed.pop(order.pair_id, None)
             self.ledger.finish(order.pair_id)
             self.guard.release(order.pair_id)
 
@@ -100,6 +116,7 @@ class PairBook:
     def closed(self, pair_id: str, order: PairOrder | None) -> None:
         trade = self.ledger.finish(pair_id)
         self._entries.pop(pair_id, None)
+        self.robbed.pop(pair_id, None)
         if trade is not None:
             self.bus.publish(PairClosed(self.now(), trade, order))
 

@@ -34,7 +34,7 @@ from trading.execution.slicing import Slicing
 from trading.execution.strangers import Strangers
 from trading.execution.unhedged import UnhedgedWatch
 from trading.execution.urgency import Urgency
-from trading.journal.errors import JournalUnwritable
+from trading.journal.errors import JournalError, JournalUnwritable
 from trading.journal.writer import Journal
 from trading.risk_guard import Breaker, RiskGuard
 
@@ -114,7 +114,6 @@ class PairEngine:
         self._busy: dict[str, asyncio.Event] = {}
         self.on_nothing_to_reduce: Callable[[str], Awaitable[None]] = _no_one_knows
         bus.add(self._unhedged.on_event)
-        self._broken: dict[str, str] = {}
         self._mending: set[asyncio.Task[None]] = set()
         self.is_recovering = False
         orders.reason_against = self._reason_against
@@ -138,7 +137,7 @@ class PairEngine:
         with self._only_one(order.pair_id):
             try:
                 await (self._entering.enter(order) if order.action is Action.ENTER else self._leaving.exit(order))
-                await self._close_broken(order.pair_id)
+                await self._close_robbed(order.pair_id)
             except JournalUnwritable as error:
                 await self._wait_for_disk(order, error)
 
@@ -152,6 +151,14 @@ class PairEngine:
         self.hurry(pair_id)
         while pair_id in self._busy and pair_id not in self.waiting:
             await self._busy[pair_id].wait()
+
+    async def close(self) -> None:
+        """The end: what is being mended goes on with the next process."""
+        self._book.close()
+        mending = tuple(self._mending)
+        for task in mending:
+            task.cancel()
+        await asyncio.gather(*mending, return_exceptions=True)
 
     @property
     def is_idle(self) -> bool:
@@ -191,9 +198,9 @@ class PairEngine:
             self._quotes.note_price(leg.symbol, Decimal(repr(leg.reference_price)))
 
     def is_unfinished(self, pair_id: str) -> bool:
-        """Under way, or open with legs that do not belong together: something closed one while nobody looked."""
+        """Under way, or open although somebody has closed a part of it."""
         state = self._ledger.state(pair_id)
-        return state.is_busy or (state is PairState.OPEN and not self._evenness.is_hedged(self._book.entry(pair_id)))
+        return state.is_busy or (state is PairState.OPEN and self._is_a_rest(pair_id))
 
     async def finish_interrupted(self, pair_id: str) -> None:
         """Recovery: bring a pair that was under way to OPEN or to FLAT. Needs a market that moves."""
@@ -206,20 +213,27 @@ class PairEngine:
         with self._only_one(pair_id):
             try:
                 await self._finish(entry, None)
-                await self._close_broken(pair_id)
             except JournalUnwritable as error:
                 await self._wait_for_disk(entry, error)
 
-    def _close_rest(self, pair_id: str, reason: str) -> None:
-        """A pair lost a leg, or a part of one, to somebody else: after what is under way, the rest goes too.
+    def mend(self, pair_id: str) -> None:
+        """Finish it beside whatever else is done; a person hears of it when that fails."""
+        task = asyncio.get_running_loop().create_task(self.finish_interrupted(pair_id))
+        self._mending.add(task)
+        task.add_done_callback(partial(self._on_mended, pair_id))
 
-        During a recovery that is for whoever finishes what it found: nothing is sent before ledger and exchange agree.
-        """
-        self._broken[pair_id] = reason
-        if pair_id not in self._busy and not self.is_recovering:
-            task = asyncio.get_running_loop().create_task(self.finish_interrupted(pair_id))
-            self._mending.add(task)
-            task.add_done_callback(partial(self._on_mended, pair_id))
+    def note_robbed(self, pair_id: str, symbol: str) -> None:
+        """A pair lost a leg, or a part of one, to somebody else: after what is under way, the rest goes too."""
+        self._book.robbed[pair_id] = f"closed_elsewhere:{symbol}"
+
+    def _close_rest(self, pair_id: str, symbol: str) -> None:
+        """At once, or by whoever is at it. During a recovery that is for whoever finishes what it found: nothing is
+        sent before ledger and exchange agree."""
+        self.note_robbed(pair_id, symbol)
+        if pair_id in self._busy:
+            self.urgency.hurry(pair_id)
+        elif not self.is_recovering:
+            self.mend(pair_id)
 
     def _on_mended(self, pair_id: str, task: asyncio.Task[None]) -> None:
         self._mending.discard(task)
@@ -231,10 +245,9 @@ class PairEngine:
                 f"the rest of {pair_id} could not be closed: {error!r}; close it by hand", pair_id, critical=True
             )
 
-    async def _close_broken(self, pair_id: str) -> None:
-        reason = self._broken.pop(pair_id, None)
-        if reason is not None and self._ledger.state(pair_id) is PairState.OPEN:
-            await self._leaving.close_rest(pair_id, reason)
+    async def _close_robbed(self, pair_id: str) -> None:
+        if self._ledger.state(pair_id) is PairState.OPEN and pair_id in self._book.robbed:
+            await self._leaving.close_rest(pair_id, self._book.robbed[pair_id])
 
     async def flatten(self, pair_id: str, reason: str) -> None:
         """An emergency: close what the pair holds, each leg as soon as it can be, after what is under way for it.
@@ -253,7 +266,6 @@ class PairEngine:
                     await self._leaving.flatten(pair_id, PairState.EXITING, None, reason)
                 else:
                     await self._finish(entry, None)
-                await self._close_broken(pair_id)
             except JournalUnwritable as error:
                 self.on_unwritable(error)
 
@@ -287,32 +299,38 @@ class PairEngine:
         """From whatever state the pair is in; ``order`` is the exit that the strategy waits for, if it does."""
         state = self._ledger.state(entry.pair_id)
         if state in (PairState.ENTERING, PairState.HEDGING):
-            if self._book.has_filled(entry):
-                await self._entering.complete(entry)
-            else:
-                self._book.drop(entry, "interrupted")
+            await self._entering.complete(entry)
         elif state is PairState.EXITING and self._book.has_filled(entry) and self._evenness.is_even(entry):
             await self._leaving.leave(entry, order)
-        elif state is PairState.OPEN and not self._evenness.is_hedged(entry):
-            await self._leaving.close_rest(entry.pair_id, self._broken.pop(entry.pair_id, "one_leg_gone"))
+        elif state is PairState.OPEN and self._is_a_rest(entry.pair_id):
+            await self._leaving.close_rest(entry.pair_id, self._book.robbed.get(entry.pair_id, "one_leg_gone"))
+        elif state is PairState.UNWINDING:
+            await self._leaving.go_on_unwinding(entry)
         elif state.is_busy:
             _, _, reason = self._ledger.exit_of(entry.pair_id)
             await self._leaving.flatten(entry.pair_id, state, order, reason or "recovered")
+        await self._close_robbed(entry.pair_id)
 
     async def _wait_for_disk(self, order: PairOrder, error: JournalUnwritable) -> None:
         """Nothing is sent that is not on disk first: a half-done pair waits, with an alarm, until the disk writes."""
         self.on_unwritable(error)
         pair_id = order.pair_id
         entry = self._book.entry(pair_id) if self._book.knows(pair_id) else None
-        if entry is None or self._ledger.state(pair_id) is PairState.ENTERING and not self._book.has_filled(entry):
+        if entry is None or self._ledger.state(pair_id) is PairState.ENTERING and not self._ledger.has_traded(pair_id):
             self._book.forget(order)
             self._book.fail(order, "journal_unwritable")
             return
         leaving = order if order.action is Action.EXIT else None
-        while self._ledger.state(pair_id).is_busy:
+        while self._book.knows(pair_id):
             await asyncio.sleep(DISK_POLL_S)
             with suppress(JournalUnwritable):
                 await self._finish(entry, leaving)
+                return
+
+    def _is_a_rest(self, pair_id: str) -> bool:
+        """Of an open pair: somebody else has closed a part. A step alone may leave legs that are only nearly even."""
+        entry, evenness = self._book.entry(pair_id), self._evenness
+        return pair_id in self._book.robbed or not (evenness.is_even(entry) or evenness.is_hedged(entry))
 
     def _is_even(self, pair_id: str) -> bool:
         return not self._book.knows(pair_id) or self._evenness.is_even(self._book.entry(pair_id))
@@ -351,7 +369,7 @@ class PairEngine:
         self._book.halt(reason.split(": ")[0])
         self._book.alarm(f"an order was held back, nothing more is opened: {reason}", None, critical=True)
 
-    def on_unwritable(self, error: JournalUnwritable) -> None:
+    def on_unwritable(self, error: JournalError) -> None:
         self._book.halt("journal_unwritable")
         self._book.alarm(f"nothing more is sent: {error}", None, critical=True)
 

@@ -237,12 +237,17 @@ class PairLedger:
         holding = self._holdings[pair_id]
         return holding.exit_time, holding.exit_z, holding.exit_reason
 
+    def has_traded(self, pair_id: str) -> bool:
+        """Something of it has filled, also when nothing is held now."""
+        holding = self._holdings.get(pair_id)
+        return holding is not None and any(leg.entered for leg in holding.legs.values())
+
     def trade_of(self, pair_id: str) -> TradeRecord | None:
         """What ``finish`` would book. Raises ValueError while the pair holds anything."""
         holding = self._holdings[pair_id]
         if any(leg.quantity for leg in holding.legs.values()):
             raise ValueError(f"{pair_id} is not flat: {[(leg.symbol, leg.quantity) for leg in holding.legs.values()]}")
-        return self._trade_of(holding) if any(leg.entered for leg in holding.legs.values()) else None
+        return self._trade_of(holding) if self.has_traded(pair_id) else None
 
     def legging_cost(self, pair_id: str) -> Decimal:
         return self._holdings[pair_id].legging_cost

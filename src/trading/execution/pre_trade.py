@@ -51,6 +51,8 @@ class PreTrade:
         rules, most = self._rules[leg.symbol], self._rules[leg.symbol].max_amount
         if not leg.quantity.is_finite() or rules.round_amount(leg.quantity) != leg.quantity:
             yield f"off_step:{leg.symbol}"
+        elif rules.kind == "spot" and leg.quantity < 0:  # there is no order that only buys back
+            yield f"spot_cannot_be_sold_short:{leg.symbol}"
         elif rules.shortfall(leg.quantity, Decimal(repr(leg.reference_price))):
             yield f"below_minimum:{leg.symbol}"
         elif most is not None and abs(leg.quantity) > most:

@@ -6,16 +6,16 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from pairs.words import PairPosition, PairState
 from trading.execution.engine_account import EngineAccount
-from trading.execution.tracked import name_of
+from trading.execution.tracked import account_of, name_of, tracked_position
 from trading.position_tracker import PositionTracker, TrackedPosition
+from trading.risk.stops import STOP_REASONS
 from trading.risk_guard import Breaker, RiskGuard
 
 UNSEEN_ALARM_S = 120.0
-QUOTE_LIMIT_S = 5.0  # the stops of the other symbols wait for it
 
 Leave = Callable[[EngineAccount, str, str], None]
 
@@ -31,6 +31,14 @@ class PriceWatch:
         self._accounts, self._tracker, self._guard, self._leave = accounts, tracker, guard, leave
         self._blind: set[tuple[str, str]] = set()  # account and what could not be looked at the last time
         self._unseen: dict[tuple[str, str], float] = {}  # account and symbol: since when, infinite when it was told
+        self._seen: dict[str, dict[str, float]] = {}  # by account: the last price of each symbol that it holds
+        self._unpriced: set[tuple[str, str]] = set()  # account and symbol: held since before the start, not seen yet
+
+    async def begin(self, account: EngineAccount) -> None:
+        """At the start: what it holds was bought at other prices, and is worth nobody knows what until it is quoted."""
+        self._seen.pop(account.name, None)
+        self._unpriced |= {(account.name, symbol) for symbol in _symbols(account)}
+        await self._quote(account)
 
     async def run(self, account: EngineAccount, every_s: float) -> None:
         """Beside those of the others: no account waits for the exchange of another."""
@@ -40,41 +48,72 @@ class PriceWatch:
 
     async def look(self, account: EngineAccount) -> None:
         """At everything that an account holds, once; what cannot be looked at is told and hides nothing else."""
-        held = account.floor.ledger.positions()
-        symbols = {leg.symbol for position in held.values() for leg in position.legs}
-        prices: dict[str, float] = {}
-        for known in await asyncio.gather(*(self._price(account, symbol) for symbol in symbols)):
-            prices |= known
-        for symbol, price in prices.items():
-            self._tracker.update_position_pnl(symbol, price, exchange=account.name)
-        self._note_unseen(account, symbols - prices.keys())
+        prices = await self._quote(account)
         self.check_risk()
-        for pair_id, position in held.items():
+        for pair_id, position in account.floor.ledger.positions().items():
             with self._told(account, name_of(pair_id)):
                 self._look_at(account, position, prices)
 
+    async def unpriced(self) -> tuple[str, ...]:
+        """Before an entry, whose limits are of what everything is worth now: the symbols that have no price yet. They
+        are asked for once more."""
+        waiting = {name for name, _ in self._unpriced}
+        await asyncio.gather(*(self._quote(self._accounts[name]) for name in waiting))
+        self.check_risk()
+        return tuple(f"{symbol} on {name}" for name, symbol in sorted(self._unpriced))
+
     def check_risk(self) -> None:
-        """The guard sees all accounts at once, at the last prices; what it demands is begun. Never raises."""
+        """The guard sees all accounts at once, at the last prices; what it demands is begun. Never raises. While a
+        price is not known yet it is asked about the stops of the other pairs alone."""
+        if not self._accounts:
+            return  # stopped meanwhile
         with self._told(next(iter(self._accounts.values())), "the limits of risk"):
             self._check_risk()
 
     def equity(self) -> float:
         """Of all accounts, each at its own last prices."""
-        return sum(one.floor.ledger.equity(self._last_prices(one.name)) for one in self._accounts.values())
+        return sum(self._equities().values())
 
     # the parts
 
     def _check_risk(self) -> None:
         guard, before = self._guard, self._guard.breaker
         held = {p: q for account in self._accounts.values() for p, q in account.floor.ledger.positions().items()}
-        now = max(account.now for account in self._accounts.values())
-        exits = guard.on_bar(now, self.equity(), held, self._last_prices())
+        if any(
+            self._unseen.get(key) != math.inf for key in self._unpriced
+        ):  # one that stays away hides no loss of others
+            exits = guard.pair_stops({p: q for p, q in held.items() if self._is_priced(q)}, self._last_prices())
+        else:
+            now = max(account.now for account in self._accounts.values())
+            exits = guard.on_bar(now, self.equity(), held, self._last_prices(), self._equities())
         for risk_exit in exits:  # first: a disk that refuses holds none of them up
             account = next(one for one in self._accounts.values() if risk_exit.pair_id in one.pairs)
             self._close(account, risk_exit.pair_id, risk_exit.reason)
         if guard.breaker is not before:
             for account in self._accounts.values():
                 account.keep_guard()
+
+    def _equities(self) -> dict[str, float]:
+        return {name: one.floor.ledger.equity(self._last_prices(name)) for name, one in self._accounts.items()}
+
+    def _is_priced(self, position: PairPosition) -> bool:
+        account = account_of(position.pair_id)
+        return not any((account, leg.symbol) in self._unpriced for leg in position.legs)
+
+    async def _quote(self, account: EngineAccount) -> dict[str, float]:
+        """Of all that it holds; a price that is missing now stays what it was."""
+        symbols = _symbols(account)
+        prices: dict[str, float] = {}
+        for known in await asyncio.gather(*(self._price(account, symbol) for symbol in symbols)):
+            prices |= known
+        for symbol, price in prices.items():
+            self._tracker.update_position_pnl(symbol, price, exchange=account.name)
+        before = self._seen.get(account.name, {})
+        self._seen[account.name] = {symbol: price for symbol, price in before.items() if symbol in symbols} | prices
+        others = {key for key in self._unpriced if key[0] != account.name}
+        self._unpriced = others | {key for key in self._unpriced - others if key[1] in symbols - prices.keys()}
+        self._note_unseen(account, symbols - prices.keys())
+        return prices
 
     def _note_unseen(self, account: EngineAccount, symbols: Iterable[str]) -> None:
         """A price that stays away is told once: without it no stop works."""
@@ -89,14 +128,16 @@ class PriceWatch:
 
     def _look_at(self, account: EngineAccount, position: PairPosition, prices: Mapping[str, float]) -> None:
         tracked = self._tracker.get_position(name_of(position.pair_id), account.name)
+        if tracked is None and position.legs:  # it is on its way in
+            tracked = tracked_position(position, account.name, account.levels.get(position.pair_id, {}))
+            tracked = tracked.priced(tracked.legs[0].symbol, prices.get(tracked.legs[0].symbol, tracked.current_price))
         reason = _reached(tracked, position, prices) if tracked is not None else None
         if reason is not None:
             self._close(account, position.pair_id, reason)
 
     async def _price(self, account: EngineAccount, symbol: str) -> dict[str, float]:
-        with self._told(account, f"the price of {symbol}"), suppress(TimeoutError):
-            async with asyncio.timeout(QUOTE_LIMIT_S):
-                return await account.prices((symbol,))
+        with self._told(account, f"the price of {symbol}"):
+            return await account.prices((symbol,))
         return {}
 
     @contextmanager
@@ -113,13 +154,23 @@ class PriceWatch:
             self._blind.discard((account.name, what))
 
     def _close(self, account: EngineAccount, pair_id: str, reason: str) -> None:
-        if account.floor.ledger.state(pair_id) is PairState.OPEN and pair_id not in account.under_way:
+        """What is on its way in takes no further slice, and the next look closes what is open then; what is on its way
+        out does not wait either when that is a stop."""
+        state = account.floor.ledger.state(pair_id)
+        if state in (PairState.ENTERING, PairState.HEDGING) or reason in STOP_REASONS:
+            account.floor.engine.hurry(pair_id)
+        if state is PairState.OPEN and pair_id not in account.under_way:
             self._leave(account, pair_id, reason)
 
     def _last_prices(self, account: str | None = None) -> dict[str, float]:
-        """None: of all, where one symbol has one price for the guard."""
+        """None: of all, where one symbol has one price for the guard. What was opened since is at its entry's."""
+        seen = {s: p for name, prices in self._seen.items() if account in (None, name) for s, p in prices.items()}
         held = (p for p in self._tracker.open_positions if account in (None, p.exchange))
-        return {leg.symbol: leg.current_price for p in held for leg in p.legs}
+        return seen | {leg.symbol: leg.current_price for p in held for leg in p.legs}
+
+
+def _symbols(account: EngineAccount) -> set[str]:
+    return {leg.symbol for position in account.floor.ledger.positions().values() for leg in position.legs}
 
 
 def _reached(tracked: TrackedPosition, position: PairPosition, prices: Mapping[str, float]) -> str | None:

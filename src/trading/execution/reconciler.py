@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -19,9 +20,13 @@ from ccxt_bt_bridge.words import Account, Market
 from trading.execution.foreign_book import ForeignBook
 from trading.execution.leg_orders import LegOrders
 from trading.execution.pair_book import PairBook
+from trading.journal.errors import JournalUnwritable
 from trading.journal.writer import Journal
 
 SECOND_LOOK_S = 2.0
+FIRST_LOOKS = 4  # what a start reads may be older than the fills that it has heard of
+AGREED_KEY = "agreed"
+KEEP_AGREED_MS = 3_600_000
 OVERLAP_MS = 60_000
 LOOK_BACK_MS = 7 * 86_400_000  # for whose trades made a position that no journal knows; what Binance gives at once
 UNREACHABLE_ALARM_S = 120.0
@@ -53,7 +58,10 @@ class Reconciled:
 
 
 class Reconciler:
-    """``every_s`` seconds pass between looks. ``last``: None until ledger and exchange have agreed once."""
+    """``every_s`` seconds pass between looks. ``last``: None until ledger and exchange have agreed once.
+
+    ``on_agreed(symbols)`` after each look at those that agree, ``on_whole`` when none differs.
+    """
 
     def __init__(
         self,
@@ -66,55 +74,71 @@ class Reconciler:
         rules: Mapping[str, Market],
         clock: Clock,
         every_s: float,
+        account: str = "",
     ) -> None:
         self.last: Reconciled | None = None
         self.on_account: Callable[[Account], None] = lambda account: None
         self._trading, self._orders, self._journal = trading, orders, journal
         self._book, self._foreign = book, foreign
         self._rules, self._clock, self._every_s = rules, clock, every_s
+        self._account = account  # its name, where one guard has several
         self._suspects: dict[str, Decimal] = {}
         self._wants_second_look = False
         self._told = ""
-        self.on_agreed: Callable[[], None] = lambda: None
+        self.on_agreed: Callable[[Collection[str]], None] = lambda symbols: None
+        self.on_whole: Callable[[], None] = lambda: None
         self._wanted = asyncio.Event()
         self._unreachable_since_s: float | None = None
         self._agreed_ms: dict[str, int] = {}
-        self._is_new = False
+        self._begun_ms = self._kept_ms = 0
+        self._new: frozenset[str] = frozenset()
 
     # at the start
 
     def restore(self) -> None:
         """From the journal alone, before anything is heard: who holds what beside the pairs, and since when to ask."""
         self._foreign.restore()
+        self._begun_ms = self._clock.now_ms()
+        self._agreed_ms = self._journal.risk_state(AGREED_KEY) or self._guessed_ms()
+        self._new = frozenset(self._rules) - self._agreed_ms.keys()
+
+    def _guessed_ms(self) -> dict[str, int]:
+        """Of a journal that does not say since when: nothing has been missed before the newest fill."""
         last_fills_ms = self._journal.last_fills_ms()
-        since_ms = max(last_fills_ms.values(), default=self._clock.now_ms())
-        self._agreed_ms = dict.fromkeys(self._rules, since_ms) | last_fills_ms
-        self._is_new = not last_fills_ms and not self._foreign.is_known
+        if not last_fills_ms and not self._foreign.is_known:
+            return {}
+        since_ms = max(last_fills_ms.values(), default=self._begun_ms)
+        return dict.fromkeys(self._rules, since_ms) | last_fills_ms
 
     async def begin(self, symbols: Iterable[str]) -> tuple[Mismatch, ...]:
         """Compare before anything is traded, after ``restore``. Raises ExchangeUnreachable when the exchange cannot be
         asked.
 
-        A journal that had never seen a fill takes what is there for somebody else's, unless this bot's orders made it.
+        What is held of a symbol that this journal never had to do with is taken for somebody else's, unless this bot's
+        orders made it.
         """
-        symbols = tuple(symbols)
+        symbols, asked_ms = tuple(symbols), self._clock.now_ms()
         account = await self._trading.account()
-        if self._is_new:
-            await self._take_over(account, symbols)
-            self._is_new = False
+        await self._take_over(account, self._new.intersection(symbols))
         differing = self._mismatches(account, symbols)
-        if differing:
+        for look in range(FIRST_LOOKS):
+            if not differing:
+                break
+            await asyncio.sleep(SECOND_LOOK_S if look else 0.0)
             await self._adopt_fills(m.symbol for m in differing)
+            asked_ms = self._clock.now_ms()
             account = await self._trading.account()
             differing = self._mismatches(account, symbols)
         self._note_unexplained(symbols, differing)
-        if not differing:
-            self._note(account, symbols)
+        self._note(account, symbols, differing, asked_ms)
+        self._keep_agreed()
         for symbol in self._foreign.symbols():
             self._book.alarm(f"{symbol}: the account holds {self._foreign.amount(symbol)} that is not this bot's", None)
         return differing
 
-    async def _take_over(self, account: Account, symbols: Iterable[str]) -> None:
+    async def _take_over(self, account: Account, symbols: Collection[str]) -> None:
+        if not symbols:
+            return
         held = {m.symbol: m.exchange - m.foreign - m.ledger for m in self._mismatches(account, symbols)}
         held = {symbol: amount for symbol, amount in held.items() if self._rules[symbol].kind != "spot"}
         orphans = await self._orphans(held)
@@ -159,7 +183,7 @@ class Reconciler:
 
     async def once(self) -> None:
         """One look. Symbols with an order under way are left out: their truth is being made."""
-        booked = self._orders.bookings
+        booked, asked_ms = self._orders.bookings, self._clock.now_ms()
         busy = self._orders.working_symbols()
         try:
             account = await self._trading.account()
@@ -170,7 +194,8 @@ class Reconciler:
         self._unreachable_since_s = None
         self.on_account(account)
         if account.margin is not None:
-            self._book.guard.note_margin(float(account.margin.balance), float(account.margin.maintenance))
+            margin = account.margin
+            self._book.guard.note_margin(float(margin.balance), float(margin.maintenance), self._account)
         if booked != self._orders.bookings:
             return  # what was read is older than what was booked meanwhile
         busy |= self._orders.working_symbols()
@@ -179,13 +204,16 @@ class Reconciler:
         repeated = [m for s, m in differing.items() if self._suspects.get(s) == m.exchange - m.ledger]
         self._suspects = {s: m.exchange - m.ledger for s, m in differing.items()}
         self._wants_second_look = len(differing) > len(repeated)
+        self._note(account, idle, differing.values(), asked_ms)
+        self.on_agreed([symbol for symbol in idle if symbol not in differing])
         if repeated:
             await self._explain(repeated)
         elif not differing:
             self._told = ""
             self._note_unexplained(idle, ())
-            self._note(account, idle)
-            self.on_agreed()
+            if self._clock.now_ms() - self._kept_ms >= KEEP_AGREED_MS:
+                self._keep_agreed()
+            self.on_whole()
 
     def differences(self, account: Account, symbols: Iterable[str]) -> tuple[Mismatch, ...]:
         """Between the ledger now and what was read."""
@@ -219,7 +247,7 @@ class Reconciler:
 
     async def _adopt_fills(self, symbols: Iterable[str]) -> None:
         """Since these were last seen to agree: one that was busy ever since may have been traded long ago."""
-        since_ms = max(0, min(self._agreed_ms.get(symbol, 0) for symbol in symbols) - OVERLAP_MS)
+        since_ms = max(0, min(self._agreed_ms.get(symbol, self._begun_ms) for symbol in symbols) - OVERLAP_MS)
         for fill in await self._trading.fills(since_ms=since_ms):
             if fill.symbol in self._rules:
                 self._orders.book(fill)
@@ -233,14 +261,24 @@ class Reconciler:
 
     def _note_unexplained(self, symbols: Iterable[str], differing: Iterable[Mismatch]) -> None:
         found = {m.symbol: m.exchange - m.foreign - m.ledger for m in differing}
-        self._foreign.note_unexplained(dict.fromkeys(symbols, ZERO) | found)
+        self._foreign.note_unexplained(dict.fromkeys(symbols, ZERO) | found, self._clock.now_ms())
 
-    def _note(self, account: Account, symbols: Collection[str]) -> None:
-        now_ms = self._clock.now_ms()
-        known = dict(self.last.exchange) if self.last else {}
-        held = account.amounts()
-        self.last = Reconciled(now_ms, known | {symbol: held.get(symbol, ZERO) for symbol in symbols})
-        self._agreed_ms |= dict.fromkeys(symbols, now_ms)
+    def _note(self, account: Account, symbols: Collection[str], differing: Collection[Mismatch], asked_ms: int) -> None:
+        """Each symbol that agrees; ``last`` only when all of ``symbols`` do."""
+        now_ms, others, held = self._clock.now_ms(), {m.symbol for m in differing}, account.amounts()
+        agreed = [symbol for symbol in symbols if symbol not in others]
+        self._agreed_ms |= dict.fromkeys(agreed, now_ms)
+        wallets = [symbol for symbol in agreed if self._foreign.is_owners(symbol)]
+        self._foreign.note_wallets({s: held.get(s, ZERO) - self._book.ledger.net(s) for s in wallets}, asked_ms)
+        if not differing:
+            known = dict(self.last.exchange) if self.last else {}
+            self.last = Reconciled(now_ms, known | {symbol: held.get(symbol, ZERO) for symbol in symbols})
+
+    def _keep_agreed(self) -> None:
+        """For the next start. On a disk that refuses it, that start asks for more than it needs."""
+        with suppress(JournalUnwritable):
+            self._journal.save_risk_state(AGREED_KEY, self._agreed_ms)
+            self._kept_ms = self._clock.now_ms()
 
     def _note_unreachable(self, reason: str) -> None:
         now_s = asyncio.get_running_loop().time()  # the market's time may run ahead of what a person waits for

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import datetime, timedelta
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from datetime import datetime
 from decimal import Decimal
 
 from ccxt_bt_bridge.bt_time import datetime_to_ms
+from ccxt_bt_bridge.clock import Clock
 from ccxt_bt_bridge.port import TradingPort
 from ccxt_bt_bridge.words import Fill
 from pairs.words import Action, LegOrder, PairOrder, PairState
@@ -15,13 +17,15 @@ from trading.execution.leg_orders import LegOrders
 from trading.execution.pair_engine import PairEngine
 from trading.execution.pair_ledger import PairLedger
 from trading.execution.reconciler import Mismatch, Reconciler
+from trading.journal.errors import JournalUnwritable
 from trading.journal.words import StoredPosition, restored_position, restored_targets
 from trading.journal.writer import Journal
 from trading.records import TradeRecord
 from trading.risk.state import GUARD_KEY
 from trading.risk_guard import RiskGuard
 
-LATE_FUNDING = timedelta(days=1)  # trades close in the order of this; asking for what is booked changes nothing
+FUNDING_KEY = "funding"
+LATE_FUNDING_MS = 86_400_000  # asking for what is booked changes nothing
 ZERO = Decimal(0)
 
 
@@ -39,6 +43,7 @@ class Recovery:
         guard: RiskGuard,
         funding: FundingBook,
         reconciler: Reconciler,
+        clock: Clock,
     ) -> None:
         self._journal = journal
         self._trading = trading
@@ -48,7 +53,9 @@ class Recovery:
         self._guard = guard
         self._funding = funding
         self._reconciler = reconciler
-        self._agrees = False
+        self._in_doubt: frozenset[str] = frozenset()
+        reconciler.on_agreed = self._on_agreed
+        self._clock = clock
 
     def restore(self, run: int) -> None:
         """From the journal alone: finished trades, open pairs with their fills and funding, risk state."""
@@ -67,15 +74,28 @@ class Recovery:
         """Resolve what was under way, then compare with the exchange, exactly. Sends nothing but cancels."""
         self._guard.wait_for_no_one_else()
         await self._orders.resume(self._journal.unresolved_intents())
-        await self._adopt_funding()
         mismatches = await self._reconciler.begin(symbols)
+        await self._adopt_funding()
         self._engine.is_recovering = False
-        self._agrees = not mismatches
+        self._in_doubt = frozenset(mismatch.symbol for mismatch in mismatches)
         return mismatches
 
     def interrupted(self) -> tuple[str, ...]:
-        """Pairs for the engine to finish, once the market moves again; none where ledger and exchange disagree."""
-        return tuple(p for p in self._ledger.open_pairs if self._engine.is_unfinished(p)) if self._agrees else ()
+        """Pairs for the engine to finish, once the market moves again; none of a symbol that ledger and exchange
+        disagree on: the reconciler has those finished when they agree again."""
+        return tuple(
+            pair_id
+            for pair_id, position in self._ledger.positions().items()
+            if self._engine.is_unfinished(pair_id) and not any(leg.symbol in self._in_doubt for leg in position.legs)
+        )
+
+    def _on_agreed(self, symbols: Collection[str]) -> None:
+        if self._in_doubt.intersection(symbols):
+            before = self.interrupted()
+            self._in_doubt -= frozenset(symbols)
+            for pair_id in self.interrupted():
+                if pair_id not in before:
+                    self._engine.mend(pair_id)
 
     def _restore_pair(self, stored: StoredPosition, run: int) -> None:
         position, payload = restored_position(stored), stored.payload
@@ -94,6 +114,8 @@ class Recovery:
         for fill in self._journal.fills_of(entry.pair_id, entry.ref, run):
             # A stranger's, which took away from the pair, was never decided by anyone here.
             self._apply(entry.pair_id, fill, references.get(fill.client_order_id, fill.price))
+            if fill.client_order_id not in references:
+                self._engine.note_robbed(entry.pair_id, fill.symbol)
         entered_ms = datetime_to_ms(entry.decided_at)
         for payment in self._journal.funding_of(entry.pair_id, run):
             if payment.time_ms >= entered_ms and self._funding.is_of_open_pair(entry.pair_id, payment):
@@ -105,12 +127,20 @@ class Recovery:
         )
 
     async def _adopt_funding(self) -> None:
-        """What open pairs may have missed, and trades that closed shortly before the earlier process ended."""
-        since = [position.entry_time for position in self._ledger.positions().values()]
-        since += [trade.exit_time - LATE_FUNDING for trade in self._ledger.trades[-1:]]
-        if since:
-            for payment in await self._trading.funding(since_ms=datetime_to_ms(min(since))):
-                self._funding.book(payment)
+        """All since an earlier process of this run asked, or since the run began, whatever was heard of it."""
+        if not self._ledger.positions() and not self._ledger.trades:
+            return
+        now_ms, run = self._clock.now_ms(), self._journal.run
+        known = self._journal.risk_state(FUNDING_KEY) or {}
+        if known.get("run") == run:
+            since_ms = known["asked_ms"] - LATE_FUNDING_MS
+        else:
+            since_ms = next(datetime_to_ms(one.started) for one in self._journal.runs() if one.number == run)
+        for payment in await self._trading.funding(since_ms=since_ms):
+            self._funding.book(payment)
+        if not self._funding.is_owed:
+            with suppress(JournalUnwritable):  # then the next start asks for more
+                self._journal.save_risk_state(FUNDING_KEY, {"run": run, "asked_ms": now_ms})
 
 
 def _entry_order(stored: StoredPosition) -> PairOrder:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ccxt_bt_bridge.words import Market
 from pairs.given import given_text
 from trading.execution.engine_account import EngineAccount, Outcome
+from trading.execution.quotes import PRICE_PATIENCE_S
 from trading.execution.signal_checks import check_age, check_closing_size, check_stops, checked
 from trading.execution.signal_orders import (
     Instrument,
@@ -45,7 +46,8 @@ MOST_OFF = 0.1  # of the market's price, for the price a signal was decided at
 
 class SignalDesk:
     """``accounts`` by name. ``position_size``: gross notional / equity of a signal that names no size.
-    ``longest_age_s``: of a signal that opens and says when it was made."""
+    ``longest_age_s``: of a signal that opens and says when it was made. ``closed``: why there are no accounts.
+    ``unpriced``: what is held of which nobody knows the price, asked before anything is opened."""
 
     def __init__(
         self,
@@ -55,8 +57,11 @@ class SignalDesk:
         *,
         position_size: float,
         longest_age_s: float,
+        closed: Callable[[], str],
+        unpriced: Callable[[], Awaitable[tuple[str, ...]]],
     ) -> None:
         self._accounts, self._tracker, self._guard = accounts, tracker, guard
+        self._closed, self._unpriced = closed, unpriced
         self._position_size, self._longest_age_s = position_size, longest_age_s
 
     async def execute(self, signal: TradingSignal, exchange: str | None) -> ExecutionResult:
@@ -80,7 +85,9 @@ class SignalDesk:
         if position is None or not position.is_open:
             state = account.floor.ledger.state(pair_id).value
             return ExecutionResult(False, error=f"there is nothing to close: it is {state}")
-        prices = await account.prices(leg.symbol for leg in position.legs)
+        tracked = self._tracker.get_position(name_of(pair_id), account.name)
+        prices = {leg.symbol: leg.current_price for leg in tracked.legs} if tracked else {}
+        prices |= await account.prices((leg.symbol for leg in position.legs), within_s=PRICE_PATIENCE_S)
         order = position.exit_order(prices, account.now, given_text(reason) or "closed")
         outcome = await account.execute(order, account.pairs[pair_id])
         return self._result(outcome, account, name_of(pair_id))
@@ -100,13 +107,16 @@ class SignalDesk:
     # the parts
 
     def _account(self, name: str | None) -> EngineAccount:
-        if not self._accounts:
-            raise SignalRefused("the engine is not started")
+        self._refuse_when_closed()
         if name is None and len(self._accounts) == 1:
             return next(iter(self._accounts.values()))
         if not isinstance(name, str) or name not in self._accounts:
             raise SignalRefused(f"exchange {name!r}: wanted one of {', '.join(self._accounts)}")
         return self._accounts[name]
+
+    def _refuse_when_closed(self) -> None:
+        if not self._accounts:
+            raise SignalRefused(self._closed())
 
     async def _execute(self, signal: TradingSignal, account: EngineAccount) -> ExecutionResult:
         instrument = instrument_of(signal, account.rules)
@@ -118,13 +128,17 @@ class SignalDesk:
             return await self.leave(account, pair_id, signal.reason or "signal")
         signal = checked(signal)
         check_age(signal, account.now, self._longest_age_s, may_be_ahead=account.ports.keeps_own_time)
+        if unpriced := await self._unpriced():
+            raise SignalRefused(
+                f"prices_unknown: no price of {', '.join(unpriced)} since the start; nothing is opened before"
+            )
         prices = await _decision_prices(signal, instrument, account)
         check_stops(signal, instrument, prices)
         order = entry_order(
             signal,
             instrument,
             pair_id=pair_id,
-            when=account.next_entry_time(),
+            when=account.next_entry_time(pair_id),
             prices=prices,
             rules=account.rules,
             gross=(signal.suggested_position_size or self._position_size) * self._guard.state.equity,
@@ -137,6 +151,7 @@ class SignalDesk:
         if isinstance(wanted, TrackedPosition):
             wanted, exchange = wanted.symbol, wanted.exchange
         name = _name(wanted)
+        self._refuse_when_closed()
         for account in self._accounts.values() if exchange is None else (self._account(exchange),):
             for pair_id, pair in account.pairs.items():
                 if _same(name, pair.symbols, account.rules) and account.position(pair_id) is not None:

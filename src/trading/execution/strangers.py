@@ -1,8 +1,9 @@
 """Trades that no order under way explains: the exchange's own closing, a person's, or a late one of ours.
 
 What takes away from a pair is booked to it, so that the ledger stays true, and the rest of that pair is closed: one leg
-is never left alone. What is beside our pairs goes to the foreign book and is never traded. What takes away from a
-difference that nobody could explain only mends it.
+is never left alone. What is beside our pairs goes to the foreign book and is never traded; on spot it lies in its
+owner's wallet, and a sale takes from a pair only what is missing there. What takes away from a difference that nobody
+could explain only mends it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ ZERO = Decimal(0)
 
 
 class Strangers:
-    """``own_prefix``: what every client order id of this bot begins with. ``close_rest(pair_id, reason)`` is called for
+    """``own_prefix``: what every client order id of this bot begins with. ``close_rest(pair_id, symbol)`` is called for
     each pair that lost something; ``on_unwritable`` when the disk refused: then nothing was booked, and the next
     reconciliation asks for it again."""
 
@@ -45,6 +46,7 @@ class Strangers:
         """Book a fill of nobody's order, once."""
         if self._journal.has_fill(fill):
             return
+        is_of_another_copy = self.is_ours(fill) and not self._journal.has_intent(fill.client_order_id)
         parts, mended = self._parts(fill)
         beside = sum((part.signed_amount for pair_id, part in parts if not pair_id), ZERO) - mended
         try:
@@ -58,9 +60,16 @@ class Strangers:
             self._foreign.restore()
             self._on_unwritable(error)
             return
+        if self._is_owners(fill):
+            self._foreign.note_owners(fill)
         if mended:
-            self._foreign.note_unexplained({fill.symbol: self._foreign.unexplained(fill.symbol) + mended})
-        self._tell(fill, [pair_id for pair_id, _ in parts if pair_id], is_mending=bool(mended) and not beside)
+            self._foreign.mend(fill.symbol, mended)
+        self._tell(
+            fill,
+            [pair_id for pair_id, _ in parts if pair_id],
+            is_mending=bool(mended) and not beside,
+            is_of_another_copy=is_of_another_copy,
+        )
         for pair_id, part in parts:
             if pair_id:
                 self._apply(pair_id, part)
@@ -68,19 +77,25 @@ class Strangers:
     def is_ours(self, fill: Fill) -> bool:
         return fill.client_order_id.startswith(self._own_prefix)
 
+    def _is_owners(self, fill: Fill) -> bool:
+        return self._foreign.is_owners(fill.symbol) and not self.is_ours(fill)
+
     def _parts(self, fill: Fill) -> tuple[list[tuple[str, Fill]], Decimal]:
         """By pair, as far as it takes away from what pairs hold; the rest is nobody's. Beside them, what of it mends an
         unexplained difference.
 
         A person's trade closes what nobody could explain, then what is a person's; the exchange's what is ours: then
-        the other leg is closed too.
+        the other leg is closed too. A trade of before a person was told of a difference explains it.
         """
         left, sign = fill.amount, fill.side.sign
+        unexplained = self._foreign.unexplained(fill.symbol, fill.time_ms)
         mended, by_exchange = ZERO, fill.client_order_id.startswith(EXCHANGE_IDS)
         if not by_exchange:
-            mended = min(left, max(ZERO, -sign * self._foreign.unexplained(fill.symbol)))
+            mended = min(left, max(ZERO, -sign * unexplained))
             left -= mended
             left -= min(left, max(ZERO, -sign * self._foreign.amount(fill.symbol)))
+        if self._is_owners(fill):
+            left = min(left, self._foreign.uncovered(fill))
         parts: list[tuple[str, Fill]] = []
         for pair_id, held in self._book.ledger.pairs_of(fill.symbol).items():
             share = min(left, max(ZERO, -sign * held))
@@ -88,7 +103,7 @@ class Strangers:
                 parts.append((pair_id, _part(fill, share, len(parts))))
                 left -= share
         if by_exchange:
-            mended = min(left, max(ZERO, -sign * self._foreign.unexplained(fill.symbol)))
+            mended = min(left, max(ZERO, -sign * unexplained))
         beside = fill.amount - sum((part.amount for _, part in parts), ZERO)
         if beside:
             parts.append((NOBODY, _part(fill, beside, len(parts))))
@@ -99,11 +114,11 @@ class Strangers:
             pair_id, part.symbol, part.position_change, part.price, fee=part.fee, reference_price=part.price
         )
         self._book.bus.publish(LegFilled(pair_id, self._book.entry(pair_id).ref, part, part.price))
-        self._close_rest(pair_id, f"closed_elsewhere:{part.symbol}")
+        self._close_rest(pair_id, part.symbol)
 
-    def _tell(self, fill: Fill, pairs: list[str], *, is_mending: bool) -> None:
+    def _tell(self, fill: Fill, pairs: list[str], *, is_mending: bool, is_of_another_copy: bool) -> None:
         what = f"{fill.symbol}: {fill.signed_amount} was traded at {fill.price} by "
-        if self.is_ours(fill) and not self._journal.has_intent(fill.client_order_id):
+        if is_of_another_copy:
             self._book.halt("journal_outdated")
             what += f"order {fill.client_order_id} of this bot, which this journal does not know: it is an older copy, "
             what += "or a second bot of this name trades the account"
@@ -120,6 +135,8 @@ class Strangers:
             what += " until a person has looked"
         elif is_mending:
             what += ". It closed what nobody could explain: `tandem resume` when all of that is gone"
+        elif self._foreign.is_owners(fill.symbol):
+            what += ". It is left alone: the wallet holds what the pairs do all the same"
         else:
             what += f". It is left alone; nothing is opened in {fill.symbol} until it is gone"
         self._book.alarm(what, pairs[0] if pairs else None, critical=True)

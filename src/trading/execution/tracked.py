@@ -57,6 +57,10 @@ def pair_id_of(exchange: str, name: str) -> str:
     return f"{exchange}:{name}"
 
 
+def account_of(pair_id: str) -> str:
+    return pair_id.split(":", 1)[0]
+
+
 def name_of(pair_id: str) -> str:
     return pair_id.split(":", 1)[1]
 

@@ -232,7 +232,7 @@ class LiveSession:
         self._keep(self._pump_connections(self.floor.market.connections()), "connections")
         # Virtual time passes in hours: there, each bar asks for a look, and saves what it saw.
         if not self._loop.is_virtual:
-            self.floor.reconciler.on_agreed = partial(self._written, self._marker.save)
+            self.floor.reconciler.on_whole = partial(self._written, self._marker.save)
         self._keep(self.floor.reconciler.run(by_itself=not self._loop.is_virtual), "reconciliation")
         self._keep(market, "market")
         if not self._loop.is_virtual:  # virtual time has no seconds that a person could wait: it looks at every bar
@@ -242,17 +242,14 @@ class LiveSession:
         """No new entries; finish what is half-done; close on request; write what waits."""
         self._accepts_entries = False
         self.floor.engine.stop_adding()
-        if close_positions:
-            self._close_all()
-        await self._until_idle()
-        if close_positions:  # what was being entered meanwhile
-            self._close_all()
-            await self._until_idle()
+        await self._come_to_rest(close_positions)
         self._tell_what_stays(close_positions)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.floor.reconciler.once(), LAST_LOOK_S)
+            async with asyncio.timeout(LAST_LOOK_S):
+                await self.floor.reconciler.once()
         self._written(self._marker.save)
         await self.floor.kill_switch.close()
+        await self.floor.engine.close()
         for task in self._tasks:
             task.cancel()
 
@@ -374,25 +371,33 @@ class LiveSession:
     def _leave_stale(self, position: PairPosition) -> None:
         self._stops.leave(position, self.progress.prices, STALE)
 
-    def _close_all(self) -> None:
-        now = ms_to_datetime(self.floor.clock.now_ms())
-        for position in self.floor.ledger.positions().values():
-            if position.is_open:
-                self._start(position.exit_order(self.progress.prices, now, "shutdown"))
-
-    async def _until_idle(self) -> None:
-        """Half-done pairs are finished or unwound before the process ends; the wait has a limit.
+    async def _come_to_rest(self, close_positions: bool) -> None:
+        """Half-done pairs are finished or unwound before the process ends, and open ones closed on request, also one
+        that was being entered; the wait has a limit.
 
         A whole pair that only waits for a halted market stays EXITING: the next start goes on with it.
         """
-        waited = 0.0
+        now_s, closed = asyncio.get_running_loop().time, set[str]()
+        begun_s, is_told = now_s(), False
         await asyncio.sleep(0)
-        while self._is_half_done and waited < STOP_LIMIT_S:
+        while (close_positions and self._close_open(closed)) or self._is_half_done:
             await asyncio.sleep(STOP_POLL_S)
-            if not waited and self._is_half_done:
+            if now_s() - begun_s >= STOP_LIMIT_S:
+                return
+            if not is_told and self._is_half_done:
                 limit = f"for {STOP_LIMIT_S:.0f} s at most; Ctrl+C leaves at once"
                 self._note(f"an order is under way: it is finished first, {limit}")
-            waited += STOP_POLL_S
+                is_told = True
+
+    def _close_open(self, closed: set[str]) -> bool:
+        """Begin to close what is open, each pair once. Whether there was any."""
+        positions = self.floor.ledger.positions()
+        begun = {pair_id for pair_id, position in positions.items() if position.is_open} - closed
+        closed |= begun
+        now = ms_to_datetime(self.floor.clock.now_ms())
+        for pair_id in sorted(begun):
+            self._start(positions[pair_id].exit_order(self.progress.prices, now, "shutdown"))
+        return bool(begun)
 
     def _tell_what_stays(self, close_positions: bool) -> None:
         waiting = self.floor.engine.waiting

@@ -20,7 +20,7 @@ from tests.trading.execution.engine_rig import (
     open_world,
     start_rig,
 )
-from tests.trading.plays import SHARING, live, play, run_market, shared_market
+from tests.trading.plays import SHARING, answer_late, live, play, run_market, shared_market
 from tests.virtual_time import run_virtual
 from trading.events import EntryRefused, PairClosed
 from trading.execution.kill_switch import STOP_KEY, StopReport
@@ -132,6 +132,18 @@ def test_an_exit_that_waits_for_a_halted_market_waits_no_more(tmp_path):
 
     halted = {"kind": "halt", "on": "market", "symbol": "B", "at": "2024-01-01T02:00:00Z", "delay_ms": 4 * 3_600_000}
     play(tmp_path, script, market=moving_market(), faults=[halted])
+
+
+@pytest.mark.parametrize("answer_s", [60.0, 86_400.0])
+def test_a_stop_waits_for_no_price(tmp_path, answer_s):
+    async def script(rig: Rig) -> None:
+        await rig.engine.execute(rig.enter())
+        answer_late(rig, "B", answer_s)
+        begun = asyncio.get_running_loop().time()
+        assert_stopped(rig, await rig.kill_switch.trigger("test", "a person"))
+        assert asyncio.get_running_loop().time() - begun <= 2.0
+
+    play(tmp_path, script)
 
 
 def moving_market():

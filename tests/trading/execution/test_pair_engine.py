@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ccxt_bt_bridge.errors import ExchangeUnreachable
 from ccxt_bt_bridge.words import NotPlaced
 from pairs.words import Pair, PairState
 from tests.brokers.markets import bars, hours, source
@@ -21,7 +22,7 @@ from tests.trading.execution.engine_rig import (
     is_hedged_or_flat,
 )
 from tests.trading.journal.journal_samples import cannot_look_at
-from tests.trading.plays import SHARING, play, round_trip, run_market, shared_market
+from tests.trading.plays import SHARING, answer_late, play, round_trip, run_market, shared_market
 from trading.events import Alarm, EntryRefused, OrderFailed, OrderFinished, PairClosed, PairOpened
 from trading.execution.settings import ExecutionSettings
 from trading.risk_guard import Breaker
@@ -301,6 +302,53 @@ def test_an_exit_waits_until_both_legs_trade(tmp_path):
         assert rig.world.clock.now_ms() - hours(5) <= 30_000
 
     assert play(tmp_path, script, market=HOLE).state() is PairState.FLAT
+
+
+@pytest.mark.parametrize("reason", ["stop_loss", "reversion"])
+@pytest.mark.parametrize("answers", ["late", "an error"])
+def test_a_stop_waits_for_a_halted_market_and_not_for_one_that_says_nothing(tmp_path, answers, reason):
+    """An exit that has time waits for both."""
+
+    async def failing(symbol: str):
+        raise ExchangeUnreachable("the quotes: -1001 DISCONNECTED")
+
+    async def script(rig: Rig) -> None:
+        await rig.engine.execute(rig.enter())
+        if answers == "late":
+            answer_late(rig, "B", 86_400.0)
+        else:
+            rig.port.quote = failing
+        leaving = asyncio.ensure_future(rig.engine.execute(rig.leave(reason=reason)))
+        await asyncio.sleep(60.0)
+        assert leaving.done() is (reason == "stop_loss")
+        if not leaving.done():
+            assert rig.engine.waiting == {"A_B"} and len(rig.port.sent) == 2
+            await rig.engine.execute(rig.leave(reason="stop_loss"))
+        await leaving
+
+    rig = play(tmp_path, script)
+    assert rig.state() is PairState.FLAT and not rig.of(OrderFailed)
+
+
+def test_a_stop_waits_until_a_halted_leg_trades(tmp_path):
+    async def script(rig: Rig) -> None:
+        await rig.engine.execute(rig.enter())
+        await run_market(rig, 3.5)
+        leaving = asyncio.ensure_future(rig.engine.execute(rig.leave(reason="stop_loss")))
+        await rig.world.clock.sleep_until(hours(4.9))
+        assert rig.engine.waiting == {"A_B"} and len(rig.port.sent) == 2
+        await leaving
+
+    assert play(tmp_path, script, market=HOLE).state() is PairState.FLAT
+
+
+def test_an_entry_waits_for_no_price_without_end(tmp_path):
+    async def script(rig: Rig) -> None:
+        answer_late(rig, "B", 86_400.0)
+        async with asyncio.timeout(6.0):
+            await rig.engine.execute(rig.enter())
+
+    assert play(tmp_path, script).of(EntryRefused)[0].reasons == ("no_quote:B",)
 
 
 def test_an_exit_in_a_market_that_is_over_is_put_off_and_the_pair_stays_whole(tmp_path):

@@ -12,8 +12,10 @@ import pytest
 from ccxt_bt_bridge.errors import ExchangeUnreachable
 from ccxt_bt_bridge.words import Account
 from pairs.words import Pair, PairState
-from tests.trading.execution.engine_rig import RULES, Rig, fast_files, rule
+from tests.brokers.markets import market_order
+from tests.trading.execution.engine_rig import RULES, Rig, fast_files, open_world, rule, start_rig
 from tests.trading.plays import play
+from tests.virtual_time import run_virtual
 from trading.events import EntryRefused
 from trading.execution.settings import ExecutionSettings
 from trading.execution.wire_guard import WireLimits
@@ -91,6 +93,27 @@ def test_too_many_slices_are_refused_instead_of_larger_ones_sent(tmp_path):
 def test_a_symbol_that_is_listed_and_does_not_trade_is_refused(tmp_path, monkeypatch):
     monkeypatch.setitem(RULES, "B", replace(rule("B"), is_open=False))
     assert refused(tmp_path) == ("not_trading:B",)
+
+
+def test_what_lies_in_a_spot_wallet_is_not_sold_as_a_short(tmp_path):
+    """B is there, but not the bot's."""
+    rules = {name: replace(rule, kind="spot", base=name, quote="USDT") for name, rule in RULES.items()}
+
+    async def main() -> Rig:
+        world = open_world(tmp_path, markets=rules)
+        try:
+            await world.exchange.create_order(market_order("owner-buys", "B", "10"))
+            rig = start_rig(world, rules=rules)
+            assert await rig.recover() == ()
+            await rig.engine.execute(rig.enter())
+            await rig.stop()
+            return rig
+        finally:
+            world.close()
+
+    rig = run_virtual(main())
+    assert [event.reasons for event in rig.of(EntryRefused)] == [("spot_cannot_be_sold_short:B",)]
+    assert rig.port.sent == [] and rig.state() is PairState.FLAT
 
 
 # money

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -13,14 +14,17 @@ from typing import Any
 import pytest
 
 from brokers.simulated.ledger import Position
-from ccxt_bt_bridge.errors import ExchangeUnreachable
+from ccxt_bt_bridge.errors import ExchangeUnreachable, MarketHalted
 from ccxt_bt_bridge.words import Account, Placed
-from pairs.words import PairState
+from pairs.words import Pair, PairState
 from tests.brokers.markets import market_order
-from tests.trading.execution.engine_rig import ENTRY, PAIR, Rig, World, assert_sound, open_world, start_rig
+from tests.trading.execution.engine_rig import ENTRY, RULES, Rig, World, assert_sound, open_world, start_rig
+from tests.trading.plays import resume
 from tests.virtual_time import run_virtual
-from trading.control.controls import CommandRefused, Controls
+from trading.control.controls import CommandRefused
 from trading.events import EntryRefused
+from trading.journal.errors import JournalError, JournalUnwritable
+from trading.journal.writer import Journal
 from trading.risk_guard import Breaker
 
 D = Decimal
@@ -83,6 +87,15 @@ def held(rig: Rig) -> dict[str, Decimal]:
 def assert_ledger_is_the_exchange(rig: Rig) -> None:
     for symbol in ("A", "B"):
         assert rig.ledger.net(symbol) + rig.engine.foreign.amount(symbol) == rig.world.held(symbol), symbol
+
+
+def unreadable(rig: Rig, patch: pytest.MonkeyPatch) -> None:
+    """From now on the disk answers no question about what was written."""
+
+    def refusing(wanted) -> None:
+        raise JournalError("the journal could not be read (disk I/O error)")
+
+    patch.setattr(rig.journal, "_rows", refusing)
 
 
 # positions of others
@@ -190,20 +203,6 @@ def test_what_a_lost_journal_held_is_known_as_this_bots_and_halts(tmp_path):
     assert rig.guard.state.breaker_reason == "ledger_mismatch"
     assert rig.port.sent == [] and not rig.engine.foreign.symbols()
     assert held(rig) == ENTRY, "left as it is for a person"
-
-
-async def resume(rig: Rig) -> None:
-    """As a person does, after having looked."""
-    controls = Controls(
-        rig.floor,
-        (PAIR,),
-        halt_flag=rig.world.journal_path.with_suffix(".halt"),
-        prices={},
-        leave=rig.engine.execute,
-        keep=lambda work, name: asyncio.ensure_future(work),
-    )
-    await controls.resume("looked at", "a person")
-    assert rig.guard.breaker is Breaker.CLOSED
 
 
 def test_what_a_lost_journal_held_is_closed_by_hand_and_trading_goes_on(tmp_path):
@@ -476,6 +475,60 @@ def test_a_closing_that_nobody_heard_of_is_found_however_long_its_symbol_was_bus
     assert not any("Close the difference by hand" in alarm for alarm in rig.alarms)
 
 
+@pytest.mark.parametrize("takes_away", [True, False])
+def test_a_trade_of_others_that_comes_while_the_journal_cannot_be_read_is_booked_later(
+    tmp_path, monkeypatch, takes_away
+):
+    async def script(rig: Rig) -> None:
+        await rig.engine.execute(rig.enter())
+        unreadable(rig, monkeypatch)
+        await order(rig, "A", "-1" if takes_away else "5")
+        await asyncio.sleep(LOOK_S)
+        assert rig.guard.breaker is Breaker.HALTED and "could not be read" in rig.alarms[-1]
+        monkeypatch.undo()
+        await asyncio.sleep(100)
+
+    rig = play(tmp_path, script)
+    assert rig.state() is (PairState.FLAT if takes_away else PairState.OPEN)
+    assert not [task for task in rig.tasks if task.done() and not task.cancelled()]
+    assert_ledger_is_the_exchange(rig)
+
+
+@pytest.mark.parametrize("is_heard", [True, False])
+@pytest.mark.parametrize("sales, is_kept", [(("1",), True), (("3", "1.9"), True), (("3", "2.5"), False)])
+def test_an_owner_who_sells_takes_from_a_pair_only_what_the_wallet_no_longer_covers(tmp_path, sales, is_kept, is_heard):
+    """Spot: five coins lie beside the two that the bot has bought."""
+    rules = {name: replace(rule, kind="spot", base=name, quote="USDT") for name, rule in RULES.items()}
+
+    async def main() -> Rig:
+        world = open_world(tmp_path, markets=rules)
+        try:
+            await world.exchange.create_order(market_order("owner-buys", "A", "5"))
+            rig = start_rig(world, rules=rules, pairs=(Pair("A_B", "A", None),))
+            assert await rig.recover() == ()
+            rig.tasks.append(asyncio.create_task(rig.reconciler.run()))
+            await rig.engine.execute(rig.enter("A_B", {"A": D(2)}))
+            bought = rig.ledger.net("A")
+            await asyncio.sleep(2 * LOOK_S)
+            if not is_heard:
+                rig.tasks[0].cancel()
+            for sold in sales:
+                await order(rig, "A", f"-{sold}", f"owner-sells-{sold}")
+            await asyncio.sleep(4 * LOOK_S)
+            left = (await world.exchange.account()).amount("A")
+            owners = D("4.9975") - sum(map(D, sales))
+            assert (rig.ledger.net("A"), left) == ((bought, bought + owners) if is_kept else (0, D("0.0005")))
+            assert rig.engine.foreign.symbols() == ()
+            await rig.stop()
+            return rig
+        finally:
+            world.close()
+
+    rig = run_virtual(main())
+    assert rig.state() is (PairState.OPEN if is_kept else PairState.FLAT)
+    assert rig.guard.breaker is (Breaker.CLOSED if is_kept else Breaker.HALTED)
+
+
 def test_a_person_who_closes_a_part_of_a_leg_gets_the_whole_pair_closed(tmp_path):
     async def script(rig: Rig) -> None:
         await rig.engine.execute(rig.enter())
@@ -514,6 +567,79 @@ def test_a_leg_closed_while_its_hedge_is_under_way_ends_flat(tmp_path):
     rig = play(tmp_path, script)
     assert held(rig) == {"A": D(0), "B": D(0)}
     assert rig.state() is PairState.FLAT
+
+
+@pytest.mark.parametrize("by", ["the exchange", "a person"])
+def test_a_leg_closed_while_the_pair_waits_for_its_halted_market_takes_the_other_one_along(by, tmp_path):
+    async def script(rig: Rig) -> None:
+        await rig.engine.execute(rig.enter())
+        quote = rig.world.exchange.quote
+
+        async def halted(symbol: str):
+            if symbol == "B":
+                raise MarketHalted("B does not trade at the moment")
+            return await quote(symbol)
+
+        rig.world.exchange.quote = halted
+        rig.tasks.append(asyncio.create_task(rig.engine.execute(rig.leave())))
+        await asyncio.sleep(60.0)
+        assert rig.engine.waiting == {"A_B"}
+        if by == "the exchange":
+            rig.world.exchange.venue.close_position(
+                "B", prefix="settlement_autoclose-", now_ms=rig.world.clock.now_ms()
+            )
+        else:
+            await order(rig, "B", "4")
+        await asyncio.sleep(2.0)
+        assert held(rig) == {"A": 0, "B": 0} and rig.state() is PairState.FLAT
+
+    play(tmp_path, script)
+
+
+def test_a_leg_closed_while_the_pair_waits_for_the_disk_takes_the_other_one_along(tmp_path):
+    """Too little of it for the legs to be uneven."""
+
+    async def script(rig: Rig) -> None:
+        save, refused = rig.journal.save_position, [True]
+
+        def refusing(pair_id: str, state: PairState, payload: dict[str, Any]) -> None:
+            if state is PairState.OPEN and refused:
+                refused.clear()
+                raise JournalUnwritable("disk is full")
+            save(pair_id, state, payload)
+
+        rig.journal.save_position = refusing
+        entering = asyncio.ensure_future(rig.engine.execute(rig.enter()))
+        await asyncio.sleep(3)
+        assert rig.state() is PairState.HEDGING
+        await order(rig, "A", "-0.08", "adl_autoclose-1")
+        await entering
+        assert held(rig) == {"A": 0, "B": 0} and rig.state() is PairState.FLAT
+
+    play(tmp_path, script)
+
+
+def test_what_a_person_trades_while_the_disk_is_full_is_theirs_afterwards(tmp_path, monkeypatch):
+    transaction, is_full = Journal.transaction, [True]
+
+    @contextmanager
+    def refusing(journal: Journal) -> Iterator[None]:
+        if is_full:
+            raise JournalUnwritable("disk is full")
+        with transaction(journal):
+            yield
+
+    async def script(rig: Rig) -> None:
+        monkeypatch.setattr(Journal, "transaction", refusing)
+        await order(rig, "A", "-1", "by-hand-1")
+        await asyncio.sleep(1)
+        await order(rig, "A", "0.4", "by-hand-2")
+        await asyncio.sleep(4 * LOOK_S)
+        is_full.clear()
+        await asyncio.sleep(4 * LOOK_S)
+        assert rig.engine.foreign.amount("A") == held(rig)["A"] == D("-0.6")
+
+    play(tmp_path, script)
 
 
 def test_a_rest_that_raises_when_it_is_closed_halts_and_calls_for_a_person(tmp_path, monkeypatch):
