@@ -215,6 +215,29 @@ def test_an_order_that_rests_too_long_is_cancelled(tmp_path):
     assert 60_000 <= now_ms - hours(3.5) <= 120_000
 
 
+@pytest.mark.parametrize("turns", range(4))
+def test_whoever_waits_for_an_order_can_be_ended_while_it_fills(turns, tmp_path):
+    async def main():
+        world, rig = await _in_the_hole(tmp_path)
+        try:
+            rig.orders.on_fill = lambda leg, fill: None
+            waiting = asyncio.create_task(rig.orders.send(BUY))
+            await world.clock.sleep_until(world.clock.now_ms() + 1_300)
+            (intent,) = rig.intents()
+            now_ms = world.clock.now_ms()
+            rig.orders.book(Fill("t1", "o1", intent.client_order_id, "A", Side.BUY, D(1), D(100), D(0), now_ms))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            waiting.cancel()
+            await asyncio.wait([waiting], timeout=5.0)
+            await rig.stop()
+            return waiting.cancelled()
+        finally:
+            world.close()
+
+    assert run_virtual(main())
+
+
 def test_a_cancel_that_gets_lost_is_sent_again(tmp_path):
     async def main():
         world = open_world(
