@@ -315,8 +315,11 @@ class LegOrders:
         return self._left_s(watch) <= 0
 
     def _left_s(self, watch: _Watch) -> float:
+        """In whole milliseconds, as the clock: virtual time may be too coarse for less, and would stand still."""
         timeout_s = 0.0 if watch.is_unwanted else watch.send.timeout_s
-        return math.inf if timeout_s is None else timeout_s - (self._clock.now_ms() - watch.created_ms) / 1000.0
+        if timeout_s is None:
+            return math.inf
+        return (round(timeout_s * 1000.0) - (self._clock.now_ms() - watch.created_ms)) / 1000.0
 
     def _note(self, intent: Intent, text: str, report: OrderReport | None = None) -> None:
         try:

@@ -215,6 +215,29 @@ def test_an_order_that_rests_too_long_is_cancelled(tmp_path):
     assert 60_000 <= now_ms - hours(3.5) <= 120_000
 
 
+def test_a_time_that_a_float_makes_a_trifle_longer_passes(monkeypatch, tmp_path):
+    """What is left of it, 4e-15 s, is less than virtual time can move by."""
+
+    async def main():
+        world, rig = await _in_the_hole(tmp_path)
+        fetch_order, looks = world.exchange.fetch_order, []
+
+        async def counted(symbol: str, client_order_id: str):
+            looks.append(client_order_id)
+            assert len(looks) < 100
+            return await fetch_order(symbol, client_order_id)
+
+        monkeypatch.setattr(world.exchange, "fetch_order", counted)
+        try:
+            outcome = await rig.orders.send(replace(BUY, timeout_s=27.551000000000002))
+            await rig.stop()
+            return outcome
+        finally:
+            world.close()
+
+    assert run_virtual(main()).reason == "canceled"
+
+
 @pytest.mark.parametrize("turns", range(4))
 def test_whoever_waits_for_an_order_can_be_ended_while_it_fills(turns, tmp_path):
     async def main():
