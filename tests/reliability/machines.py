@@ -1,4 +1,4 @@
-"""Models that hypothesis plays against the real thing, step by step: the ledger, and the life of orders."""
+"""Models that hypothesis plays against the real thing, step by step: ledger, life of orders, and the guard's."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from tests.trading.execution.engine_rig import (
     entry_order,
     fast_files,
 )
+from tests.trading.risk.risk_machine import RiskMachine
 from tests.virtual_time import VirtualLoop
 from trading.events import EventBus
 from trading.execution.leg_orders import LegOrders, LegSend
@@ -259,4 +260,4 @@ async def _crash_plan() -> CrashPlan:
     return CrashPlan()
 
 
-MACHINES = (LedgerMachine, OrderMachine)
+MACHINES = (LedgerMachine, OrderMachine, RiskMachine)

@@ -1,4 +1,4 @@
-"""Hypothesis against the ledger and against the life of orders. The soak plays more of the same."""
+"""Hypothesis against the ledger, the life of orders, and the guard. The soak plays more of the same."""
 
 from __future__ import annotations
 

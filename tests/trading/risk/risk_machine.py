@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -194,7 +193,3 @@ class RiskMachine(RuleBasedStateMachine):
         assert set(self.guard.state.quarantine) == self.model.quarantined
         assert len(self.guard.usage()) == 8
         json.dumps(self.guard.get_risk_status(), allow_nan=False)
-
-
-TestRiskMachine = RiskMachine.TestCase
-TestRiskMachine.settings = settings(stateful_step_count=50, deadline=None)
