@@ -1,4 +1,7 @@
-"""The tests of all pairs give statsmodels' digits: t within 1e-8, p within 1e-9, the same lag, both directions."""
+"""The tests of all pairs give statsmodels' digits: t within 1e-8, p within 1e-9, the same lag, both directions.
+
+Of near twins statsmodels itself gives t to 7e-9 on some processors: there the exact digits are asked for.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,12 @@ import pytest
 from statsmodels.tsa.stattools import adfuller, coint
 
 from pairs.all_pairs import Terms, pairwise_cointegration
-from tests.pairs.reference import autoregression, engle_granger_answers, log_closes, market, walks
+from tests.pairs.reference import autoregression, engle_granger_answers, exact_answer, log_closes, market, walks
 
 RULES = (("aic", None), ("bic", None), ("t-stat", None), (None, 1), (None, 5))
 FUTURES = [f"{coin}USDT" for coin in ("ADA", "BCH", "BTC", "DOGE", "DOT", "ETH", "LINK", "LTC", "NEAR", "SOL", "XRP")]
 SPOT = ("ADA AVAX BCH BNB BTC BUSD DOT EOS ETC ETH EUR LINK LTC MATIC NEO QTUM SOL XRP").split()
+TWINS = frozenset((0, 1, 2))  # of the hard cases
 MONTHS = [f"{year}-{month:02}-11" for year in (2023, 2024) for month in range(1, 13, 2)]
 SHORT, SHORT_SYMBOLS, LONG_SYMBOLS, HARD = range(3), 27, 10, (120, 600)
 
@@ -22,13 +26,16 @@ def pairs_of(symbols: int) -> int:
     return symbols * (symbols - 1) // 2
 
 
-def assert_the_digits_are_statsmodels(prices) -> None:
+def assert_the_digits_are_statsmodels(prices, *, twins=frozenset()) -> None:
     found = {(rule, most): pairwise_cointegration(prices, Terms(most, rule, diagnostics=False)) for rule, most in RULES}
     first, second = found[RULES[0]].first, found[RULES[0]].second
     assert len(first) == pairs_of(len(prices))
     for row, (i, j) in enumerate(zip(first, second, strict=True)):
         there = engle_granger_answers(prices[i], prices[j], RULES)
         back = engle_granger_answers(prices[j], prices[i], RULES)
+        if {i, j} <= twins:
+            there = {rule: exact_answer(prices[i], prices[j], answer) for rule, answer in there.items()}
+            back = {rule: exact_answer(prices[j], prices[i], answer) for rule, answer in back.items()}
         for rule, tests in found.items():
             ours = [tests.coint_t[row], tests.coint_p[row], tests.coint_lag[row]]
             ours += [tests.coint_t_reverse[row], tests.coint_p_reverse[row], tests.coint_lag_reverse[row]]
@@ -92,7 +99,7 @@ def hard_cases(bars: int) -> np.ndarray:
 
 @pytest.mark.parametrize("bars", HARD)
 def test_hard_cases(bars):
-    assert_the_digits_are_statsmodels(hard_cases(bars))
+    assert_the_digits_are_statsmodels(hard_cases(bars), twins=TWINS)
 
 
 def test_these_are_more_than_two_thousand_pairs():

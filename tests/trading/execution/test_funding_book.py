@@ -283,7 +283,7 @@ def test_funding_that_is_told_before_the_fill_of_an_uncertain_order_waits_for_it
 
     async def script(rig: Rig) -> None:
         deaf(rig)
-        await run_market(rig, DUE - 1 / 3600)
+        await run_market(rig, DUE - 1 / 7200)
         entering = asyncio.ensure_future(rig.engine.execute(rig.enter()))
         await rig.world.clock.sleep_until(hours(DUE))
         assert rig.orders.working_symbols() == {"A"} and rig.world.held("A") == 2
