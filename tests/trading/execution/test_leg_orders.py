@@ -192,8 +192,8 @@ def test_a_fill_is_booked_once_whichever_way_it_comes(tmp_path):
 HOLE = source(bars("A", [(100, 100)] * 3 + [None] * 3 + [(90, 90)] * 6), bars("B", [(50, 50)] * 12))
 
 
-async def _in_the_hole(folder: Path) -> tuple[World, Rig]:
-    world = open_world(folder, HOLE)
+async def _in_the_hole(folder: Path, **terms) -> tuple[World, Rig]:
+    world = open_world(folder, HOLE, **terms)
     rig = start_rig(world)
     rig.tasks.append(asyncio.ensure_future(world.exchange.run_market()))
     await world.clock.sleep_until(hours(3.5))
@@ -263,12 +263,8 @@ def test_whoever_waits_for_an_order_can_be_ended_while_it_fills(turns, tmp_path)
 
 def test_a_cancel_that_gets_lost_is_sent_again(tmp_path):
     async def main():
-        world = open_world(
-            tmp_path, HOLE, faults=[{"kind": "timeout_before_execution", "on": "cancel_order", "at": 1, "times": 2}]
-        )
-        rig = start_rig(world)
-        rig.tasks.append(asyncio.ensure_future(world.exchange.run_market()))
-        await world.clock.sleep_until(hours(3.5))
+        lost = {"kind": "timeout_before_execution", "on": "cancel_order", "at": 1, "times": 2}
+        world, rig = await _in_the_hole(tmp_path, faults=[lost])
         try:
             outcome = await rig.orders.send(replace(BUY, timeout_s=60.0))
             await rig.stop()
